@@ -1,0 +1,1 @@
+"""Say who is speaking, by name, as they speak."""

@@ -1,0 +1,1 @@
+"""What `rtspk bench` runs."""

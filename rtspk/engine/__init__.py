@@ -1,0 +1,1 @@
+"""Sound in, turns out: no socket, no clock, no thread."""

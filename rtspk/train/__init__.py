@@ -1,0 +1,1 @@
+"""Manifests in, checkpoint out: data, augmentation, models, losses and the loop."""
