@@ -1,0 +1,52 @@
+"""Settings from strict TOML into frozen dataclasses: an unknown key is an error, not a silence."""
+
+import dataclasses
+import tomllib
+from pathlib import Path
+from typing import TypeVar, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from rtspk.errors import ConfigError
+
+__all__ = ["read_toml", "to_settings"]
+
+T = TypeVar("T")
+
+
+def read_toml(path: Path, kind: type[T]) -> T:
+    """Read a TOML file as the dataclass `kind`.
+
+    Raises:
+        ConfigError: for a file that is missing or no TOML, an unknown key, or a value of the wrong kind.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"expected a TOML file at {path}, got {error}") from error
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"expected TOML in {path}, got a syntax error: {error}") from error
+    return to_settings(table, kind, str(path))
+
+
+def to_settings(table: dict[str, object], kind: type[T], source: str) -> T:
+    """Turn a table into the dataclass `kind`; `source` names it in errors."""
+    _refuse_unknown(table, kind, source, "")
+    try:
+        return TypeAdapter(kind).validate_python(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"expected a valid {where} in {source}, got {first['input']!r}: {first['msg']}") from error
+
+
+def _refuse_unknown(table: dict[str, object], kind: type, source: str, prefix: str) -> None:
+    known = {f.name for f in dataclasses.fields(kind)}
+    hints = get_type_hints(kind)
+    for key, value in table.items():
+        if key not in known:
+            raise ConfigError(f"expected one of {', '.join(sorted(known))} in {source}, got {prefix}{key}")
+        if isinstance(value, dict) and dataclasses.is_dataclass(hints[key]):
+            _refuse_unknown(value, hints[key], source, f"{prefix}{key}.")

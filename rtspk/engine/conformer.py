@@ -1,0 +1,219 @@
+"""The embedder's network: a Conformer whose mask keeps other people's frames out of everything.
+
+B is the batch, T the frames, D the width of the trunk, H the attention heads.
+Needs torch; the engine itself runs the exported ONNX file and never imports this module.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name that the torch world uses
+
+__all__ = ["Conformer", "ConformerConfig"]
+
+SUBSAMPLING = 4  # feature frames per trunk frame
+
+
+@dataclass(frozen=True, slots=True)
+class ConformerConfig:
+    """Sizes of the network."""
+
+    mels: int = 80
+    channels: int = 32  # of the subsampling convolutions
+    width: int = 160
+    blocks: int = 6
+    heads: int = 5
+    expansion: int = 4  # of the feed-forward layers
+    kernel: int = 15  # of the depthwise convolution, in trunk frames of 40 ms
+    dropout: float = 0.1
+    pooling: int = 128  # width of the pooling's attention
+    dimension: int = 192
+
+
+class Subsampling(nn.Module):
+    """Two strided convolutions: a quarter of the frames, mel bands folded into the width."""
+
+    def __init__(self, config: ConformerConfig) -> None:
+        super().__init__()
+        c = config.channels
+        self.first = nn.Conv2d(1, c, 3, stride=2, padding=1)
+        self.depthwise = nn.Conv2d(c, c, 3, stride=2, padding=1, groups=c)
+        self.pointwise = nn.Conv2d(c, c, 1)
+        self.project = nn.Linear(c * ((config.mels + 3) // 4), config.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.silu(self.first(x.unsqueeze(1)))  # (B, C, T/2, mels/2)
+        x = F.silu(self.pointwise(self.depthwise(x)))  # (B, C, T/4, mels/4)
+        x = x.transpose(1, 2).flatten(2)  # (B, T/4, C * mels/4)
+        return self.project(x)
+
+
+class ChannelDropout(nn.Module):
+    """Drops whole channels for a whole utterance: a few random numbers where dropout draws millions."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0.0:
+            return x
+        keep = torch.rand(x.shape[0], 1, x.shape[2], device=x.device) >= self.rate
+        return x * (keep.to(x.dtype) / (1.0 - self.rate))
+
+
+class FeedForward(nn.Module):
+    """The half-step feed-forward layer of arXiv:2005.08100."""
+
+    def __init__(self, config: ConformerConfig) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.width)
+        self.up = nn.Linear(config.width, config.width * config.expansion)
+        self.down = nn.Linear(config.width * config.expansion, config.width)
+        self.dropout = ChannelDropout(config.dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(self.down(F.silu(self.up(self.norm(x)))))
+
+
+class Attention(nn.Module):
+    """Self-attention whose positions are relative by rotation (arXiv:2104.09864)."""
+
+    def __init__(self, config: ConformerConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.norm = nn.LayerNorm(config.width)
+        self.qkv = nn.Linear(config.width, 3 * config.width)
+        self.out = nn.Linear(config.width, config.width)
+        self.dropout = ChannelDropout(config.dropout)
+
+    def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor], bias: Tensor) -> Tensor:
+        B, T, D = x.shape  # noqa: N806
+        qkv = self.qkv(self.norm(x)).view(B, T, 3, self.heads, D // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, H, T, D/H)
+        q = rotate(q, rotation) * (D // self.heads) ** -0.5
+        score = q @ rotate(k, rotation).transpose(-2, -1) + bias  # (B, H, T, T)
+        y = torch.softmax(score, dim=-1).to(v.dtype) @ v
+        return self.dropout(self.out(y.transpose(1, 2).reshape(B, T, D)))
+
+
+class Convolution(nn.Module):
+    """Gated pointwise, then depthwise convolution over time; frames off the mask stay zero."""
+
+    def __init__(self, config: ConformerConfig) -> None:
+        super().__init__()
+        D = config.width  # noqa: N806
+        self.norm = nn.LayerNorm(D)
+        self.gate = nn.Linear(D, 2 * D)
+        self.depthwise = nn.Conv1d(D, D, config.kernel, padding=config.kernel // 2, groups=D)
+        self.batch_norm = nn.BatchNorm1d(D)
+        self.out = nn.Linear(D, D)
+        self.dropout = ChannelDropout(config.dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        x = F.glu(self.gate(self.norm(x)), dim=-1) * mask.unsqueeze(-1)
+        x = self.batch_norm(self.depthwise(x.transpose(1, 2))).transpose(1, 2)
+        return self.dropout(self.out(F.silu(x)))
+
+
+class Block(nn.Module):
+    """Half feed-forward, attention, convolution, half feed-forward, norm."""
+
+    def __init__(self, config: ConformerConfig) -> None:
+        super().__init__()
+        self.before = FeedForward(config)
+        self.attention = Attention(config)
+        self.convolution = Convolution(config)
+        self.after = FeedForward(config)
+        self.norm = nn.LayerNorm(config.width)
+
+    def forward(self, x: Tensor, mask: Tensor, rotation: tuple[Tensor, Tensor], bias: Tensor) -> Tensor:
+        x = x + 0.5 * self.before(x)
+        x = x + self.attention(x, rotation, bias)
+        x = x + self.convolution(x, mask)
+        x = x + 0.5 * self.after(x)
+        return self.norm(x)
+
+
+class Pooling(nn.Module):
+    """Attentive statistics with context (arXiv:1803.10963, arXiv:2005.07143) over masked frames."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(3 * width, hidden)
+        self.outer = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        weight = mask.unsqueeze(-1)  # (B, T, 1)
+        mean, deviation = statistics(x, weight / weight.sum(1, keepdim=True).clamp(min=1.0))
+        context = torch.cat([x, mean.unsqueeze(1).expand_as(x), deviation.unsqueeze(1).expand_as(x)], dim=-1)
+        score = self.outer(torch.tanh(self.inner(context)))
+        score = torch.softmax(score.float() + (weight - 1.0) * 1e4, dim=1) * weight
+        return torch.cat(statistics(x, score), dim=-1)  # (B, 2 * width)
+
+
+class Conformer(nn.Module):
+    """Log-mel and a mask in, a voice out.
+
+    Multi-scale aggregation of all blocks follows MFA-Conformer (arXiv:2203.15249).
+    """
+
+    def __init__(self, config: ConformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.subsampling = Subsampling(config)
+        self.dropout = ChannelDropout(config.dropout)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        wide = config.width * config.blocks
+        self.norm = nn.LayerNorm(wide)
+        self.pooling = Pooling(wide, config.pooling)
+        self.pooled_norm = nn.BatchNorm1d(2 * wide)
+        self.project = nn.Linear(2 * wide, config.dimension)
+        self.embedding_norm = nn.BatchNorm1d(config.dimension)
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """Embed a batch; a frame off the mask changes nothing, wherever it stands.
+
+        Args:
+            features: float32 [shape=(B, T, mels)], log-mel without normalisation
+            mask: float32 [shape=(B, T)], 1 for the frames to listen to, 0 for the rest
+
+        Returns:
+            float32 [shape=(B, dimension)], not yet of unit length
+        """
+        weight = mask.unsqueeze(-1)
+        mean = (features * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp(min=1.0)
+        x = self.subsampling((features - mean) * weight * 0.25)  # log-mel has a deviation of about 4
+        mask = F.max_pool1d(mask.unsqueeze(1), SUBSAMPLING, SUBSAMPLING, ceil_mode=True).squeeze(1)
+        rotation = rotations(x.shape[1], self.config.width // self.config.heads, x)
+        bias = ((mask - 1.0) * 1e4).to(x.dtype)[:, None, None, :]  # (B, 1, 1, T/4)
+        x = self.dropout(x)
+        scales = []
+        for block in self.blocks:
+            x = block(x, mask, rotation, bias)
+            scales.append(x)
+        pooled = self.pooling(self.norm(torch.cat(scales, dim=-1)), mask)
+        return self.embedding_norm(self.project(self.pooled_norm(pooled)))
+
+
+def statistics(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted mean and standard deviation over time, each (B, width)."""
+    x = x.float()
+    mean = (x * weight).sum(1)
+    variance = ((x - mean.unsqueeze(1)).square() * weight).sum(1)
+    return mean, (variance + 1e-5).sqrt()
+
+
+def rotations(length: int, width: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of rotary positions, each (T, D/H/2)."""
+    rate = 10_000.0 ** (-torch.arange(0, width, 2, device=like.device, dtype=torch.float32) / width)
+    angle = torch.arange(length, device=like.device, dtype=torch.float32).unsqueeze(1) * rate
+    return angle.cos().to(like.dtype), angle.sin().to(like.dtype)
+
+
+def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn the two halves of each head's vector against one another by position."""
+    cosine, sine = rotation
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat([a * cosine - b * sine, a * sine + b * cosine], dim=-1)

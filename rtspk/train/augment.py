@@ -1,0 +1,112 @@
+"""Make clean speech sound like the world: rooms, noise, other voices, telephones, loudness."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import soxr
+from numpy.random import Generator
+
+from rtspk.types import SAMPLE_RATE, FloatArray
+
+__all__ = ["AugmentConfig", "Augmenter", "telephone", "with_noise", "with_room"]
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentConfig:
+    """How often each change is made, and how strongly."""
+
+    room: float = 0.4
+    noise: float = 0.5
+    babble: float = 0.15
+    telephone: float = 0.1
+    lowpass: float = 0.1
+    clipping: float = 0.05
+    noise_snr_db: tuple[float, float] = (3.0, 22.0)
+    babble_snr_db: tuple[float, float] = (10.0, 22.0)
+    level_db: tuple[float, float] = (-36.0, -14.0)  # root mean square below full scale
+    rooms: int = 400  # impulse responses in the bank
+
+
+@dataclass(frozen=True, slots=True)
+class Augmenter:
+    """Draws and applies changes; holds only read-only banks of sound."""
+
+    config: AugmentConfig
+    rooms: list[FloatArray]
+    noises: list[FloatArray]
+
+    def __call__(self, samples: FloatArray, others: list[FloatArray], rng: Generator) -> FloatArray:
+        """Change one crop.
+
+        Args:
+            samples: float32 [shape=(n,)]
+            others: crops of other speakers, for babble
+            rng: the source of all chance here
+        """
+        config = self.config
+        if self.rooms and rng.random() < config.room:
+            samples = with_room(samples, self.rooms[rng.integers(len(self.rooms))])
+        if self.noises and rng.random() < config.noise:
+            noise = self.noises[rng.integers(len(self.noises))]
+            samples = with_noise(samples, _stretch(noise, len(samples), rng), rng.uniform(*config.noise_snr_db))
+        if others and rng.random() < config.babble:
+            babble = np.zeros_like(samples)
+            for other in others:
+                voice = _stretch(other, len(samples), rng)
+                babble += voice / (_rms(voice) + 1e-6)
+            samples = with_noise(samples, babble, rng.uniform(*config.babble_snr_db))
+        samples = samples * np.float32(10.0 ** (rng.uniform(*config.level_db) / 20.0) / (_rms(samples) + 1e-6))
+        if rng.random() < config.clipping:
+            ceiling = np.float32(rng.uniform(0.3, 0.9) * np.abs(samples).max())
+            samples = np.clip(samples, -ceiling, ceiling)
+        if rng.random() < config.telephone:
+            samples = telephone(samples)
+        elif rng.random() < config.lowpass:
+            samples = _lowpass(samples, int(rng.integers(6_000, 14_000)))
+        return samples
+
+
+def with_room(samples: FloatArray, response: FloatArray) -> FloatArray:
+    """Convolve with a room's impulse response; length and onset stay as they were."""
+    size = 1 << (len(samples) + len(response) - 2).bit_length()
+    spectrum = np.fft.rfft(samples, size) * np.fft.rfft(response, size)
+    return np.fft.irfft(spectrum, size)[: len(samples)].astype(np.float32)
+
+
+def with_noise(samples: FloatArray, noise: FloatArray, snr_db: float) -> FloatArray:
+    """Add noise of the same length at a signal-to-noise ratio in decibels."""
+    gain = _rms(samples) / (_rms(noise) + 1e-6) * 10.0 ** (-snr_db / 20.0)
+    return samples + noise * np.float32(gain)
+
+
+def telephone(samples: FloatArray) -> FloatArray:
+    """Narrow band at 8 kHz, 8 bits by the mu-law of ITU-T G.711, and back."""
+    narrow = np.clip(soxr.resample(samples, SAMPLE_RATE, 8_000), -1.0, 1.0)
+    mu = 255.0
+    coded = np.sign(narrow) * np.log1p(mu * np.abs(narrow)) / np.log1p(mu)
+    coded = np.round(coded * 127.0) / 127.0
+    narrow = np.sign(coded) * np.expm1(np.abs(coded) * np.log1p(mu)) / mu
+    return _fit(soxr.resample(narrow.astype(np.float32), 8_000, SAMPLE_RATE), len(samples))
+
+
+def _lowpass(samples: FloatArray, rate: int) -> FloatArray:
+    narrow = soxr.resample(samples, SAMPLE_RATE, rate)
+    return _fit(soxr.resample(narrow, rate, SAMPLE_RATE), len(samples))
+
+
+def _fit(samples: FloatArray, length: int) -> FloatArray:
+    out = np.zeros(length, np.float32)
+    out[: min(length, len(samples))] = samples[:length]
+    return out
+
+
+def _stretch(sound: FloatArray, length: int, rng: Generator) -> FloatArray:
+    """A random stretch of the wanted length; short sounds are repeated."""
+    if len(sound) < length:
+        sound = np.tile(sound, -(-length // max(1, len(sound))))
+    start = int(rng.integers(0, len(sound) - length + 1))
+    return sound[start : start + length]
+
+
+def _rms(samples: FloatArray) -> float:
+    return float(np.sqrt(np.mean(np.square(samples), dtype=np.float64)))

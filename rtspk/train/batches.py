@@ -1,0 +1,113 @@
+"""Training batches: what step n sees is a function of the seed and n alone, so a resumed run sees the same."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from rtspk.kernels.mel import MelConfig
+from rtspk.train.augment import Augmenter
+from rtspk.train.manifest import Utterance
+from rtspk.train.store import SampleStore
+from rtspk.types import FloatArray, samples_of
+
+__all__ = ["Batch", "Batches"]
+
+MASKED = 0.5  # share of crops whose silence is masked, as the engine does
+SPEECH_BELOW_PEAK_DB = 30.0  # frames this far below the crop's loud frames count as silence
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One step's crops.
+
+    samples : float32 [shape=(B, n)]
+    mask : float32 [shape=(B, frames)]
+    speakers : int64 [shape=(B,)]
+    targets : int64 [shape=(B,)], rows of the teachers' table
+    """
+
+    samples: Tensor
+    mask: Tensor
+    speakers: Tensor
+    targets: Tensor
+
+
+class Batches(Dataset[Batch]):
+    """Item n is the batch of step n; speakers are drawn, then their utterances."""
+
+    def __init__(
+        self,
+        utterances: list[Utterance],
+        store: SampleStore,
+        augmenter: Augmenter,
+        features: MelConfig,
+        size: int,
+        crop_seconds: tuple[float, float],
+        seed: int,
+        steps: int,
+    ) -> None:
+        self.store, self.augmenter, self.features = store, augmenter, features
+        self.size, self.seed, self.steps = size, seed, steps
+        self.crop = (samples_of(crop_seconds[0]), samples_of(crop_seconds[1]))
+        names = sorted({u.speaker for u in utterances})
+        self.speakers: list[list[Utterance]] = [[] for _ in names]
+        index = {name: number for number, name in enumerate(names)}
+        for utterance in utterances:
+            self.speakers[index[utterance.speaker]].append(utterance)
+        # Those with little speech are drawn less often: the same seconds again teach little.
+        amount = np.array([sum(u.duration for u in own) for own in self.speakers], np.float64)
+        chance = np.sqrt(np.clip(amount, samples_of(5.0), samples_of(60.0)))
+        self.chance: NDArray[np.float64] = chance / chance.sum()
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> Batch:
+        rng = np.random.default_rng((self.seed, step))
+        length = int(rng.integers(*self.crop))
+        length -= (length - self.features.window) % (4 * self.features.hop)  # whole trunk frames
+        speakers = rng.choice(len(self.speakers), self.size, replace=False, p=self.chance)
+        chosen = [self.speakers[s][rng.integers(len(self.speakers[s]))] for s in speakers]
+        crops = [self._crop(utterance, length, rng) for utterance in chosen]
+        masks, changed = [], []
+        for number, crop in enumerate(crops):
+            full = len(crop) == length
+            padded = crop if full else np.concatenate([crop, np.zeros(length - len(crop), np.float32)])
+            masks.append(self._mask(padded, len(crop), rng))
+            others = [crops[i] for i in rng.integers(0, self.size, 3) if i != number and len(crops[i]) > 0]
+            changed.append(self.augmenter(padded, others, rng))
+        return Batch(
+            samples=torch.from_numpy(np.stack(changed)),
+            mask=torch.from_numpy(np.stack(masks)),
+            speakers=torch.from_numpy(speakers.astype(np.int64)),
+            targets=torch.tensor([u.target for u in chosen]),
+        )
+
+    def _crop(self, utterance: Utterance, length: int, rng: Generator) -> FloatArray:
+        start = utterance.start + int(rng.integers(0, max(1, utterance.duration - length + 1)))
+        return self.store.read(utterance.path, start, min(start + length, utterance.end))
+
+    def _mask(self, samples: FloatArray, length: int, rng: Generator) -> FloatArray:
+        """Which frames to listen to: none past the end, at times none that are silent, at times a gap."""
+        config = self.features
+        frames = 1 + (len(samples) - config.window) // config.hop
+        mask = np.zeros(frames, np.float32)
+        mask[: max(1, 1 + (length - config.window) // config.hop)] = 1.0
+        if rng.random() < MASKED:
+            blocks = samples[: frames * config.hop].reshape(frames, config.hop)
+            level = 10.0 * np.log10(np.square(blocks).mean(1) + 1e-9)
+            speech = level > np.percentile(level, 90) - SPEECH_BELOW_PEAK_DB
+            speech = np.convolve(speech, np.ones(11), "same") > 0.5  # speech keeps 50 ms on both sides
+            if (mask * speech).sum() >= 30:
+                mask *= speech
+        if rng.random() < 0.3:
+            gap = int(rng.integers(10, max(11, frames // 2)))
+            start = int(rng.integers(0, max(1, frames - gap)))
+            if mask.sum() - mask[start : start + gap].sum() >= 60:
+                mask[start : start + gap] = 0.0
+        return mask

@@ -1,0 +1,104 @@
+"""Trials from the speakers held out of training: what choices are made on, so that no evaluation set is."""
+
+from collections import defaultdict
+from itertools import combinations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rtspk.errors import ConfigError
+from rtspk.metrics import equal_error_rate
+from rtspk.train.manifest import Utterance
+from rtspk.train.store import SampleStore
+from rtspk.types import FloatArray, samples_of
+
+__all__ = ["Development", "choose_held_out", "loudest"]
+
+LONGEST = samples_of(8.0)  # of what counts as full length here
+UTTERANCES = 8  # a speaker gives at most
+
+
+def choose_held_out(utterances: list[Utterance], wanted: tuple[str, ...], seed: int) -> frozenset[str]:
+    """Choose speakers with at least four utterances of 2 s, as many of each set as "dataset:count" says."""
+    rng = np.random.default_rng(seed)
+    chosen: set[str] = set()
+    for entry in wanted:
+        dataset, colon, count = entry.rpartition(":")
+        if not colon or not count.isdigit():
+            raise ConfigError(f'expected held-out speakers as "dataset:count", got {entry!r}')
+        long = defaultdict(int)
+        for u in utterances:
+            if u.dataset == dataset and u.duration >= samples_of(2.0):
+                long[u.speaker] += 1
+        able = sorted(speaker for speaker, number in long.items() if number >= 4)
+        if len(able) < int(count):
+            raise ConfigError(f"expected {count} speakers of {dataset!r} to hold out, got {len(able)} with enough speech")
+        chosen.update(rng.choice(able, int(count), replace=False).tolist())
+    return frozenset(chosen)
+
+
+def loudest(samples: FloatArray, length: int) -> FloatArray:
+    """The stretch of `length` samples with the most energy; all of it where there is not more."""
+    if len(samples) <= length:
+        return samples
+    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
+    start = int(np.argmax(energy[length:] - energy[:-length]))
+    return samples[start : start + length]
+
+
+class Development:
+    """Held-out utterances and all their trials within a data set and gender."""
+
+    def __init__(self, utterances: list[Utterance], store: SampleStore, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        own: dict[str, list[Utterance]] = defaultdict(list)
+        for u in utterances:
+            if u.duration >= samples_of(2.0):
+                own[u.speaker].append(u)
+        kept = [
+            us[i] for us in own.values() for i in sorted(rng.permutation(len(us))[:UTTERANCES])
+        ]
+        self.samples = [store.read(u.path, u.start, u.end) for u in kept]
+        self.utterances = kept
+        pairs = [
+            (i, j) for i, j in combinations(range(len(kept)), 2)
+            if kept[i].dataset == kept[j].dataset and kept[i].gender == kept[j].gender
+        ]
+        self.pairs: NDArray[np.int64] = np.array(pairs, np.int64)
+        self.same: NDArray[np.bool_] = np.array([kept[i].speaker == kept[j].speaker for i, j in pairs])
+
+    def error_rates(self, network: nn.Module, features: nn.Module) -> dict[str, float]:
+        """Equal error rate by length: "full", "3.0" and "1.5" seconds; cosine of centred vectors."""
+        rates = {}
+        for name, length in (("full", LONGEST), ("3.0", samples_of(3.0)), ("1.5", samples_of(1.5))):
+            vectors = embed_all(network, features, [loudest(s, length) for s in self.samples])
+            vectors -= vectors.mean(0)
+            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+            scores = (vectors[self.pairs[:, 0]] * vectors[self.pairs[:, 1]]).sum(1)
+            rates[name] = equal_error_rate(scores, self.same)
+        return rates
+
+
+@torch.no_grad()
+def embed_all(network: nn.Module, features: nn.Module, crops: list[FloatArray], batch: int = 32) -> FloatArray:
+    """Embed crops of any lengths, batched by length; float32 [shape=(crops, dimension)]."""
+    network.eval()
+    order = sorted(range(len(crops)), key=lambda i: len(crops[i]))
+    vectors: list[FloatArray | None] = [None] * len(crops)
+    for at in range(0, len(order), batch):
+        part = order[at : at + batch]
+        longest = max(len(crops[i]) for i in part)
+        samples, rows = torch.zeros(len(part), longest), []
+        for row, i in enumerate(part):
+            samples[row, : len(crops[i])] = torch.from_numpy(crops[i])
+            rows.append(len(crops[i]))
+        mel: Tensor = features(samples)
+        mask = torch.zeros(mel.shape[:2])
+        for row, length in enumerate(rows):
+            mask[row, : max(1, 1 + (length - 400) // 160)] = 1.0
+        answer = network(mel, mask).numpy()
+        for row, i in enumerate(part):
+            vectors[i] = answer[row]
+    return np.stack([v for v in vectors if v is not None])

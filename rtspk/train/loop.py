@@ -1,0 +1,210 @@
+"""The training loop: recipe in, checkpoint out; killed at any step, it goes on as if it had not been."""
+
+import io
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Subset
+
+from rtspk.engine.conformer import Conformer
+from rtspk.errors import ConfigError
+from rtspk.files import write_atomically
+from rtspk.train.augment import Augmenter
+from rtspk.train.batches import Batch, Batches
+from rtspk.train.development import Development, choose_held_out
+from rtspk.train.features import TorchLogMel
+from rtspk.train.losses import AngularMargin, Teachers, similarity_loss
+from rtspk.train.manifest import hold_out, read_manifest, read_noises
+from rtspk.train.recipe import LoopConfig, Recipe
+from rtspk.train.rooms import room_bank
+from rtspk.train.store import SampleStore
+from rtspk.train.targets import read_targets
+
+__all__ = ["Learner", "Trainer"]
+
+Progress = Callable[[str, int, int], None]  # what is being done, how much is done, how much there is
+
+
+class Learner(nn.Module):
+    """All that has weights: the network, the margin's speakers, the teachers' heads."""
+
+    def __init__(self, recipe: Recipe, speakers: int, widths: list[int]) -> None:
+        super().__init__()
+        self.loss = recipe.loss
+        self.network = Conformer(recipe.model)
+        self.margin = AngularMargin(recipe.model.dimension, speakers, recipe.loss.scale)
+        self.teachers = Teachers(recipe.model.dimension, widths)
+
+    def forward(
+        self, features: Tensor, batch: Batch, targets: list[Tensor], margin: float
+    ) -> tuple[Tensor, dict[str, float]]:
+        """The weighted loss of a batch, and its parts."""
+        embeddings = self.network(features, batch.mask).float()
+        with torch.autocast(features.device.type, enabled=False):
+            parts = {
+                "margin": self.margin(embeddings, batch.speakers, margin),
+                "teacher": self.teachers(embeddings, targets),
+                "similarity": similarity_loss(embeddings, targets),
+            }
+        loss = (
+            self.loss.margin_weight * parts["margin"]
+            + self.loss.teacher_weight * parts["teacher"]
+            + self.loss.similarity_weight * parts["similarity"]
+        )
+        return loss, {name: float(value.detach()) for name, value in parts.items()}
+
+
+class Trainer:
+    """One run of one recipe on one data folder."""
+
+    def __init__(self, recipe: Recipe, data: Path, folder: Path, progress: Progress) -> None:
+        self.recipe, self.folder, self.progress = recipe, folder, progress
+        folder.mkdir(parents=True, exist_ok=True)
+        loop = recipe.loop
+        torch.manual_seed(loop.seed)
+        torch.set_num_threads(loop.threads)
+        cache = folder.parent / "cache"
+        utterances = read_manifest(data / recipe.data.manifest)
+        noises = read_noises(data / recipe.data.noise)
+        store = SampleStore.build([u.path for u in utterances], cache, lambda a, b: progress("decode speech", a, b))
+        sounds = SampleStore.build(noises, cache, lambda a, b: progress("decode noise", a, b))
+        held = choose_held_out(utterances, recipe.data.held_out, loop.seed)
+        kept, left = hold_out(utterances, held)
+        self.development = Development(left, store, loop.seed) if left else None
+        rooms = room_bank(recipe.augment.rooms, loop.seed, cache, lambda a, b: progress("simulate rooms", a, b))
+        augmenter = Augmenter(recipe.augment, rooms, [sounds.read(path, 0, 1 << 40) for path in noises])
+        self.batches = Batches(
+            kept, store, augmenter, recipe.features, recipe.data.batch, recipe.data.crop_seconds, loop.seed, loop.steps
+        )
+        self.targets = read_targets(data / recipe.data.targets, [u.target for u in kept])
+        self.features = TorchLogMel(recipe.features)
+        self.learner = Learner(recipe, len(self.batches.speakers), [t.shape[1] for t in self.targets])
+        self.average = {name: value.clone() for name, value in self.learner.network.state_dict().items()}
+        decayed = [p for p in self.learner.parameters() if p.ndim > 1]
+        others = [p for p in self.learner.parameters() if p.ndim <= 1]
+        self.optimiser = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": loop.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            lr=loop.rate,
+            betas=(0.9, 0.98),
+        )
+        self.step = 0
+        if (folder / "last.pt").exists():
+            self._resume(torch.load(folder / "last.pt", weights_only=True))
+
+    def run(self) -> Path:
+        """Train to the last step; returns the path of the checkpoint with the averaged weights."""
+        loop = self.recipe.loop
+        loader = DataLoader(
+            Subset(self.batches, range(self.step, loop.steps)),
+            batch_size=None,
+            num_workers=self.recipe.data.workers,
+            prefetch_factor=4 if self.recipe.data.workers else None,
+        )
+        waited, begun = 0.0, time.monotonic()
+        sums: dict[str, float] = {}
+        asked = time.monotonic()
+        for batch in loader:
+            waited += time.monotonic() - asked
+            for name, value in self._learn(batch).items():
+                sums[name] = sums.get(name, 0.0) + value
+            self.step += 1
+            self.progress("train", self.step, loop.steps)
+            if self.step % loop.save_every == 0 or self.step == loop.steps:
+                seconds = time.monotonic() - begun
+                self._report(sums, seconds, waited)
+                self._save()
+                sums, waited, begun = {}, 0.0, time.monotonic()
+            asked = time.monotonic()
+        return self.folder / "last.pt"
+
+    def _learn(self, batch: Batch) -> dict[str, float]:
+        loop, loss_config = self.recipe.loop, self.recipe.loss
+        self.learner.train()
+        torch.manual_seed(loop.seed * 1_000_003 + self.step)  # dropout too is a function of the step
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate_at(self.step, loop)
+        features = mask_spectrum(self.features(batch.samples), batch.mask)
+        margin = loss_config.margin * min(1.0, self.step / max(1.0, loss_config.margin_warmup * loop.steps))
+        targets = [table[batch.targets] for table in self.targets]
+        with torch.autocast("cpu", torch.bfloat16, enabled=loop.bf16):
+            loss, parts = self.learner(features, batch, targets, margin)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.learner.parameters(), loop.clip)
+        self.optimiser.step()
+        decay = min(loop.average, (1 + self.step) / (10 + self.step))
+        for name, value in self.learner.network.state_dict().items():
+            if value.is_floating_point():
+                self.average[name].lerp_(value, 1.0 - decay)
+            else:
+                self.average[name].copy_(value)
+        return parts
+
+    def _report(self, sums: dict[str, float], seconds: float, waited: float) -> None:
+        every = self.recipe.loop.save_every
+        row: dict[str, float | int | dict[str, float]] = {"step": self.step}
+        row |= {name: round(value / every, 4) for name, value in sums.items()}
+        row |= {"seconds_per_step": round(seconds / every, 3), "waiting": round(waited / seconds, 3)}
+        if self.development is not None:
+            row["eer"] = self.development.error_rates(self.averaged(), self.features)
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(row) + "\n")
+
+    def averaged(self) -> Conformer:
+        """The network with the averaged weights."""
+        network = Conformer(self.recipe.model)
+        network.load_state_dict(self.average)
+        return network.eval()
+
+    def _save(self) -> None:
+        state = {
+            "recipe": json.dumps(asdict(self.recipe)),
+            "step": self.step,
+            "learner": self.learner.state_dict(),
+            "average": self.average,
+            "optimiser": self.optimiser.state_dict(),
+        }
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_atomically(self.folder / "last.pt", buffer.getvalue())
+
+    def _resume(self, state: dict[str, object]) -> None:
+        try:
+            self.learner.load_state_dict(state["learner"])  # type: ignore[arg-type] - torch checks it
+            self.optimiser.load_state_dict(state["optimiser"])  # type: ignore[arg-type] - likewise
+        except (RuntimeError, ValueError) as error:
+            raise ConfigError(f"expected a checkpoint of this recipe in {self.folder}, got another: {error}") from error
+        self.average = state["average"]  # type: ignore[assignment] - written by _save
+        self.step = int(state["step"])  # type: ignore[call-overload] - likewise
+
+
+def rate_at(step: int, loop: LoopConfig) -> float:
+    """The learning rate: a linear warm-up, then half a cosine down to the end rate."""
+    if step < loop.warmup:
+        return loop.rate * (step + 1) / loop.warmup
+    done = (step - loop.warmup) / max(1, loop.steps - loop.warmup)
+    return loop.rate_end + 0.5 * (loop.rate - loop.rate_end) * (1.0 + math.cos(math.pi * min(1.0, done)))
+
+
+def mask_spectrum(features: Tensor, mask: Tensor) -> Tensor:
+    """SpecAugment (arXiv:1904.08779): one stretch of time and two of mel bands set to the crop's mean."""
+    B, T, mels = features.shape  # noqa: N806
+    weight = mask.unsqueeze(-1)
+    mean = (features * weight).sum((1, 2), keepdim=True) / (weight.sum((1, 2), keepdim=True).clamp(min=1.0) * mels)
+    time_axis, mel_axis = torch.arange(T)[None, :, None], torch.arange(mels)[None, None, :]
+    hidden = _stretches(B, T, T // 8)(time_axis)
+    for _ in range(2):
+        hidden = hidden | _stretches(B, mels, 10)(mel_axis)
+    return torch.where(hidden, mean, features)
+
+
+def _stretches(rows: int, length: int, longest: int) -> Callable[[Tensor], Tensor]:
+    width = torch.randint(0, longest + 1, (rows, 1, 1))
+    start = (torch.rand(rows, 1, 1) * (length - width)).long()
+    return lambda axis: (axis >= start) & (axis < start + width)

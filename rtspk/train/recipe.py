@@ -1,0 +1,71 @@
+"""A recipe: everything that decides what a training run makes, read from strict TOML."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rtspk.config import read_toml
+from rtspk.engine.conformer import ConformerConfig
+from rtspk.kernels.mel import MelConfig
+from rtspk.train.augment import AugmentConfig
+
+__all__ = ["DataConfig", "LossConfig", "LoopConfig", "Recipe"]
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """What is trained on; paths are relative to `root`, which `--data` gives."""
+
+    manifest: str = "train.csv"
+    targets: str = "train_targets.npz"
+    noise: str = "noise.csv"
+    held_out: tuple[str, ...] = ()  # data sets with speakers kept for development, as "dataset:count"
+    crop_seconds: tuple[float, float] = (1.5, 3.5)
+    batch: int = 128
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LossConfig:
+    """The parts of the loss and their weights."""
+
+    scale: float = 32.0
+    margin: float = 0.2  # radians
+    margin_warmup: float = 0.3  # share of the steps over which the margin grows
+    margin_weight: float = 1.0
+    teacher_weight: float = 5.0
+    similarity_weight: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoopConfig:
+    """How long and how fast."""
+
+    steps: int = 4500
+    warmup: int = 300
+    rate: float = 1.5e-3
+    rate_end: float = 1e-5
+    weight_decay: float = 0.05
+    clip: float = 5.0
+    average: float = 0.998  # decay of the averaged weights
+    bf16: bool = True
+    save_every: int = 250
+    threads: int = 2
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A name and its parts."""
+
+    name: str
+    features: MelConfig = field(default_factory=MelConfig)
+    model: ConformerConfig = field(default_factory=ConformerConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+    @classmethod
+    def read(cls, path: Path) -> "Recipe":
+        """Read a recipe; an unknown key or a value of the wrong kind is a ConfigError."""
+        return read_toml(path, cls)

@@ -1,0 +1,60 @@
+"""Decoded speech on disk: one flat file of 16-bit samples, mapped into memory by every worker."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtspk.audio import read_audio
+from rtspk.errors import AudioError
+from rtspk.types import FloatArray
+
+__all__ = ["SampleStore"]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleStore:
+    """Every file of a list, decoded once.
+
+    samples : int16 [shape=(all samples,)], memory-mapped
+    """
+
+    samples: NDArray[np.int16]
+    offsets: dict[Path, tuple[int, int]]  # where each file begins, and its length
+
+    @classmethod
+    def build(cls, files: list[Path], folder: Path, progress: Callable[[int, int], None]) -> "SampleStore":
+        """Decode what is not decoded yet, and open it; a half-written store is begun anew.
+
+        Args:
+            files: audio files of any kind
+            folder: where the store lives; its name holds a digest of the list
+            progress: called with files done and files in all
+        """
+        files = sorted(set(files))
+        digest = hashlib.sha256("\n".join(map(str, files)).encode()).hexdigest()[:16]
+        index, data = folder / f"{digest}.npy", folder / f"{digest}.s16"
+        if not index.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            lengths = np.zeros(len(files), np.int64)
+            with data.open("wb") as out:
+                for number, path in enumerate(files):
+                    pcm = np.round(np.clip(read_audio(path), -1.0, 1.0) * 32767.0).astype(np.int16)
+                    pcm.tofile(out)
+                    lengths[number] = len(pcm)
+                    progress(number + 1, len(files))
+            np.save(index, lengths)
+        lengths = np.load(index)
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        offsets = {path: (int(starts[i]), int(lengths[i])) for i, path in enumerate(files)}
+        return cls(np.memmap(data, np.int16, "r"), offsets)
+
+    def read(self, path: Path, start: int, end: int) -> FloatArray:
+        """Samples [start, end) of a file, as far as it goes; float32 in -1..1."""
+        if path not in self.offsets:
+            raise AudioError(f"expected a file of this store, got {path}")
+        begin, length = self.offsets[path]
+        return self.samples[begin + start : begin + min(end, length)].astype(np.float32) / np.float32(32768.0)
