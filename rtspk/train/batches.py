@@ -18,6 +18,7 @@ from rtspk.types import FloatArray, samples_of
 __all__ = ["Batch", "Batches"]
 
 MASKED = 0.5  # share of crops whose silence is masked, as the engine does
+LENGTHS = 6  # crop lengths in use
 SPEECH_BELOW_PEAK_DB = 30.0  # frames this far below the crop's loud frames count as silence
 
 
@@ -53,7 +54,9 @@ class Batches(Dataset[Batch]):
     ) -> None:
         self.store, self.augmenter, self.features = store, augmenter, features
         self.size, self.seed, self.steps = size, seed, steps
-        self.crop = (samples_of(crop_seconds[0]), samples_of(crop_seconds[1]))
+        # A few lengths only: every new shape costs the matrix library its preparations.
+        lengths = np.linspace(samples_of(crop_seconds[0]), samples_of(crop_seconds[1]), LENGTHS).astype(np.int64)
+        self.lengths: NDArray[np.int64] = lengths - (lengths - features.window) % (4 * features.hop)
         names = sorted({u.speaker for u in utterances})
         self.speakers: list[list[Utterance]] = [[] for _ in names]
         index = {name: number for number, name in enumerate(names)}
@@ -69,8 +72,7 @@ class Batches(Dataset[Batch]):
 
     def __getitem__(self, step: int) -> Batch:
         rng = np.random.default_rng((self.seed, step))
-        length = int(rng.integers(*self.crop))
-        length -= (length - self.features.window) % (4 * self.features.hop)  # whole trunk frames
+        length = int(rng.choice(self.lengths))
         speakers = rng.choice(len(self.speakers), self.size, replace=False, p=self.chance)
         chosen = [self.speakers[s][rng.integers(len(self.speakers[s]))] for s in speakers]
         crops = [self._crop(utterance, length, rng) for utterance in chosen]

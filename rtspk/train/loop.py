@@ -42,18 +42,18 @@ class Learner(nn.Module):
         self.teachers = Teachers(recipe.model.dimension, widths)
 
     def forward(
-        self, features: Tensor, batch: Batch, targets: list[Tensor], margin: float
+        self, features: Tensor, batch: Batch, targets: list[Tensor], grown: float
     ) -> tuple[Tensor, dict[str, float]]:
-        """The weighted loss of a batch, and its parts."""
+        """The weighted loss of a batch, and its parts; `grown` is how far the margin has come, 0 to 1."""
         embeddings = self.network(features, batch.mask).float()
         with torch.autocast(features.device.type, enabled=False):
             parts = {
-                "margin": self.margin(embeddings, batch.speakers, margin),
+                "margin": self.margin(embeddings, batch.speakers, self.loss.margin * grown),
                 "teacher": self.teachers(embeddings, targets),
                 "similarity": similarity_loss(embeddings, targets),
             }
         loss = (
-            self.loss.margin_weight * parts["margin"]
+            self.loss.margin_weight * grown * parts["margin"]
             + self.loss.teacher_weight * parts["teacher"]
             + self.loss.similarity_weight * parts["similarity"]
         )
@@ -124,16 +124,17 @@ class Trainer:
         return self.folder / "last.pt"
 
     def _learn(self, batch: Batch) -> dict[str, float]:
-        loop, loss_config = self.recipe.loop, self.recipe.loss
+        loop = self.recipe.loop
         self.learner.train()
         torch.manual_seed(loop.seed * 1_000_003 + self.step)  # dropout too is a function of the step
         for group in self.optimiser.param_groups:
             group["lr"] = rate_at(self.step, loop)
         features = mask_spectrum(self.features(batch.samples), batch.mask)
-        margin = loss_config.margin * min(1.0, self.step / max(1.0, loss_config.margin_warmup * loop.steps))
+        # The teachers first: among thousands of speakers the margin alone is noise at the start (see bench/LOG.md).
+        grown = min(1.0, self.step / max(1.0, self.recipe.loss.margin_warmup * loop.steps))
         targets = [table[batch.targets] for table in self.targets]
         with torch.autocast("cpu", torch.bfloat16, enabled=loop.bf16):
-            loss, parts = self.learner(features, batch, targets, margin)
+            loss, parts = self.learner(features, batch, targets, grown)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.learner.parameters(), loop.clip)

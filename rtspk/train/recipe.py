@@ -30,9 +30,9 @@ class LossConfig:
 
     scale: float = 32.0
     margin: float = 0.2  # radians
-    margin_warmup: float = 0.3  # share of the steps over which the margin grows
-    margin_weight: float = 1.0
-    teacher_weight: float = 5.0
+    margin_warmup: float = 0.3  # share of the steps over which the margin and its weight grow from nothing
+    margin_weight: float = 0.3
+    teacher_weight: float = 10.0
     similarity_weight: float = 20.0
 
 
@@ -41,7 +41,7 @@ class LoopConfig:
     """How long and how fast."""
 
     steps: int = 4500
-    warmup: int = 300
+    warmup: int = 100
     rate: float = 1.5e-3
     rate_end: float = 1e-5
     weight_decay: float = 0.05

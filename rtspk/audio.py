@@ -1,0 +1,314 @@
+"""Read any sound as chunks of mono float32 at 16 kHz: files, URLs and containers by FFmpeg, and raw PCM.
+
+Nothing is ever whole in memory, so a file of many hours costs as little as a short one.
+"""
+
+import logging
+import re
+import wave
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal
+
+import numpy as np
+
+from rtspk.errors import AudioError
+from rtspk.resample import Resampler
+from rtspk.types import SAMPLE_RATE, Chunk, FloatArray, samples_of
+
+if TYPE_CHECKING:
+    import av
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from numpy.typing import NDArray
+
+__all__ = ["Encoding", "duration_seconds", "read_audio", "stream_audio", "stream_pcm", "write_wav"]
+
+Encoding = Literal["s16le", "f32le"]
+
+_OPEN_SECONDS: float = 15.0  # how long a URL may take to answer
+_READ_SECONDS: float = 30.0  # how long a URL may send nothing
+_HOLE_SECONDS: float = 0.1  # a shorter hole in the timestamps is jitter
+_LONGEST_HOLE_SECONDS: float = 60.0  # a longer one is another clock, such as a joined file's
+_LOUDEST: float = 1e6  # full scale is 1; no sound is beyond this, and squares stay finite in float32
+_READ_BYTES: int = 1 << 16
+_DAMAGE_LIMIT: int = 64  # container errors in a row without one packet between them
+
+_log = logging.getLogger(__name__)
+
+
+def stream_audio(source: str | Path, *, chunk_seconds: float = 0.1) -> Iterator[Chunk]:
+    """Decode a file, URL or container as a stream; all chunks but the last are `chunk_seconds` long.
+
+    Channels become their mean; video and data are left out. Packets that do not decode, and holes of
+    up to a minute in the timestamps, become silence, so positions stay true to the source's time.
+    """
+    size = samples_of(chunk_seconds)
+    if size < 1:
+        raise AudioError(f"wanted chunks of at least one sample, got {chunk_seconds} s")
+    with _opened(source) as (container, stream):
+        yield from _packed(_resampled(_decoded(container, stream, _name(source))), size)
+
+
+def read_audio(source: str | Path) -> FloatArray:
+    """Decode all of a source: float32 [shape=(n,)] at 16 kHz."""
+    nothing = np.zeros(0, dtype=np.float32)
+    return np.concatenate([nothing, *(chunk.samples for chunk in stream_audio(source, chunk_seconds=10.0))])
+
+
+def duration_seconds(source: str | Path) -> float | None:
+    """How long a source says that it is, in seconds; None where it does not know."""
+    with _opened(source) as (container, stream):
+        if stream.duration is not None and stream.time_base is not None:
+            return float(stream.duration * stream.time_base)
+        return None if container.duration is None else container.duration / 1_000_000  # from microseconds
+
+
+def stream_pcm(
+    stream: BinaryIO, rate: int, *, encoding: Encoding = "s16le", channels: int = 1
+) -> Iterator[Chunk]:
+    """Read raw interleaved PCM, such as standard input, and yield what has arrived as soon as it has.
+
+    Reads may end anywhere: bytes of one sample are kept together. Half a sample at the very end is
+    left out. Samples that are NaN, infinite or beyond any sound raise AudioError with their time.
+    """
+    if encoding not in _PCM:
+        raise AudioError(f"wanted PCM as one of {', '.join(_PCM)}, got {encoding!r}")
+    if channels < 1:
+        raise AudioError(f"wanted at least one channel, got {channels}")
+    resampler = Resampler(rate)
+    read = getattr(stream, "read1", stream.read)  # read1 does not wait for a full buffer
+    width = np.dtype(_PCM[encoding]).itemsize * channels
+    rest, seen, position = b"", 0, 0
+    while data := read(_READ_BYTES):
+        data = rest + data
+        whole = len(data) - len(data) % width
+        rest = data[whole:]
+        values = np.frombuffer(data[:whole], dtype=_PCM[encoding]).reshape(-1, channels).T
+        block = _mono(values)  # (n,)
+        _check_sound(block, "the PCM stream", seen, rate)
+        seen += len(block)
+        ready = resampler.push(block)
+        if len(ready):
+            yield Chunk(ready, position)
+            position += len(ready)
+    if not seen:
+        raise AudioError("the PCM stream: wanted sound, got no samples")
+    ready = resampler.finish()
+    if len(ready):
+        yield Chunk(ready, position)
+
+
+def write_wav(path: str | Path, samples: FloatArray, rate: int = SAMPLE_RATE) -> None:
+    """Write one channel as 16-bit WAV; what is beyond full scale is clipped. samples : [shape=(n,)]."""
+    if samples.ndim != 1:
+        raise AudioError(f"wanted one channel of shape (n,), got shape {samples.shape}")
+    values = np.clip(np.rint(samples * np.float32(32768)), -32768, 32767).astype("<i2")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(values.tobytes())
+
+
+_PCM: dict[str, str] = {"s16le": "<i2", "f32le": "<f4"}
+_FORMATS: dict[str, str] = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
+_SCALES: dict[str, float] = {
+    "u1": 2.0**-7,
+    "i2": 2.0**-15,
+    "i4": 2.0**-31,
+    "i8": 2.0**-63,
+    "f4": 1.0,
+    "f8": 1.0,
+}
+
+
+def _name(source: str | Path) -> str:
+    """Return the source as messages show it, without a password."""
+    return re.sub(r"//[^/@]*@", "//", str(source))
+
+
+def _is_url(source: str | Path) -> bool:
+    return isinstance(source, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", source) is not None
+
+
+def _check_file(path: Path) -> None:
+    """Name the plain mistakes before FFmpeg calls them all invalid data."""
+    try:
+        is_folder, is_empty = path.is_dir(), path.is_file() and path.stat().st_size == 0
+        is_there = path.exists()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise AudioError(
+            f"{path!s}: wanted an audio file, got a name that cannot be opened: {error}"
+        ) from error
+    if not is_there:
+        raise AudioError(f"{path}: wanted an audio file, got no such file")
+    if is_folder:
+        raise AudioError(f"{path}: wanted an audio file, got a directory")
+    if is_empty:
+        raise AudioError(f"{path}: wanted an audio file, got an empty file")
+
+
+@contextmanager
+def _opened(source: str | Path) -> "Iterator[tuple[InputContainer, AudioStream]]":
+    """Open a source and find its audio, with one plain error for each way in which that fails."""
+    import av
+
+    name = _name(source)
+    is_url = _is_url(source)
+    if not is_url:
+        _check_file(Path(source))
+    try:
+        container = av.open(
+            str(source) if is_url else f"file:{source}",  # else a colon in a name reads as a protocol
+            metadata_errors="replace",
+            timeout=(_OPEN_SECONDS, _READ_SECONDS) if is_url else None,
+        )
+    except av.error.PermissionError as error:
+        raise AudioError(f"{name}: wanted a file that may be read, got permission denied") from error
+    except av.error.ProtocolNotFoundError as error:
+        protocol = str(source).partition(":")[0]
+        raise AudioError(f"{name}: wanted a URL that FFmpeg opens, got protocol {protocol!r}") from error
+    except av.error.InvalidDataError as error:
+        raise AudioError(f"{name}: wanted sound that FFmpeg reads, got data of no known format") from error
+    except av.error.FFmpegError as error:
+        raise AudioError(f"{name}: wanted to open it, got {error.strerror}") from error
+    with container:
+        yield container, _audio_stream(container, name)
+
+
+def _audio_stream(container: "InputContainer", name: str) -> "AudioStream":
+    if not container.streams.audio:
+        kinds = sorted({stream.type for stream in container.streams})
+        raise AudioError(f"{name}: wanted an audio stream, got only {' and '.join(kinds) or 'a header'}")
+    best = container.streams.best("audio")
+    stream = next((each for each in container.streams.audio if each is best), container.streams.audio[0])
+    if stream.codec_context is None:
+        raise AudioError(f"{name}: wanted an audio codec that FFmpeg decodes, got an unknown one")
+    return stream
+
+
+def _packets(
+    container: "InputContainer", stream: "AudioStream", name: str
+) -> "Iterator[av.Packet[AudioStream]]":
+    """Give the stream's packets, going on behind damage for as long as any come."""
+    import av
+
+    failures = 0
+    while failures < _DAMAGE_LIMIT:
+        try:
+            for packet in container.demux(stream):
+                failures = 0
+                yield packet
+        except (av.error.InvalidDataError, av.error.BlockingIOError, av.error.MemoryError):
+            failures += 1  # sizes read from damaged bytes show as lack of data or memory
+        except av.error.FFmpegError as error:
+            raise AudioError(f"{name}: wanted to read to its end, got {error.strerror}") from error
+        else:
+            return
+    _log.warning("%s: the container is damaged, and what follows cannot be read", name)
+
+
+def _decoded(
+    container: "InputContainer", stream: "AudioStream", name: str
+) -> Iterator[tuple[int, FloatArray]]:
+    """Give the rate and the samples : float32 [shape=(n,)] of each frame, silence where some are missing."""
+    import av
+
+    is_pcm = stream.codec_context.name.startswith("pcm_")
+    clock: float | None = None  # where the next frame should begin, by the container's own time
+    seen, damaged = 0, 0
+    for packet in _packets(container, stream, name):
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            damaged += 1
+            continue
+        for frame in frames:
+            rate = frame.sample_rate
+            block = _mono(_values(frame))
+            if is_pcm:
+                _check_sound(block, name, seen, rate)
+            elif not _is_sound(block):  # the decoder made it of damaged bytes
+                damaged += 1
+                block = np.zeros_like(block)
+            if frame.time is not None:
+                hole = 0.0 if clock is None else frame.time - clock
+                if _HOLE_SECONDS < hole <= _LONGEST_HOLE_SECONDS:
+                    yield rate, np.zeros(round(hole * rate), dtype=np.float32)
+                if clock is None or hole > _HOLE_SECONDS or hole < -_LONGEST_HOLE_SECONDS:
+                    clock = frame.time
+            if clock is not None:
+                clock += len(block) / rate
+            seen += len(block)
+            yield rate, block
+    if not seen:
+        raise AudioError(f"{name}: wanted sound, got no samples that decode")
+    if damaged:
+        _log.warning("%s: %d damaged packets were left out", name, damaged)
+
+
+def _values(frame: "av.AudioFrame") -> "NDArray[np.generic]":
+    """View a frame's samples as [shape=(channels, n)], whether its channels are apart or interleaved."""
+    dtype = np.dtype(_FORMATS[frame.format.packed.name])
+    channels, n = frame.layout.nb_channels, frame.samples
+    if frame.format.is_planar:
+        planes = frame.planes[:channels]  # from 8 channels on PyAV lists planes that are not there
+        return np.stack([np.frombuffer(memoryview(plane), dtype, n) for plane in planes])
+    return np.frombuffer(memoryview(frame.planes[0]), dtype, n * channels).reshape(n, channels).T
+
+
+def _mono(values: "NDArray[np.generic]") -> FloatArray:
+    """Turn integer or float samples [shape=(channels, n)] into their mean: float32 [shape=(n,)]."""
+    kind = values.dtype.str[1:]
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for what is not finite
+        mean: NDArray[np.float64] = values.mean(axis=0, dtype=np.float64)
+        if kind == "u1":
+            mean -= 128.0  # unsigned samples rest in the middle
+        return (mean * _SCALES[kind]).astype(np.float32)
+
+
+def _is_sound(block: FloatArray) -> bool:
+    """Whether every sample is a number that sound can have; NaN compares as false."""
+    return not len(block) or bool(np.abs(block).max() <= _LOUDEST)
+
+
+def _check_sound(block: FloatArray, name: str, before: int, rate: int) -> None:
+    """Refuse what is no sound, and say where; `before` samples at `rate` came ahead of the block."""
+    if not _is_sound(block):
+        first = int(np.argmin(np.abs(block) <= _LOUDEST))
+        at = (before + first) / rate
+        raise AudioError(f"{name}: wanted samples about -1 to 1, got {block[first]:.3g} at {at:.3f} s")
+
+
+def _resampled(blocks: Iterable[tuple[int, FloatArray]]) -> Iterator[FloatArray]:
+    """Bring blocks to 16 kHz; a source that changes its rate midway starts a new filter there."""
+    resampler: Resampler | None = None
+    for rate, block in blocks:
+        if resampler is None or rate != resampler.rate_in:
+            if resampler is not None:
+                yield resampler.finish()
+            resampler = Resampler(rate)
+        yield resampler.push(block)
+    if resampler is not None:
+        yield resampler.finish()
+
+
+def _packed(blocks: Iterable[FloatArray], size: int) -> Iterator[Chunk]:
+    """Join and cut blocks of any length into chunks of `size` samples; the last may be shorter."""
+    waiting: list[FloatArray] = []
+    held, position = 0, 0
+    for block in blocks:
+        waiting.append(block)
+        held += len(block)
+        if held < size:
+            continue
+        joined = np.concatenate(waiting)
+        for cut in range(0, held - size + 1, size):
+            yield Chunk(joined[cut : cut + size], position)
+            position += size
+        held %= size
+        waiting = [joined[len(joined) - held :]]
+    if held:
+        yield Chunk(np.concatenate(waiting), position)

@@ -1,0 +1,112 @@
+"""Voices as unit vectors: any ONNX embedder whose card says how it wants to be fed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from rtspk.config import read_toml
+from rtspk.engine.calibration import Calibration
+from rtspk.engine.network import Network
+from rtspk.errors import ModelError
+from rtspk.kernels.mel import MelConfig
+from rtspk.types import Embedding, FloatArray, Window
+
+__all__ = ["BUNDLED", "Embedder", "EmbedderCard", "OnnxEmbedder", "load_embedder"]
+
+BUNDLED: Path = Path(__file__).parents[1] / "models"
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderCard:
+    """What `card.toml` beside a network says of it."""
+
+    id: str  # stands in every gallery that it makes
+    file: str
+    licence: str
+    dimension: int
+    source: str = ""
+    features_input: str = "features"
+    mask_input: str = ""  # empty: the network knows no mask, and gets the wanted frames alone
+    centre_features: bool = False  # subtract the mean over time before the network
+    mean: tuple[float, ...] = ()  # subtracted from its answers; empty where the network is centred
+    threshold: float = 0.35  # cosine from which two long clips count as one voice
+    features: MelConfig = field(default_factory=MelConfig)
+    # A plain slope for models that were not calibrated: even odds at a cosine of 0.4.
+    calibration: Calibration = Calibration(scale=15.0, offset=-6.0)
+
+
+class Embedder(Protocol):
+    """What the engine needs of a backend."""
+
+    @property
+    def card(self) -> EmbedderCard:
+        """How it is fed, and what its scores mean."""
+
+    def embed(self, windows: Sequence[Window]) -> list[Embedding]:
+        """One unit vector for each window, in order."""
+
+
+class OnnxEmbedder:
+    """The CPU backend; a window's vector does not depend on the windows beside it."""
+
+    def __init__(self, card: EmbedderCard, folder: Path, threads: int = 1) -> None:
+        self.card = card
+        self._network = Network(folder / card.file, threads)
+        wanted = {card.features_input, card.mask_input} - {""}
+        if wanted != set(self._network.inputs):
+            raise ModelError(
+                f"wanted inputs {', '.join(sorted(wanted))} in {card.file}, got {', '.join(self._network.inputs)}"
+            )
+        self._mean = np.array(card.mean, np.float32)
+
+    def embed(self, windows: Sequence[Window]) -> list[Embedding]:
+        """One unit vector for each window, in order.
+
+        Windows go through the network one by one: on a CPU a batch gains nothing, and the answer to a window stays
+        the same to the last bit whatever else is asked.
+        """
+        return [Embedding(self._vector(window), window.segment, window.net_speech) for window in windows]
+
+    def _vector(self, window: Window) -> FloatArray:
+        card = self.card
+        features, mask = window.features, window.mask
+        if not card.mask_input:
+            features = features[mask > 0]
+        if not len(features) or not mask.any():
+            raise ModelError(f"wanted a window with speech, got none between samples {window.segment}")
+        if card.centre_features:
+            features = features - features.mean(0)
+        inputs = {card.features_input: features[None]}
+        if card.mask_input:
+            inputs[card.mask_input] = mask[None]
+        vector = self._network.run(inputs)[0].reshape(-1)
+        if vector.shape != (card.dimension,):
+            raise ModelError(f"wanted {card.dimension} numbers from {card.file}, got {vector.size}")
+        if self._mean.size:
+            vector = vector - self._mean
+        norm = float(np.linalg.norm(vector))
+        if not np.isfinite(norm) or norm == 0.0:
+            raise ModelError(f"wanted a voice from {card.file}, got a vector of length {norm}")
+        return (vector / np.float32(norm)).astype(np.float32)
+
+
+def load_embedder(path: Path | None = None, threads: int = 1) -> OnnxEmbedder:
+    """Load an embedder.
+
+    Args:
+        path: a folder with a `card.toml`, or the card itself; None is the model that comes with rtspk
+        threads: for the network
+
+    Raises:
+        ModelError: the folder or its network is missing or damaged.
+        ConfigError: the card is no valid card.
+    """
+    card = BUNDLED / "embedder" if path is None else path
+    if card.is_dir():
+        card = card / "card.toml"
+    if not card.is_file():
+        raise ModelError(f"wanted a model card at {card}, got nothing there")
+    return OnnxEmbedder(read_toml(card, EmbedderCard), card.parent, threads)

@@ -1,0 +1,286 @@
+"""The enrolled voices: names with several prints each, kept in SQLite, found by FAISS.
+
+The file is the truth and the index is made from it: a name that another process stores is found by the next
+search.
+"""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from rtspk.engine.gallery_file import GalleryFile, Value
+from rtspk.engine.gallery_records import (
+    Exemplar,
+    Print,
+    SpeakerDetail,
+    SpeakerRecord,
+    clean_name,
+    unit_vectors,
+)
+from rtspk.engine.voice_index import VoiceIndex
+from rtspk.errors import GalleryError
+from rtspk.types import FloatArray
+
+__all__ = ["Exemplar", "Gallery", "Print", "SpeakerDetail", "SpeakerRecord", "clean_name"]
+
+STORED = np.dtype("<f4")  # how the file holds a vector, on any machine
+
+RECORDS = """
+    SELECT name, speakers.created, count(exemplars.id), coalesce(sum(net_speech), 0)
+    FROM speakers LEFT JOIN exemplars ON exemplars.speaker = speakers.id
+"""
+EXEMPLARS = "SELECT vector, source, net_speech, quality, created FROM exemplars WHERE speaker = ? ORDER BY id"
+INSERT = "INSERT INTO exemplars (speaker, vector, source, net_speech, quality) VALUES (?, ?, ?, ?, ?)"
+INSERT_DATED = (
+    "INSERT INTO exemplars (speaker, vector, source, net_speech, quality, created) VALUES (?, ?, ?, ?, ?, ?)"
+)
+
+
+class Gallery:
+    """Enrolled voices of one model. Safe for threads; several processes may use one file at a time."""
+
+    def __init__(self, file: GalleryFile, model_id: str, dimension: int) -> None:
+        self.model_id = model_id
+        self.dimension = dimension
+        self._file = file
+        self._lock = threading.RLock()
+        self._index: VoiceIndex | None = None  # None: to be made from the file
+        self._names: dict[int, str] = {}  # of the index's speakers
+        self._seen = 0  # the file's data version when the index was made
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | None,
+        model_id: str,
+        dimension: int,
+        *,
+        create: bool = True,
+        busy_seconds: float = 5.0,
+    ) -> Self:
+        """Open a gallery, or make an empty one.
+
+        Args:
+            path: the SQLite file; None keeps the voices in memory.
+            model_id: the model that makes the prints; a gallery of another one is refused.
+            dimension: length of a print.
+            create: make the file and its folders where they are missing.
+            busy_seconds: how long to wait for another program that is writing.
+        """
+        file = GalleryFile(path, model_id, dimension, create=create, busy_seconds=busy_seconds)
+        return cls(file, model_id, dimension)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; a second time does nothing."""
+        with self._lock:
+            self._index = None
+            self._file.close()
+
+    def __len__(self) -> int:
+        """How many names are enrolled."""
+        with self._lock:
+            return int(self._file.read("SELECT count(*) FROM speakers")[0][0])
+
+    def add(
+        self, name: str, prints: Sequence[Print], source: str, *, qualities: Sequence[float] | None = None
+    ) -> SpeakerRecord:
+        """Store prints under a name, new or known; returns what is now known of it.
+
+        Args:
+            name: any Unicode text of up to 200 characters.
+            prints: one or more.
+            source: what they were made from, such as a file name.
+            qualities: how good each print is, 0 to 1; 1 where not said.
+        """
+        name = clean_name(name)
+        source = source.encode(
+            "utf-8", "backslashreplace"
+        ).decode()  # file names may hold bytes that are no text
+        vectors = unit_vectors([one.vector for one in prints], self.dimension)
+        qualities = [1.0] * len(prints) if qualities is None else qualities
+        if len(qualities) != len(prints) or not all(0 <= quality <= 1 for quality in qualities):
+            raise GalleryError(f"wanted a quality from 0 to 1 for each print, got {list(qualities)}")
+        if min(one.net_speech for one in prints) < 0:
+            raise GalleryError("wanted net speech of 0 samples or more, got less")
+        with self._lock:
+            with self._file.writing():
+                speaker = self._find(name) or self._file.write("INSERT INTO speakers (name) VALUES (?)", name)
+                for vector, one, quality in zip(vectors, prints, qualities, strict=True):
+                    values = speaker, _stored(vector), source, int(one.net_speech), float(quality)
+                    self._file.write(INSERT, *values)
+                record = self._record(name)
+            if self._index is not None:
+                self._index.add(speaker, vectors)
+                self._names[speaker] = name
+        return record
+
+    def speakers(self) -> list[SpeakerRecord]:
+        """All names, in the order of their characters."""
+        with self._lock:
+            rows = self._file.read(f"{RECORDS} GROUP BY speakers.id ORDER BY name")
+        return [_record_of(row) for row in rows]
+
+    def show(self, name: str) -> SpeakerDetail:
+        """One name with all its prints."""
+        with self._lock, self._file.reading():
+            speaker = self._need(clean_name(name))
+            created = self._file.read("SELECT created FROM speakers WHERE id = ?", speaker)[0][0]
+            return SpeakerDetail(clean_name(name), str(created), self._exemplars(speaker))
+
+    def rename(self, old: str, new: str) -> SpeakerRecord:
+        """Give a speaker another name that nobody has yet."""
+        old, new = clean_name(old), clean_name(new)
+        with self._lock:
+            with self._file.writing():
+                speaker = self._need(old)
+                if new != old and self._find(new):
+                    raise GalleryError(f"wanted a name that is free, got {new!r}: merge the two instead")
+                self._file.write("UPDATE speakers SET name = ? WHERE id = ?", new, speaker)
+                record = self._record(new)
+            self._names[speaker] = new
+        return record
+
+    def merge(self, source: str, into: str) -> SpeakerRecord:
+        """Move all prints of one name to another, and forget the first name."""
+        source, into = clean_name(source), clean_name(into)
+        if source == into:
+            raise GalleryError(f"wanted two names to merge, got {into!r} twice")
+        with self._lock:
+            with self._file.writing():
+                gone, kept = self._need(source), self._need(into)
+                self._file.write("UPDATE exemplars SET speaker = ? WHERE speaker = ?", kept, gone)
+                self._file.write("DELETE FROM speakers WHERE id = ?", gone)
+                record = self._record(into)
+            self._index = None
+        return record
+
+    def delete(self, name: str) -> None:
+        """Forget a name and its prints; nothing of them is left in the file or its log."""
+        name = clean_name(name)
+        with self._lock:
+            with self._file.writing():
+                self._file.write("DELETE FROM speakers WHERE id = ?", self._need(name))
+                self._file.mark_unclean()
+            self._index = None
+            self._file.wipe()
+
+    def search(self, vector: FloatArray, k: int) -> list[tuple[str, float]]:
+        """The k nearest names, best first, each with its score.
+
+        vector : float32 [shape=(dimension,)], finite and not zero, of any length
+
+        A name scores its highest cosine over its exemplars and their centroid (see `VoiceIndex`).
+        """
+        return self.search_many([vector], k)[0]
+
+    def search_many(self, vectors: Sequence[FloatArray], k: int) -> list[list[tuple[str, float]]]:
+        """`search` for several vectors in one pass."""
+        if k < 1:
+            raise GalleryError(f"wanted one or more names to search for, got {k}")
+        queries = unit_vectors(vectors, self.dimension)
+        with self._lock:
+            found = self._fresh_index().search(queries, k)
+            return [[(self._names[speaker], score) for speaker, score in best] for best in found]
+
+    def export(self, path: Path) -> int:
+        """Write all voices to a JSON file that only its owner may read; returns how many names."""
+        from rtspk.engine.gallery_exchange import write_export  # pydantic takes a while to import
+
+        with self._lock, self._file.reading():
+            rows = self._file.read("SELECT id, name, created FROM speakers ORDER BY name")
+            speakers = [
+                SpeakerDetail(str(name), str(created), self._exemplars(int(speaker)))
+                for speaker, name, created in rows
+            ]
+        write_export(path, self.model_id, self.dimension, speakers)
+        return len(speakers)
+
+    def import_(self, path: Path) -> int:
+        """Add the voices of an exported file, all or none; returns how many prints were new.
+
+        A name that is known gains the prints that it does not have yet: importing twice changes nothing.
+        """
+        from rtspk.engine.gallery_exchange import read_export  # pydantic takes a while to import
+
+        details = read_export(path, self.model_id, self.dimension)
+        added = 0
+        with self._lock:
+            with self._file.writing():
+                for one in details:
+                    insert = "INSERT INTO speakers (name, created) VALUES (?, ?)"
+                    speaker = self._find(one.name) or self._file.write(insert, one.name, one.created)
+                    known = {_stored(exemplar.vector) for exemplar in self._exemplars(speaker)}
+                    for exemplar in one.exemplars:
+                        vector = _stored(exemplar.vector)
+                        if vector not in known:
+                            values = exemplar.source, exemplar.net_speech, exemplar.quality, exemplar.created
+                            self._file.write(INSERT_DATED, speaker, vector, *values)
+                            known.add(vector)
+                            added += 1
+            self._index = None
+        return added
+
+    def _fresh_index(self) -> VoiceIndex:
+        """The index of what the file holds now."""
+        seen = self._file.data_version()
+        if self._index is None or seen != self._seen:
+            with self._file.reading():
+                names = self._file.read("SELECT id, name FROM speakers")
+                rows = self._file.read("SELECT speaker, vector FROM exemplars ORDER BY speaker, id")
+            owners = np.array([row[0] for row in rows], dtype=np.int64)
+            vectors = self._vectors_of([row[1] for row in rows])
+            self._index = VoiceIndex(self.dimension, owners, vectors)
+            self._names = {int(speaker): str(name) for speaker, name in names}
+            self._seen = seen
+        return self._index
+
+    def _vectors_of(self, blobs: Sequence[Value]) -> FloatArray:
+        """Stored vectors as float32 [shape=(blobs, dimension)]; one that is damaged is refused."""
+        data = b"".join(blob for blob in blobs if isinstance(blob, bytes))
+        if len(data) == len(blobs) * self.dimension * STORED.itemsize:
+            vectors = np.frombuffer(data, dtype=STORED).reshape(-1, self.dimension).astype(np.float32)
+            if (np.abs(np.einsum("nd,nd->n", vectors, vectors) - 1.0) < 1e-3).all():
+                return vectors
+        raise GalleryError(f"wanted unit vectors, got damaged ones in the gallery {self._file.where}")
+
+    def _exemplars(self, speaker: int) -> tuple[Exemplar, ...]:
+        rows = self._file.read(EXEMPLARS, speaker)
+        vectors = self._vectors_of([row[0] for row in rows])
+        return tuple(
+            Exemplar(vector, str(source), int(net_speech), float(quality), str(created))
+            for vector, (_, source, net_speech, quality, created) in zip(vectors, rows, strict=True)
+        )
+
+    def _find(self, name: str) -> int | None:
+        rows = self._file.read("SELECT id FROM speakers WHERE name = ?", name)
+        return int(rows[0][0]) if rows else None
+
+    def _need(self, name: str) -> int:
+        speaker = self._find(name)
+        if speaker is None:
+            raise GalleryError(f"wanted a name in the gallery, got {name!r}, which is not in it")
+        return speaker
+
+    def _record(self, name: str) -> SpeakerRecord:
+        return _record_of(self._file.read(f"{RECORDS} WHERE name = ? GROUP BY speakers.id", name)[0])
+
+
+def _stored(vector: FloatArray) -> bytes:
+    return vector.astype(STORED).tobytes()
+
+
+def _record_of(row: tuple[Value, ...]) -> SpeakerRecord:
+    name, created, exemplars, net_speech = row
+    return SpeakerRecord(str(name), str(created), int(exemplars), int(net_speech))

@@ -1,0 +1,97 @@
+"""What the gallery knows of an enrolled voice: names, prints, and what makes them fit to be stored."""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from rtspk.errors import GalleryError
+from rtspk.types import FloatArray
+
+__all__ = ["Exemplar", "Print", "SpeakerDetail", "SpeakerRecord", "clean_name", "unit_vectors"]
+
+LONGEST_NAME = 200  # characters
+
+# Control characters, halves of characters that are none, and line breaks other than the control ones.
+UNFIT_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+class Print(Protocol):
+    """What can be enrolled: a voice as a vector, such as `rtspk.types.Embedding`."""
+
+    @property
+    def vector(self) -> FloatArray:
+        """float32 [shape=(dimension,)], finite and not zero; scaled to unit length when stored."""
+
+    @property
+    def net_speech(self) -> int:
+        """Samples of speech that it was made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerRecord:
+    """One enrolled name and how much of its voice is known."""
+
+    name: str
+    created: str  # ISO 8601, UTC
+    exemplars: int
+    net_speech: int  # samples, over all exemplars
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Exemplar:
+    """One print of a voice: vector : float32 [shape=(dimension,)], unit length."""
+
+    vector: FloatArray
+    source: str
+    net_speech: int  # samples
+    quality: float  # 0 to 1
+    created: str  # ISO 8601, UTC
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpeakerDetail:
+    """One enrolled name with all its prints."""
+
+    name: str
+    created: str  # ISO 8601, UTC
+    exemplars: tuple[Exemplar, ...]
+
+
+def clean_name(name: str) -> str:
+    """Bring a name into the form in which it is stored: outer blanks gone, composed characters (NFC).
+
+    >>> clean_name("  Anna ")
+    'Anna'
+    """
+    name = unicodedata.normalize("NFC", name).strip()
+    if not name:
+        raise GalleryError("wanted a name, got an empty one")
+    if len(name) > LONGEST_NAME:
+        raise GalleryError(f"wanted a name of at most {LONGEST_NAME} characters, got {len(name)}")
+    for character in name:
+        if unicodedata.category(character) in UNFIT_CATEGORIES:
+            raise GalleryError(f"wanted a name without control characters, got {character!a} in it")
+    return name
+
+
+def unit_vectors(vectors: Sequence[FloatArray], dimension: int) -> FloatArray:
+    """Check vectors and scale them to unit length: float32 [shape=(vectors, dimension)].
+
+    One that is NaN, infinite, zero or of another length is refused. What is of unit length already stays
+    the same to the bit.
+    """
+    if not len(vectors):
+        raise GalleryError("wanted one vector or more, got none")
+    checked = np.empty((len(vectors), dimension), dtype=np.float32)
+    for row, vector in enumerate(vectors):
+        values = np.asarray(vector, dtype=np.float64)
+        if values.shape != (dimension,):
+            raise GalleryError(f"wanted a vector of shape ({dimension},), got {values.shape}")
+        norm = float(np.linalg.norm(values))
+        if not 1e-6 < norm < np.inf:
+            raise GalleryError(f"wanted a finite vector that is not zero, got one of length {norm:g}")
+        checked[row] = values if abs(norm - 1.0) < 1e-5 else values / norm
+    return checked

@@ -1,0 +1,225 @@
+"""The engine: models and gallery loaded once, shared by any number of sessions and threads."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from rtspk.audio import read_audio
+from rtspk.engine.embedder import BUNDLED, Embedder, load_embedder
+from rtspk.engine.events import Event
+from rtspk.engine.frontend import Frontend
+from rtspk.engine.gallery import Gallery
+from rtspk.engine.identity import Identities, matches
+from rtspk.engine.network import Network
+from rtspk.engine.prototype import unit
+from rtspk.engine.segmenter import Segmenter
+from rtspk.engine.session import Session, SessionParts
+from rtspk.engine.settings import SessionConfig
+from rtspk.engine.tracker import Tracker
+from rtspk.engine.voiceprint import Voiceprint, voiceprint
+from rtspk.errors import AudioError, GalleryError
+from rtspk.types import FloatArray, Match, samples_of
+
+__all__ = ["Engine", "Enrolment", "Identification", "LocalSession", "Verification", "default_gallery"]
+
+ENOUGH: int = samples_of(10.0)  # net speech from which more enrolment gains little
+NEAR: float = 0.5  # probability from which another name counts as near
+TWO_VOICES: float = 0.4  # a piece this far from the whole speaks of a second voice
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What came of enrolling: how much speech, how good, and who else sounds like this."""
+
+    name: str
+    net_speech: int
+    exemplars: int
+    quality: float
+    near: Match | None
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """Who a clip may be; `name` is None for a stranger."""
+
+    name: str | None
+    score: float
+    probability: float
+    candidates: tuple[Match, ...]
+    net_speech: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """Whether two clips are one voice."""
+
+    same: bool
+    score: float
+    probability: float
+
+
+def default_gallery() -> Path:
+    """Where voices are kept: RTSPK_GALLERY, or a file in the user's data directory."""
+    from platformdirs import user_data_path
+
+    named = os.environ.get("RTSPK_GALLERY")
+    return Path(named) if named else user_data_path("rtspk", appauthor=False) / "voices.db"
+
+
+class LocalSession:
+    """A session with its network beside it: sound in, events out."""
+
+    def __init__(self, session: Session, embedder: Embedder) -> None:
+        self._session, self._embedder = session, embedder
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session.finish()
+
+    def push(self, samples: FloatArray) -> list[Event]:
+        """Take the next samples, float32 [shape=(n,)] at 16 kHz; returns what there is to say."""
+        self._session.receive_audio(samples)
+        return self._answered()
+
+    def finish(self) -> list[Event]:
+        """End the stream; returns the rest. Idempotent."""
+        self._session.finish()
+        return self._answered()
+
+    def _answered(self) -> list[Event]:
+        while windows := self._session.windows_to_embed():
+            self._session.receive_embeddings(self._embedder.embed(windows))
+        return self._session.events_to_send()
+
+
+class Engine:
+    """Everything that is shared and read-only, but for the gallery, which is safe for threads."""
+
+    def __init__(self, embedder: Embedder, segmenter: Segmenter, gallery: Gallery) -> None:
+        self.embedder, self.segmenter, self.gallery = embedder, segmenter, gallery
+
+    @classmethod
+    def load(
+        cls, gallery: str | Path | None = None, *, model: str | Path | None = None, create: bool = False, threads: int = 1
+    ) -> Self:
+        """Load the models and open the gallery.
+
+        Args:
+            gallery: an SQLite file of voices; None is the default one, and ":memory:" an empty one that is not kept
+            model: folder of another embedder with its card; None is the one that comes with rtspk
+            create: make the gallery where there is none, as enrolling does
+            threads: for the network
+
+        Raises:
+            ModelError: a model is missing or damaged.
+            GalleryError: there is no such gallery, or another model made it.
+        """
+        embedder = load_embedder(None if model is None else Path(model), threads)
+        segmenter = Segmenter(Network(BUNDLED / "silero-vad" / "model.onnx"))
+        path = default_gallery() if gallery is None else Path(gallery)
+        kept: Path | None = path
+        if str(gallery) == ":memory:":
+            kept = None
+        elif not create and not path.exists():
+            if gallery is not None or "RTSPK_GALLERY" in os.environ:
+                raise GalleryError(f"wanted a gallery at {path}, got nothing there; `rtspk enroll` makes one")
+            kept = None
+        return cls(embedder, segmenter, Gallery.open(kept, embedder.card.id, embedder.card.dimension, create=create or kept is None))
+
+    def session(
+        self, *, latency: float = 1.0, max_speakers: int = 20, config: SessionConfig | None = None
+    ) -> LocalSession:
+        """Begin a stream.
+
+        Args:
+            latency: seconds, 0.5 to 5; everything older is final
+            max_speakers: labels at most
+            config: all settings; latency and max_speakers of this call are then not used
+        """
+        settings = config or SessionConfig(latency=latency, max_speakers=max_speakers)
+        return LocalSession(Session(self.parts(settings)), self.embedder)
+
+    def parts(self, config: SessionConfig) -> SessionParts:
+        """What a session without its network needs."""
+        card = self.embedder.card
+        return SessionParts(
+            Frontend(card.features, self.segmenter, config.activity),
+            Tracker(config.tracker, config.max_speakers),
+            Identities(self.gallery, card.calibration, config.identity),
+            config,
+        )
+
+    def voiceprint(self, clip: str | Path | FloatArray) -> Voiceprint:
+        """The voice of a clip: a file, or samples float32 [shape=(n,)] at 16 kHz."""
+        if isinstance(clip, np.ndarray):
+            samples, what = clip, "the samples"
+        else:
+            samples, what = read_audio(clip), str(clip)
+        return voiceprint(samples, self.segmenter, self.embedder, SessionConfig().activity, what)
+
+    def enroll(self, name: str, *clips: str | Path | FloatArray) -> Enrolment:
+        """Store the voice of some clips under a name, new or known; all of them or none.
+
+        Raises:
+            AudioError: a clip cannot be read, or holds too little speech.
+            GalleryError: a name that is none.
+            StorageError: the disk is full; nothing was stored, nothing lost.
+        """
+        if not clips:
+            raise AudioError(f"wanted at least one clip for {name!r}, got none")
+        prints = [self.voiceprint(clip) for clip in clips]
+        everything = unit(np.sum([p.vector * np.float32(p.net_speech) for p in prints], axis=0))
+        net_speech = sum(p.net_speech for p in prints)
+        near = self._near(name, everything, net_speech)
+        warnings = _warnings(prints, everything, net_speech, near)
+        for clip, one in zip(clips, prints, strict=True):
+            source = "samples" if isinstance(clip, np.ndarray) else Path(clip).name
+            quality = one.quality.score
+            self.gallery.add(name, one.pieces, source, qualities=[quality] * len(one.pieces))
+        quality = min(p.quality.score for p in prints)
+        return Enrolment(name, net_speech, sum(len(p.pieces) for p in prints), quality, near, warnings)
+
+    def identify(self, clip: str | Path | FloatArray, *, count: int = 5, probability: float = 0.5) -> Identification:
+        """The enrolled names nearest to a clip; none of them where the best is less probable than `probability`."""
+        heard = self.voiceprint(clip)
+        found = matches(self.gallery, self.embedder.card.calibration, heard.vector, heard.net_speech, count)
+        best = found[0] if found else Match("", 0.0, 0.0)
+        name = best.name if best.probability >= probability else None
+        return Identification(name, best.score, best.probability, tuple(found), heard.net_speech)
+
+    def verify(self, one: str | Path | FloatArray, other: str | Path | FloatArray) -> Verification:
+        """Whether two clips are one voice."""
+        a, b = self.voiceprint(one), self.voiceprint(other)
+        score = float(a.vector @ b.vector)
+        probability = self.embedder.card.calibration.probability(score, min(a.net_speech, b.net_speech))
+        return Verification(probability >= 0.5, score, probability)
+
+    def _near(self, name: str, vector: FloatArray, net_speech: int) -> Match | None:
+        found = matches(self.gallery, self.embedder.card.calibration, vector, net_speech, 3)
+        return next((m for m in found if m.name != name and m.probability >= NEAR), None)
+
+
+def _warnings(prints: list[Voiceprint], vector: FloatArray, net_speech: int, near: Match | None) -> tuple[str, ...]:
+    """What a person should know before relying on this enrolment."""
+    said = []
+    if net_speech < ENOUGH:
+        said.append(f"{net_speech / ENOUGH:.0%} of the speech that makes a reliable print: 10 s are better")
+    noises = [p.quality.signal_to_noise_db for p in prints if p.quality.signal_to_noise_db is not None]
+    if noises and min(noises) < 10.0:
+        said.append(f"noisy: speech is only {min(noises):.0f} dB above the background")
+    if max(p.quality.clipped_share for p in prints) > 0.01:
+        said.append("clipped: the recording was too loud")
+    if min(float(piece.vector @ vector) for p in prints for piece in p.pieces) < TWO_VOICES:
+        said.append("this sounds like more than one person")
+    if near is not None:
+        said.append(f"this is close to {near.name} (probability {near.probability:.2f})")
+    return tuple(said)

@@ -1,0 +1,54 @@
+"""Write a file whole or not at all: a reader never sees half of it, and a full disk keeps the old one."""
+
+import contextlib
+import errno
+import os
+import secrets
+from pathlib import Path
+
+from rtspk.errors import ConfigError, StorageError
+
+__all__ = ["write_atomically"]
+
+
+def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Put data in the file at path, by way of a temporary file beside it.
+
+    Args:
+        path: where to; its folder must exist. A pipe or device is written to directly.
+        data: all of the file.
+        private: readable by its owner alone, for files that hold voices.
+
+    Raises:
+        StorageError: the disk is full or refuses; what was there before is still there.
+        ConfigError: there is no such folder, or path is a folder.
+    """
+    target = Path(os.path.realpath(path))  # a link stays a link
+    if target.is_dir():
+        raise ConfigError(f"wanted a file to write, got the folder {path}")
+    if not target.parent.is_dir():
+        raise ConfigError(f"wanted a file in an existing folder, got {path}")
+    try:
+        if target.exists() and not target.is_file():
+            target.write_bytes(data)
+        else:
+            _replace(target, data, 0o600 if private else 0o666)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise StorageError(f"wanted room for {len(data)} bytes at {path}, got a full disk") from error
+        raise StorageError(f"wanted to write {path}, got {error.strerror or error}") from error
+
+
+def _replace(target: Path, data: bytes, mode: int) -> None:
+    temporary = target.with_name(f".{target.name[:200]}.{secrets.token_hex(6)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor has no path
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise

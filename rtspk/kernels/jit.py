@@ -1,0 +1,94 @@
+"""The one numba decorator of the house.
+
+Compiled code is kept on disk under a digest of every kernel's source. Numba alone watches only the file of
+the outer function, so that a changed helper in another file would leave stale machine code behind.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TypeVar, cast
+
+import numba
+import numpy as np
+
+from rtspk.types import FloatArray
+
+__all__ = ["Scalar", "aligned", "contiguous", "kernel"]
+
+# A number that a kernel takes or holds in single precision.
+Scalar = float | np.float32
+
+F = TypeVar("F", bound=Callable[..., object])
+
+# Sums may be reordered and multiply-adds fused, which is what lets loops run in SIMD lanes. The flags that
+# let the compiler assume "no NaN, no infinity" stay off: absurd input must come out absurd, not undefined.
+FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
+
+
+@cache
+def _cache_directory() -> str:
+    """Where the compiled kernels lie: beside the sources, or with the user where those are read-only."""
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for source in sorted(here.glob("*.py")):
+        digest.update(source.read_bytes())
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        base = Path(os.environ["NUMBA_CACHE_DIR"])
+    elif os.access(here, os.W_OK):
+        base = here / "__pycache__"
+    else:
+        home = (
+            "~/Library/Caches" if sys.platform == "darwin" else os.environ.get("XDG_CACHE_HOME", "~/.cache")
+        )
+        base = Path(home).expanduser() / "rtspk"
+    return str(base / f"kernels-{digest.hexdigest()[:16]}")
+
+
+def _compile(function: F, signature: str | None, *, cached: bool) -> F:
+    # Inlined by force: a kernel that is called with constants is then compiled for these constants.
+    decorate = numba.njit(
+        signature, cache=cached, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True
+    )
+    return cast("F", decorate(function))
+
+
+def kernel(signature: str | None = None) -> Callable[[F], F]:
+    """Compile a function for one signature, without the GIL, cached on disk.
+
+    A kernel allocates nothing: its caller hands it the arrays to write to. One without a signature is a part
+    of others: it is compiled into them, and costs nothing at import. Where no folder can be written, kernels
+    are compiled anew in each process.
+    """
+
+    def decorate(function: F) -> F:
+        if signature is None:
+            return _compile(function, None, cached=False)
+        chosen = numba.config.CACHE_DIR  # type: ignore[attr-defined]  # numba makes it as it starts
+        numba.config.CACHE_DIR = _cache_directory()  # type: ignore[attr-defined]  # likewise
+        try:
+            return _compile(function, signature, cached=True)
+        except (OSError, RuntimeError):
+            return _compile(function, signature, cached=False)
+        finally:
+            numba.config.CACHE_DIR = chosen  # type: ignore[attr-defined]  # likewise
+
+    return decorate
+
+
+def aligned(values: FloatArray) -> FloatArray:
+    """Copy an array to where a cache line begins: a SIMD load that straddles two lines costs twice."""
+    line = 64 // values.itemsize
+    room = np.empty(values.size + line, dtype=np.float32)
+    first = -(room.ctypes.data // values.itemsize) % line
+    out = room[first : first + values.size].reshape(values.shape)
+    out[...] = values
+    return out
+
+
+def contiguous(values: FloatArray) -> FloatArray:
+    """Give a float32 array back as a kernel takes it: contiguous and writeable, copied where it is not."""
+    return values if values.flags.carray else np.require(values, np.float32, ["C", "A", "W"])

@@ -1,0 +1,109 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtspk.kernels import jit
+from rtspk.kernels.jit import aligned, contiguous, kernel
+
+
+def double(values, out):
+    for i in range(len(out)):
+        out[i] = 2 * values[i]
+
+
+def run_double(compiled):
+    out = np.zeros(3, dtype=np.float32)
+    compiled(np.arange(3, dtype=np.float32), out)
+    return out.tolist()
+
+
+@pytest.fixture
+def cache_in(monkeypatch):
+    """Send the compiled code to another folder."""
+
+    def send(folder):
+        monkeypatch.setattr(jit, "_cache_directory", lambda: str(folder))
+
+    return send
+
+
+def test_compiled_code_is_kept_on_disk(tmp_path, cache_in):
+    cache_in(tmp_path)
+    assert run_double(kernel("void(float32[::1], float32[::1])")(double)) == [0.0, 2.0, 4.0]
+    assert list(tmp_path.rglob("*.nbi"))
+
+
+def test_a_kernel_compiles_even_where_nothing_can_be_written(tmp_path, cache_in, monkeypatch):
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    cache_in(blocked)
+    monkeypatch.setattr("numba.core.caching.CacheImpl._locator_classes", [])
+    assert run_double(kernel("void(float32[::1], float32[::1])")(double)) == [0.0, 2.0, 4.0]
+
+
+def test_the_cache_folder_of_other_packages_is_left_alone(tmp_path, cache_in):
+    import numba
+
+    before = numba.config.CACHE_DIR
+    cache_in(tmp_path)
+    kernel("void(float32[::1], float32[::1])")(double)
+    assert before == numba.config.CACHE_DIR
+
+
+def test_the_folder_changes_with_any_kernels_source(tmp_path, monkeypatch):
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr(jit, "__file__", str(tmp_path / "jit.py"))
+    folders = set()
+    for text in ("a = 1", "a = 2", "a = 1"):
+        (tmp_path / "helper.py").write_text(text)
+        jit._cache_directory.cache_clear()
+        folders.add(jit._cache_directory())
+    jit._cache_directory.cache_clear()
+    assert len(folders) == 2
+    assert all(Path(folder).is_relative_to(tmp_path / "__pycache__") for folder in folders)
+
+
+def test_the_users_choice_of_folder_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    jit._cache_directory.cache_clear()
+    folder = jit._cache_directory()
+    jit._cache_directory.cache_clear()
+    assert Path(folder).parent == tmp_path
+
+
+def test_a_read_only_package_imports_and_keeps_its_code_with_the_user(tmp_path):
+    """In a process of its own, since a module is imported once; os.access stands for the read-only folder."""
+    code = (
+        "import os; real = os.access\n"
+        "os.access = lambda path, mode, **more: mode != os.W_OK and real(path, mode, **more)\n"
+        "import rtspk.kernels.jit as jit; print(jit._cache_directory())"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
+    environment |= {
+        "XDG_CACHE_HOME": str(tmp_path),
+        "HOME": str(tmp_path),
+        "PYTHONPATH": str(Path(jit.__file__).parents[2]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert Path(done.stdout.strip()).is_relative_to(tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 7), (1,)])
+def test_aligned_arrays_begin_a_cache_line_and_keep_their_values(shape):
+    values = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    copy = aligned(values)
+    assert copy.ctypes.data % 64 == 0
+    np.testing.assert_array_equal(copy, values)
+
+
+def test_only_arrays_that_need_it_are_copied():
+    values = np.arange(6, dtype=np.float32)
+    assert contiguous(values) is values
+    np.testing.assert_array_equal(contiguous(values[::2]), [0, 2, 4])
+    assert contiguous(values[::2]).flags.carray
