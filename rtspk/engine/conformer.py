@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that the torch world uses
 
-__all__ = ["Conformer", "ConformerConfig"]
+__all__ = ["SUBSAMPLING", "Conformer", "ConformerConfig"]
 
 SUBSAMPLING = 4  # feature frames per trunk frame
 

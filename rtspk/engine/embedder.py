@@ -30,9 +30,9 @@ class EmbedderCard:
     source: str = ""
     features_input: str = "features"
     mask_input: str = ""  # empty: the network knows no mask, and gets the wanted frames alone
+    frames_multiple: int = 1  # the network wants whole groups of so many frames
     centre_features: bool = False  # subtract the mean over time before the network
     mean: tuple[float, ...] = ()  # subtracted from its answers; empty where the network is centred
-    threshold: float = 0.35  # cosine from which two long clips count as one voice
     features: MelConfig = field(default_factory=MelConfig)
     # A plain slope for models that were not calibrated: even odds at a cosine of 0.4.
     calibration: Calibration = Calibration(scale=15.0, offset=-6.0)
@@ -79,6 +79,10 @@ class OnnxEmbedder:
             raise ModelError(f"wanted a window with speech, got none between samples {window.segment}")
         if card.centre_features:
             features = features - features.mean(0)
+        missing = -len(features) % card.frames_multiple
+        if missing:
+            features = np.concatenate([features, np.zeros((missing, features.shape[1]), np.float32)])
+            mask = np.concatenate([mask, np.zeros(missing, np.float32)])
         inputs = {card.features_input: features[None]}
         if card.mask_input:
             inputs[card.mask_input] = mask[None]

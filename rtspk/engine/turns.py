@@ -14,6 +14,7 @@ __all__ = ["Draft", "Turns", "TurnsState", "label_text", "mean_vector"]
 
 JOIN: int = samples_of(0.3)  # a shorter pause does not end a turn
 LONGEST: int = samples_of(10.0)  # a longer turn is cut, so that it becomes final
+SLIVER: int = samples_of(0.25)  # somebody who speaks less before another goes on without a pause is that other
 REMEMBERED: int = 2048  # final segments that a revise event can still name
 UNKNOWN: int = -1  # no voice is known yet
 
@@ -76,6 +77,8 @@ class Turns:
         state = self.state
         for span in spans:
             draft = state.open
+            if draft is not None and draft.end - draft.start < SLIVER and span.start <= draft.end:
+                draft.label, draft.provisional = decision.label, decision.provisional
             if (
                 draft is None
                 or (draft.label, draft.provisional) != (decision.label, decision.provisional)

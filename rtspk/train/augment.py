@@ -35,33 +35,36 @@ class Augmenter:
     rooms: list[FloatArray]
     noises: list[FloatArray]
 
-    def __call__(self, samples: FloatArray, others: list[FloatArray], rng: Generator) -> FloatArray:
+    def __call__(
+        self, samples: FloatArray, others: list[FloatArray], rng: Generator, chance: float = 1.0
+    ) -> FloatArray:
         """Change one crop.
 
         Args:
             samples: float32 [shape=(n,)]
             others: crops of other speakers, for babble
             rng: the source of all chance here
+            chance: what the chance of each change is multiplied by
         """
         config = self.config
-        if self.rooms and rng.random() < config.room:
+        if self.rooms and rng.random() < config.room * chance:
             samples = with_room(samples, self.rooms[rng.integers(len(self.rooms))])
-        if self.noises and rng.random() < config.noise:
+        if self.noises and rng.random() < config.noise * chance:
             noise = self.noises[rng.integers(len(self.noises))]
             samples = with_noise(samples, _stretch(noise, len(samples), rng), rng.uniform(*config.noise_snr_db))
-        if others and rng.random() < config.babble:
+        if others and rng.random() < config.babble * chance:
             babble = np.zeros_like(samples)
             for other in others:
                 voice = _stretch(other, len(samples), rng)
                 babble += voice / (_rms(voice) + 1e-6)
             samples = with_noise(samples, babble, rng.uniform(*config.babble_snr_db))
         samples = samples * np.float32(10.0 ** (rng.uniform(*config.level_db) / 20.0) / (_rms(samples) + 1e-6))
-        if rng.random() < config.clipping:
+        if rng.random() < config.clipping * chance:
             ceiling = np.float32(rng.uniform(0.3, 0.9) * np.abs(samples).max())
             samples = np.clip(samples, -ceiling, ceiling)
-        if rng.random() < config.telephone:
+        if rng.random() < config.telephone * chance:
             samples = telephone(samples)
-        elif rng.random() < config.lowpass:
+        elif rng.random() < config.lowpass * chance:
             samples = _lowpass(samples, int(rng.integers(6_000, 14_000)))
         return samples
 

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from rtspk.kernels.mel import MelConfig
 from rtspk.train.augment import Augmenter
 from rtspk.train.manifest import Utterance
+from rtspk.train.recipe import DataConfig
 from rtspk.train.store import SampleStore
 from rtspk.types import FloatArray, samples_of
 
@@ -47,16 +48,12 @@ class Batches(Dataset[Batch]):
         store: SampleStore,
         augmenter: Augmenter,
         features: MelConfig,
-        size: int,
-        crop_seconds: tuple[float, float],
+        data: DataConfig,
         seed: int,
         steps: int,
     ) -> None:
-        self.store, self.augmenter, self.features = store, augmenter, features
-        self.size, self.seed, self.steps = size, seed, steps
-        # A few lengths only: every new shape costs the matrix library its preparations.
-        lengths = np.linspace(samples_of(crop_seconds[0]), samples_of(crop_seconds[1]), LENGTHS).astype(np.int64)
-        self.lengths: NDArray[np.int64] = lengths - (lengths - features.window) % (4 * features.hop)
+        self.store, self.augmenter, self.features, self.data = store, augmenter, features, data
+        self.size, self.seed, self.steps = data.batch, seed, steps
         names = sorted({u.speaker for u in utterances})
         self.speakers: list[list[Utterance]] = [[] for _ in names]
         index = {name: number for number, name in enumerate(names)}
@@ -72,7 +69,8 @@ class Batches(Dataset[Batch]):
 
     def __getitem__(self, step: int) -> Batch:
         rng = np.random.default_rng((self.seed, step))
-        length = int(rng.choice(self.lengths))
+        late = step >= self.steps * (1.0 - self.data.late_share)
+        length = int(rng.choice(self._lengths(self.data.late_crop_seconds if late else self.data.crop_seconds)))
         speakers = rng.choice(len(self.speakers), self.size, replace=False, p=self.chance)
         chosen = [self.speakers[s][rng.integers(len(self.speakers[s]))] for s in speakers]
         crops = [self._crop(utterance, length, rng) for utterance in chosen]
@@ -82,13 +80,18 @@ class Batches(Dataset[Batch]):
             padded = crop if full else np.concatenate([crop, np.zeros(length - len(crop), np.float32)])
             masks.append(self._mask(padded, len(crop), rng))
             others = [crops[i] for i in rng.integers(0, self.size, 3) if i != number and len(crops[i]) > 0]
-            changed.append(self.augmenter(padded, others, rng))
+            changed.append(self.augmenter(padded, others, rng, self.data.late_augment if late else 1.0))
         return Batch(
             samples=torch.from_numpy(np.stack(changed)),
             mask=torch.from_numpy(np.stack(masks)),
             speakers=torch.from_numpy(speakers.astype(np.int64)),
             targets=torch.tensor([u.target for u in chosen]),
         )
+
+    def _lengths(self, seconds: tuple[float, float]) -> NDArray[np.int64]:
+        """A few lengths only, of whole trunk frames: every new shape costs the matrix library its preparations."""
+        lengths = np.linspace(samples_of(seconds[0]), samples_of(seconds[1]), LENGTHS).astype(np.int64)
+        return lengths - (lengths - self.features.window) % (4 * self.features.hop)
 
     def _crop(self, utterance: Utterance, length: int, rng: Generator) -> FloatArray:
         start = utterance.start + int(rng.integers(0, max(1, utterance.duration - length + 1)))

@@ -8,15 +8,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rtspk.engine.calibration import Calibration
 from rtspk.errors import ConfigError
 from rtspk.metrics import equal_error_rate
 from rtspk.train.manifest import Utterance
 from rtspk.train.store import SampleStore
 from rtspk.types import FloatArray, samples_of
 
-__all__ = ["Development", "choose_held_out", "loudest"]
+__all__ = ["Development", "choose_held_out", "embed_all", "loudest"]
 
 LONGEST = samples_of(8.0)  # of what counts as full length here
+CALIBRATED = tuple(map(samples_of, (1.0, 2.0, 4.0, 8.0)))
 UTTERANCES = 8  # a speaker gives at most
 
 
@@ -28,7 +30,7 @@ def choose_held_out(utterances: list[Utterance], wanted: tuple[str, ...], seed: 
         dataset, colon, count = entry.rpartition(":")
         if not colon or not count.isdigit():
             raise ConfigError(f'expected held-out speakers as "dataset:count", got {entry!r}')
-        long = defaultdict(int)
+        long: dict[str, int] = defaultdict(int)
         for u in utterances:
             if u.dataset == dataset and u.duration >= samples_of(2.0):
                 long[u.speaker] += 1
@@ -57,9 +59,7 @@ class Development:
         for u in utterances:
             if u.duration >= samples_of(2.0):
                 own[u.speaker].append(u)
-        kept = [
-            us[i] for us in own.values() for i in sorted(rng.permutation(len(us))[:UTTERANCES])
-        ]
+        kept = [us[i] for us in own.values() for i in sorted(rng.permutation(len(us))[:UTTERANCES])]
         self.samples = [store.read(u.path, u.start, u.end) for u in kept]
         self.utterances = kept
         pairs = [
@@ -74,11 +74,28 @@ class Development:
         rates = {}
         for name, length in (("full", LONGEST), ("3.0", samples_of(3.0)), ("1.5", samples_of(1.5))):
             vectors = embed_all(network, features, [loudest(s, length) for s in self.samples])
-            vectors -= vectors.mean(0)
-            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-            scores = (vectors[self.pairs[:, 0]] * vectors[self.pairs[:, 1]]).sum(1)
-            rates[name] = equal_error_rate(scores, self.same)
+            rates[name] = equal_error_rate(self._scores(vectors, vectors.mean(0)), self.same)
         return rates
+
+    def calibration(self, network: nn.Module, features: nn.Module, mean: FloatArray) -> Calibration:
+        """Fit probability to score and speech, on crops of 1 to 8 seconds of every trial.
+
+        mean : float32 [shape=(dimension,)], of training speakers
+        """
+        scores, speech = [], []
+        for length in CALIBRATED:
+            crops = [loudest(s, length) for s in self.samples]
+            scores.append(self._scores(embed_all(network, features, crops), mean))
+            lengths = np.array([len(crop) for crop in crops])
+            speech.append(np.minimum(lengths[self.pairs[:, 0]], lengths[self.pairs[:, 1]]))
+        same = np.tile(self.same, len(CALIBRATED))
+        return Calibration.fit(np.concatenate(scores), same, np.concatenate(speech))
+
+    def _scores(self, vectors: FloatArray, mean: FloatArray) -> FloatArray:
+        """Cosine of each trial's centred vectors, float32 [shape=(trials,)]."""
+        centred = vectors - mean
+        centred /= np.linalg.norm(centred, axis=1, keepdims=True)
+        return (centred[self.pairs[:, 0]] * centred[self.pairs[:, 1]]).sum(1)
 
 
 @torch.no_grad()

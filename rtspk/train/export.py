@@ -1,9 +1,6 @@
 """Checkpoint to what the engine runs: ONNX and safetensors with halved weights, a card, and a word for people."""
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,26 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that the torch world uses
 
-from rtspk.config import to_settings
-from rtspk.engine.calibration import Calibration
 from rtspk.engine.conformer import Conformer
 from rtspk.errors import ModelError
 from rtspk.files import write_atomically
 from rtspk.kernels.mel import MelConfig
-from rtspk.train.recipe import Recipe
+from rtspk.train.card import card_text, readme_text
+from rtspk.train.checkpoint import Checkpoint
 
-__all__ = ["CentredEmbedder", "Checkpoint", "export_model", "read_checkpoint"]
+__all__ = ["CentredEmbedder", "export_model"]
 
 SMALLEST_HALVED: int = 1024  # numbers; smaller tables stay in single precision
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """What a training run leaves: its recipe, the averaged network, and how far it came."""
-
-    recipe: Recipe
-    network: Conformer
-    step: int
 
 
 class CentredEmbedder(nn.Module):
@@ -48,57 +35,34 @@ class CentredEmbedder(nn.Module):
         return F.normalize(self.network(features, mask) - self.mean)
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint of `rtspk train`.
-
-    Raises:
-        ModelError: the file is missing or no such checkpoint.
-    """
-    try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        recipe = to_settings(json.loads(state["recipe"]), Recipe, str(path))
-        network = Conformer(recipe.model)
-        network.load_state_dict(state["average"])
-        return Checkpoint(recipe, network.eval(), int(state["step"]))
-    except FileNotFoundError as error:
-        raise ModelError(f"wanted a checkpoint at {path}, got nothing there") from error
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise ModelError(f"wanted a checkpoint of rtspk train in {path}, got: {error}") from error
-
-
-def export_model(
-    checkpoint: Checkpoint, mean: Tensor, calibration: Calibration, threshold: float, identity: str, out: Path
-) -> None:
-    """Write `model.onnx`, `weights.safetensors` and `card.toml` into a folder.
+def export_model(checkpoint: Checkpoint, identity: str, out: Path) -> None:
+    """Write `model.onnx`, `weights.safetensors`, `card.toml` and `README.md` into a folder.
 
     Args:
         checkpoint: of a finished run
-        mean: of training speakers' answers, float32 [shape=(dimension,)]
-        calibration: fitted on speakers held out of training
-        threshold: cosine from which two long clips count as one voice
         identity: the model's id, which every gallery remembers
         out: a folder, made where it is missing
     """
     from safetensors.torch import save
 
     out.mkdir(parents=True, exist_ok=True)
-    model = CentredEmbedder(checkpoint.network, mean).eval()
-    data = _onnx(model, checkpoint.recipe.features)
-    write_atomically(out / "model.onnx", data)
+    model = CentredEmbedder(checkpoint.network, checkpoint.mean).eval()
+    write_atomically(out / "model.onnx", _onnx(model, checkpoint.recipe.features))
     weights = {
         name: value.half().contiguous() if value.is_floating_point() else value.contiguous()
         for name, value in model.state_dict().items()
     }
     write_atomically(out / "weights.safetensors", save(weights))
-    card = _card(checkpoint.recipe, calibration, threshold, identity, hashlib.sha256(data).hexdigest())
-    write_atomically(out / "card.toml", card.encode())
+    write_atomically(out / "card.toml", card_text(checkpoint, identity).encode())
+    write_atomically(out / "README.md", readme_text(checkpoint, identity).encode())
 
 
 def _onnx(model: CentredEmbedder, features: MelConfig) -> bytes:
     import onnx
 
     example = (torch.randn(2, 160, features.mels), torch.ones(2, 160))
-    batch, frames = torch.export.Dim("batch", min=1), torch.export.Dim("frames", min=8)
+    # Frames in fours, as the subsampling takes them: only so can the exporter prove that the lengths agree.
+    batch, frames = torch.export.Dim("batch", min=1), 4 * torch.export.Dim("quarter_frames", min=2)
     program = torch.onnx.export(
         model,
         example,
@@ -134,30 +98,3 @@ def _halve(proto: "onnx.ModelProto") -> None:  # type: ignore[name-defined] # no
     nodes: Sequence[onnx.NodeProto] = list(proto.graph.node)
     del proto.graph.node[:]
     proto.graph.node.extend([*casts, *nodes])
-
-
-def _card(recipe: Recipe, calibration: Calibration, threshold: float, identity: str, digest: str) -> str:
-    lines = [
-        "# How this model is fed and what its scores mean; README.md beside it says where it comes from.",
-        f'id = "{identity}"',
-        'file = "model.onnx"',
-        'licence = "Apache-2.0"',
-        f'source = "rtspk train {recipe.name}, seed {recipe.loop.seed}, {recipe.loop.steps} steps"',
-        f'sha256 = "{digest}"',
-        f"dimension = {recipe.model.dimension}",
-        'mask_input = "mask"',
-        f"threshold = {threshold:.4f}",
-        "",
-        "[features]",
-        *(_entry(name, value) for name, value in asdict(recipe.features).items()),
-        "",
-        "[calibration]",
-        *(f"{name} = {value:.5g}" for name, value in asdict(calibration).items()),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _entry(name: str, value: object) -> str:
-    if isinstance(value, bool):
-        return f"{name} = {str(value).lower()}"
-    return f'{name} = "{value}"' if isinstance(value, str) else f"{name} = {value}"

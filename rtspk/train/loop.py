@@ -23,6 +23,7 @@ from rtspk.train.losses import AngularMargin, Teachers, similarity_loss
 from rtspk.train.manifest import hold_out, read_manifest, read_noises
 from rtspk.train.recipe import LoopConfig, Recipe
 from rtspk.train.rooms import room_bank
+from rtspk.train.scoring import sets_of, training_mean
 from rtspk.train.store import SampleStore
 from rtspk.train.targets import read_targets
 
@@ -80,7 +81,7 @@ class Trainer:
         rooms = room_bank(recipe.augment.rooms, loop.seed, cache, lambda a, b: progress("simulate rooms", a, b))
         augmenter = Augmenter(recipe.augment, rooms, [sounds.read(path, 0, 1 << 40) for path in noises])
         self.batches = Batches(
-            kept, store, augmenter, recipe.features, recipe.data.batch, recipe.data.crop_seconds, loop.seed, loop.steps
+            kept, store, augmenter, recipe.features, recipe.data, loop.seed, loop.steps
         )
         self.targets = read_targets(data / recipe.data.targets, [u.target for u in kept])
         self.features = TorchLogMel(recipe.features)
@@ -98,7 +99,7 @@ class Trainer:
             self._resume(torch.load(folder / "last.pt", weights_only=True))
 
     def run(self) -> Path:
-        """Train to the last step; returns the path of the checkpoint with the averaged weights."""
+        """Train to the last step; returns the path of the finished model, for `rtspk export`."""
         loop = self.recipe.loop
         loader = DataLoader(
             Subset(self.batches, range(self.step, loop.steps)),
@@ -121,7 +122,7 @@ class Trainer:
                 self._save()
                 sums, waited, begun = {}, 0.0, time.monotonic()
             asked = time.monotonic()
-        return self.folder / "last.pt"
+        return self._finish()
 
     def _learn(self, batch: Batch) -> dict[str, float]:
         loop = self.recipe.loop
@@ -171,9 +172,32 @@ class Trainer:
             "average": self.average,
             "optimiser": self.optimiser.state_dict(),
         }
+        self._write(state, "last.pt")
+
+    def _finish(self) -> Path:
+        """Write what ships: the averaged network, what its scores mean, and what it was made from."""
+        network = self.averaged()
+        self.progress("score", 0, 1)
+        mean = training_mean(network, self.features, self.batches.speakers, self.batches.store)
+        calibration = self.development.calibration(network, self.features, mean) if self.development else None
+        rates = self.development.error_rates(network, self.features) if self.development else {}
+        state = {
+            "recipe": json.dumps(asdict(self.recipe)),
+            "step": self.step,
+            "average": self.average,
+            "mean": torch.from_numpy(mean),
+            "calibration": asdict(calibration) if calibration else {},
+            "eer": rates,
+            "sets": sets_of(self.batches.speakers),
+        }
+        self.progress("score", 1, 1)
+        return self._write(state, "final.pt")
+
+    def _write(self, state: dict[str, object], name: str) -> Path:
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        write_atomically(self.folder / "last.pt", buffer.getvalue())
+        write_atomically(self.folder / name, buffer.getvalue())
+        return self.folder / name
 
     def _resume(self, state: dict[str, object]) -> None:
         try:

@@ -23,6 +23,7 @@ class Utterance:
     dataset: str
     language: str
     gender: str
+    licence: str
     target: int  # row of the teachers' table, -1 where there is none
 
     @property
@@ -34,7 +35,7 @@ class Utterance:
 def read_manifest(path: Path) -> list[Utterance]:
     """Read a table of utterances: CSV with at least `file, speaker, dataset, start, end` (seconds).
 
-    Optional columns: `lang`, `gender`, `target` (row of the teachers' embeddings). Files are relative to the table.
+    Optional columns: `lang`, `gender`, `licence`, `target` (row of the teachers' embeddings). Files are relative to the table.
 
     Raises:
         FormatError: for a missing column, a number that is none, or an utterance without length.
@@ -84,5 +85,6 @@ def _utterance(row: dict[str, str], path: Path, line: int) -> Utterance:
         dataset=row["dataset"],
         language=row.get("lang") or "",
         gender=row.get("gender") or "",
+        licence=row.get("licence") or "not stated",
         target=target,
     )

@@ -1,0 +1,182 @@
+"""`rtspk speakers ...`: the enrolled voices, listed, renamed, joined, forgotten, carried elsewhere.
+
+None of it runs a model: a gallery is opened as the one of the model that it names itself.
+"""
+
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtspk.cli.options import AsJson, GalleryFile, ModelFolder
+from rtspk.cli.screen import answers, plain, print_json, say, seconds_of
+from rtspk.errors import GalleryError
+
+if TYPE_CHECKING:
+    from rtspk.engine.gallery import Gallery, SpeakerRecord
+
+__all__ = ["delete", "export", "import_", "list_", "merge", "model_of", "rename", "show"]
+
+Name = Annotated[str, typer.Argument(metavar="NAME")]
+
+
+def list_(gallery: GalleryFile = None, as_json: AsJson = False) -> None:
+    """List who is enrolled, with how much speech."""
+    where = _where(gallery)
+    records: list[SpeakerRecord] = []
+    if gallery is not None or where.exists():
+        with _opened(gallery) as opened:
+            records = opened.speakers()
+    if as_json:
+        print_json({"gallery": str(where), "speakers": [_record_json(record) for record in records]})
+        return
+    if not records:
+        say("nobody is enrolled yet: `rtspk enroll NAME CLIP`")
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("name", "speech", "prints", "since"):
+        table.add_column(column, justify="right" if column in {"speech", "prints"} else "left")
+    for record in records:
+        speech = f"{seconds_of(record.net_speech):.1f} s"
+        table.add_row(plain(record.name), speech, str(record.exemplars), record.created[:10])
+    answers().print(table)
+
+
+def show(name: Name, gallery: GalleryFile = None, as_json: AsJson = False) -> None:
+    """Show one name with all its prints."""
+    with _opened(gallery) as opened:
+        found = opened.show(name)
+    if as_json:
+        prints = [
+            {
+                "source": one.source,
+                "net_speech": round(seconds_of(one.net_speech), 3),
+                "quality": round(one.quality, 3),
+                "created": one.created,
+            }
+            for one in found.exemplars
+        ]
+        print_json({"name": found.name, "created": found.created, "exemplars": prints})
+        return
+    from rich.table import Table
+
+    say(f"{plain(found.name)}, since {found.created}")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("made from", "speech", "quality", "when"):
+        table.add_column(column, justify="right" if column in {"speech", "quality"} else "left")
+    for one in found.exemplars:
+        table.add_row(
+            plain(one.source), f"{seconds_of(one.net_speech):.1f} s", f"{one.quality:.0%}", one.created
+        )
+    answers().print(table)
+
+
+def rename(
+    old: Annotated[str, typer.Argument(metavar="OLD")],
+    new: Annotated[str, typer.Argument(metavar="NEW")],
+    gallery: GalleryFile = None,
+) -> None:
+    """Give a voice another name, which nobody has yet."""
+    with _opened(gallery) as opened:
+        record = opened.rename(old, new)
+    say(f"{plain(old)} is now {plain(record.name)}")
+
+
+def merge(
+    source: Annotated[str, typer.Argument(metavar="NAME")],
+    into: Annotated[str, typer.Argument(metavar="INTO")],
+    gallery: GalleryFile = None,
+) -> None:
+    """Move all prints of one name to another, and forget the first name."""
+    with _opened(gallery) as opened:
+        record = opened.merge(source, into)
+    say(f"{plain(source)} is now {plain(record.name)}, with {record.exemplars} prints")
+
+
+def delete(
+    name: Name,
+    gallery: GalleryFile = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Forget a voice; nothing of it is left in the file."""
+    with _opened(gallery) as opened:
+        known = opened.show(name)
+        if not yes and sys.stdin.isatty():
+            question = f"Forget {plain(known.name)} and its {len(known.exemplars)} prints for ever?"
+            typer.confirm(question, abort=True, err=True)
+        opened.delete(name)
+    say(f"{plain(known.name)} is forgotten")
+
+
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE.json")],
+    gallery: GalleryFile = None,
+) -> None:
+    """Write all voices to a JSON file that only its owner may read."""
+    with _opened(gallery) as opened:
+        count = opened.export(file)
+    say(f"{count} {'voice' if count == 1 else 'voices'} in {plain(str(file))}")
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE.json")],
+    gallery: GalleryFile = None,
+    model: ModelFolder = None,
+) -> None:
+    """Add the voices of an exported file; importing twice changes nothing."""
+    from rtspk.engine.gallery import Gallery
+
+    path = _where(gallery)
+    if path.exists():
+        opened = _opened(gallery)
+    else:
+        from rtspk.config import read_toml
+        from rtspk.engine.embedder import BUNDLED, EmbedderCard
+
+        folder = BUNDLED / "embedder" if model is None else model
+        card = read_toml(folder / "card.toml", EmbedderCard)
+        opened = Gallery.open(path, card.id, card.dimension)
+    with opened:
+        count = opened.import_(file)
+    say(f"{count} new {'print' if count == 1 else 'prints'} from {plain(str(file))}")
+
+
+def model_of(path: Path) -> tuple[str, int] | None:
+    """The id and dimension of the model that made a gallery; None where the file does not say."""
+    try:
+        with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True)) as connection:
+            meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
+        return str(meta["model"]), int(meta["dimension"])
+    except (sqlite3.Error, KeyError, ValueError):
+        return None
+
+
+def _where(gallery: Path | None) -> Path:
+    from rtspk.engine.pipeline import default_gallery
+
+    return default_gallery() if gallery is None else gallery
+
+
+def _opened(gallery: Path | None) -> "Gallery":
+    """Open a gallery whoever's model made it; what is none is refused by the gallery itself."""
+    from rtspk.engine.gallery import Gallery
+
+    path = _where(gallery)
+    if not path.exists():
+        raise GalleryError(f"wanted a gallery at {path}, got nothing there; `rtspk enroll` makes one")
+    model, dimension = model_of(path) or ("", 0)
+    return Gallery.open(path, model, dimension, create=False)
+
+
+def _record_json(record: "SpeakerRecord") -> dict[str, object]:
+    return {
+        "name": record.name,
+        "created": record.created,
+        "exemplars": record.exemplars,
+        "net_speech": round(seconds_of(record.net_speech), 3),
+    }

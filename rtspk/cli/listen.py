@@ -1,0 +1,150 @@
+"""`rtspk listen`: who speaks, as they speak; and `rtspk devices`: what it can listen with."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtspk.cli.options import AsJson, Device, GalleryFile, Latency, MaxSpeakers, ModelFolder
+from rtspk.cli.screen import answers, plain, print_json, say, waiting
+from rtspk.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rtspk.audio import Encoding
+    from rtspk.cli.sources import Source
+
+__all__ = ["devices", "listen"]
+
+
+def listen(
+    source: Annotated[
+        str | None,
+        typer.Argument(metavar="SOURCE|-", help="A file or URL that FFmpeg reads; - is raw sound on stdin."),
+    ] = None,
+    mic: Annotated[
+        str | None,
+        typer.Option("--mic", metavar="[DEVICE]", help="The microphone: the default one, or this."),
+    ] = None,
+    device: Device = None,
+    rate: Annotated[int | None, typer.Option("--rate", metavar="HZ", help="Of raw sound on stdin.")] = None,
+    encoding: Annotated[
+        str, typer.Option("--encoding", metavar="s16le|f32le", help="Of raw sound on stdin.")
+    ] = "s16le",
+    channels: Annotated[int, typer.Option("--channels", metavar="N", help="Of raw sound on stdin.")] = 1,
+    pace: Annotated[
+        str,
+        typer.Option(
+            "--pace", metavar="fast|realtime", help="Of a file: as fast as it goes, or in its own time."
+        ),
+    ] = "fast",
+    latency: Latency = 1.0,
+    max_speakers: MaxSpeakers = 20,
+    gallery: GalleryFile = None,
+    model: ModelFolder = None,
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="live|jsonl|rttm|srt|json",
+            help="Else live on a terminal, jsonl in a pipe, or what --output ends in.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--picture", metavar="FILE", help="Draw who spoke when: .png, .svg or .pdf."),
+    ] = None,
+) -> None:
+    """Say who is speaking in a file, on stdin, or before the microphone.
+
+    A file on a terminal shows its speakers live; `rtspk listen talk.wav | jq` gets one event a line.
+    With --output the events or the format go to the file, and a terminal still shows the live view.
+    Ctrl-C ends the microphone in order: outputs are written, and the exit status is 0.
+    """
+    from rtspk.cli.output import check_picture, check_writable, format_of
+    from rtspk.engine.settings import SessionConfig
+
+    config = SessionConfig(latency=latency, max_speakers=max_speakers)
+    chosen = format_of(format_, output, is_terminal=sys.stdout.isatty())
+    if output is not None:
+        check_writable(output)
+    if picture is not None:
+        check_picture(picture)
+    if device is not None and mic is None:
+        mic = device
+    opened = _source(source, device or mic, rate, encoding, channels, pace)
+    from rtspk.cli.stream import Outputs, run
+    from rtspk.engine.pipeline import Engine
+
+    with waiting("loading the models"):
+        engine = Engine.load(gallery, model=model)
+    shows_view = sys.stdout.isatty() and (
+        chosen == "live" or (output is not None and format_ in {None, "live"})
+    )
+    run(engine.session(config=config), opened, Outputs(chosen, output, picture, shows_view))
+
+
+def devices(as_json: AsJson = False) -> None:
+    """List the microphones, with rate and channels."""
+    from rtspk.microphone import list_devices
+
+    found = list_devices()
+    if as_json:
+        rows = [
+            {
+                "index": d.index,
+                "name": d.name,
+                "host_api": d.host_api,
+                "channels": d.channels,
+                "rate": d.rate,
+                "default": d.is_default,
+            }
+            for d in found
+        ]
+        print_json({"devices": rows})
+        return
+    if not found:
+        say("no microphone")
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("", "#", "name", "through", "channels", "rate"):
+        table.add_column(column, justify="right" if column in {"#", "channels", "rate"} else "left")
+    for d in found:
+        mark = "*" if d.is_default else ""
+        table.add_row(mark, str(d.index), plain(d.name), d.host_api, str(d.channels), f"{d.rate} Hz")
+    answers().print(table)
+
+
+def _source(
+    source: str | None, mic: str | None, rate: int | None, encoding: str, channels: int, pace: str
+) -> "Source":
+    """Open what is listened to; options that do not fit it are refused."""
+    from rtspk.cli.sources import FileSource, MicrophoneSource, PipeSource, standard_input
+
+    if pace not in {"fast", "realtime"}:
+        raise ConfigError(f"wanted --pace as fast or realtime, got {pace!r}")
+    if (source is None) == (mic is None):
+        raise ConfigError(f"wanted a SOURCE, - or --mic, got {'none' if source is None else 'two of them'}")
+    if source != "-" and rate is not None:
+        raise ConfigError(f"wanted --rate only with raw sound on stdin (-), got it with {source or '--mic'}")
+    if source is None:
+        return MicrophoneSource(mic)
+    if source == "-":
+        if rate is None:
+            raise ConfigError("wanted --rate HZ with raw sound on stdin, got none")
+        return PipeSource(standard_input(), rate, _encoding(encoding), channels)
+    return FileSource(source, 1.0 if pace == "realtime" else None)
+
+
+def _encoding(wanted: str) -> "Encoding":
+    match wanted:
+        case "s16le":
+            return "s16le"
+        case "f32le":
+            return "f32le"
+    raise ConfigError(f"wanted --encoding as s16le or f32le, got {wanted!r}")

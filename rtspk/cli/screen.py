@@ -1,0 +1,116 @@
+"""Where words for people go: stdout for answers, stderr for progress, both as wide as they are read."""
+
+import json
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = [
+    "Advance",
+    "answers",
+    "clock",
+    "note",
+    "plain",
+    "print_json",
+    "progress",
+    "say",
+    "seconds_of",
+    "waiting",
+]
+
+Advance = Callable[[str, int, int], None]  # what is being done, how much is done, how much there is
+
+WIDE: int = 200  # columns of a table that no terminal cuts
+
+
+def answers() -> "Console":
+    """The console of stdout; in a pipe it is wide, so that nothing is cut."""
+    from rich.console import Console
+
+    return Console(highlight=False, emoji=False, markup=False, width=None if sys.stdout.isatty() else WIDE)
+
+
+def note(text: str) -> None:
+    """Say a line on stderr."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def say(text: str) -> None:
+    """Write a line to stdout, at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def print_json(value: object) -> None:
+    """Write one JSON value on one line of stdout."""
+    say(json.dumps(value, ensure_ascii=False))
+
+
+@contextmanager
+def progress() -> Iterator[Advance]:
+    """Show bars on stderr where that is a terminal, and nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _what, _done, _all: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+    )
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bars:
+
+        def advance(what: str, done: int, of: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=None)
+            bars.update(tasks[what], completed=done, total=of or None)
+
+        yield advance
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Show that something goes on, on stderr where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True, markup=False).status(f"{what} ..."):
+        yield
+
+
+def seconds_of(samples: int) -> float:
+    """Turn a count of samples at 16 kHz into seconds, as `rtspk.types` does, without loading numpy."""
+    from rtspk import types
+
+    return types.seconds_of(samples)
+
+
+def clock(seconds: float) -> str:
+    """Time as a person reads it.
+
+    >>> clock(75.4), clock(3675)
+    ('1:15', '1:01:15')
+    """
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def plain(text: str) -> str:
+    r"""Make text fit for one line of a terminal: what would move its cursor becomes a question mark.
+
+    >>> plain("a\x1b[2Jb")
+    'a?[2Jb'
+    """
+    return "".join("?" if unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} else c for c in text)

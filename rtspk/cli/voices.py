@@ -1,0 +1,187 @@
+"""Voices of clips: `enroll` keeps one under a name, `identify` looks one up, `verify` compares two."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtspk.cli.options import AsJson, Device, GalleryFile, ModelFolder
+from rtspk.cli.screen import answers, note, plain, print_json, progress, say, seconds_of, waiting
+from rtspk.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rtspk.engine.pipeline import Enrolment, Identification
+    from rtspk.types import FloatArray
+
+__all__ = ["enroll", "identify", "verify"]
+
+LONGEST_RECORDING: float = 600.0  # s; a voice is known long before
+
+
+def enroll(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    clips: Annotated[
+        list[str] | None, typer.Argument(metavar="CLIP...", help="Recordings of this voice alone.")
+    ] = None,
+    mic: Annotated[
+        float | None,
+        typer.Option("--mic", metavar="SECONDS", help="Record the microphone for so long instead."),
+    ] = None,
+    device: Device = None,
+    gallery: GalleryFile = None,
+    model: ModelFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Keep a voice under a name; a known name gains prints.
+
+    Says how much speech it got, how good it is, and whether the voice is near another name's.
+    Ten seconds of speech are enough; two clips from different days or microphones are better than one.
+    """
+    from rtspk.engine.gallery_records import clean_name
+
+    clean_name(name)
+    if bool(clips) == (mic is not None):
+        raise ConfigError(f"wanted CLIPs or --mic SECONDS, got {'both' if clips else 'neither'}")
+    if mic is not None and not 1.0 <= mic <= LONGEST_RECORDING:
+        raise ConfigError(f"wanted --mic with 1 to {LONGEST_RECORDING:g} seconds, got {mic:g}")
+    if mic is None and device is not None:
+        raise ConfigError("wanted --device only with --mic SECONDS, got it with clips")
+    from rtspk.engine.pipeline import Engine
+
+    with waiting("loading the models"):
+        engine = Engine.load(gallery, model=model, create=True)
+    sounds = [_recorded(mic, device)] if mic is not None else _decoded(clips or [])
+    with waiting("listening to the voice"):
+        enrolled = engine.enroll(name, *sounds)
+    if as_json:
+        print_json(_enrolment_json(enrolled))
+    else:
+        _print_enrolment(enrolled)
+
+
+def identify(
+    clip: Annotated[str, typer.Argument(metavar="CLIP")],
+    gallery: GalleryFile = None,
+    model: ModelFolder = None,
+    count: Annotated[int, typer.Option("--count", metavar="N", help="Names to show at most.")] = 5,
+    probability: Annotated[
+        float, typer.Option("--probability", metavar="P", help="Below this a voice is unknown.")
+    ] = 0.5,
+    as_json: AsJson = False,
+) -> None:
+    """Say whose voice a clip is: the best names with score and probability, or unknown."""
+    if count < 1:
+        raise ConfigError(f"wanted --count of 1 or more, got {count}")
+    if not 0.0 <= probability <= 1.0:
+        raise ConfigError(f"wanted --probability from 0 to 1, got {probability:g}")
+    from rtspk.engine.pipeline import Engine
+
+    with waiting("listening to the voice"):
+        engine = Engine.load(gallery, model=model)
+        found = engine.identify(clip, count=count, probability=probability)
+    if as_json:
+        print_json(_identification_json(found))
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    say(plain(found.name) if found.name is not None else "unknown")
+    if not found.candidates:
+        say("nobody is enrolled yet: `rtspk enroll NAME CLIP`")
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("name")
+    table.add_column("probability", justify="right")
+    table.add_column("score", justify="right")
+    for match in found.candidates:
+        style = "bold" if match.name == found.name else ""
+        table.add_row(Text(plain(match.name), style), f"{match.probability:.2f}", f"{match.score:.2f}")
+    answers().print(table)
+
+
+def verify(
+    one: Annotated[str, typer.Argument(metavar="CLIP")],
+    other: Annotated[str, typer.Argument(metavar="CLIP")],
+    model: ModelFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether two clips are the same voice."""
+    from rtspk.engine.pipeline import Engine
+
+    with waiting("comparing"):
+        found = Engine.load(":memory:", model=model).verify(one, other)
+    if as_json:
+        values = {"score": round(found.score, 4), "probability": round(found.probability, 4)}
+        print_json({"same": found.same, **values})
+        return
+    verdict = "the same voice" if found.same else "different voices"
+    say(f"{verdict} (probability of one voice {found.probability:.2f}, score {found.score:.2f})")
+
+
+def _decoded(clips: list[str]) -> list[str | Path]:
+    """The clips; each is looked at before the first is worked on."""
+    from rtspk.audio import duration_seconds
+
+    for clip in clips:
+        duration_seconds(clip)
+    return [*clips]
+
+
+def _recorded(seconds: float, device: str | None) -> "FloatArray":
+    """What the microphone hears in the next seconds: float32 [shape=(n,)]."""
+    import numpy as np
+
+    from rtspk.microphone import Microphone
+    from rtspk.types import samples_of
+
+    wanted, got = samples_of(seconds), 0
+    parts: list[FloatArray] = []
+    with progress() as advance, Microphone(device) as microphone:
+        note(f"speak now, for {seconds:g} s ({plain(microphone.device.name)})")
+        for chunk in microphone:
+            parts.append(chunk.samples)
+            got += len(chunk.samples)
+            advance("recording", min(got, wanted), wanted)
+            if got >= wanted:
+                break
+    if microphone.overruns:
+        note(f"rtspk: {seconds_of(microphone.lost_samples):.2f} s of sound lost")
+    return np.concatenate(parts)[:wanted]
+
+
+def _enrolment_json(enrolled: "Enrolment") -> dict[str, object]:
+    near = enrolled.near
+    return {
+        "name": enrolled.name,
+        "net_speech": round(seconds_of(enrolled.net_speech), 3),
+        "exemplars": enrolled.exemplars,
+        "quality": round(enrolled.quality, 3),
+        "near": None
+        if near is None
+        else {"name": near.name, "score": round(near.score, 4), "probability": round(near.probability, 4)},
+        "warnings": list(enrolled.warnings),
+    }
+
+
+def _print_enrolment(enrolled: "Enrolment") -> None:
+    prints = "1 print" if enrolled.exemplars == 1 else f"{enrolled.exemplars} prints"
+    speech = seconds_of(enrolled.net_speech)
+    say(f"{plain(enrolled.name)}: {speech:.1f} s of speech in {prints}, quality {enrolled.quality:.0%}")
+    for warning in enrolled.warnings:
+        sys.stdout.flush()
+        note(f"rtspk: {warning}")
+
+
+def _identification_json(found: "Identification") -> dict[str, object]:
+    candidates = [
+        {"name": m.name, "score": round(m.score, 4), "probability": round(m.probability, 4)}
+        for m in found.candidates
+    ]
+    return {
+        "name": found.name,
+        "score": round(found.score, 4),
+        "probability": round(found.probability, 4),
+        "candidates": candidates,
+        "net_speech": round(seconds_of(found.net_speech), 3),
+    }

@@ -1,0 +1,54 @@
+"""What a finished training run leaves, read back."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rtspk.config import to_settings
+from rtspk.engine.calibration import Calibration
+from rtspk.engine.conformer import Conformer
+from rtspk.errors import ModelError
+from rtspk.train.recipe import Recipe
+
+__all__ = ["Checkpoint", "read_checkpoint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a finished run leaves."""
+
+    recipe: Recipe
+    network: Conformer
+    step: int
+    mean: Tensor  # of training speakers' answers, float32 [shape=(dimension,)]
+    calibration: Calibration | None  # None where no speakers were held out
+    error_rates: dict[str, float]  # on the speakers held out, by length
+    sets: list[tuple[str, str, int, float]]  # name, licence, speakers, hours
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read the `final.pt` of a training run.
+
+    Raises:
+        ModelError: the file is missing, no such checkpoint, or of a run that is not finished.
+    """
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except FileNotFoundError as error:
+        raise ModelError(f"wanted a checkpoint at {path}, got nothing there") from error
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise ModelError(f"wanted a checkpoint of rtspk train in {path}, got another kind of file") from error
+    if not isinstance(state, dict) or not {"recipe", "average"} <= state.keys():
+        raise ModelError(f"wanted a checkpoint of rtspk train in {path}, got another kind of file")
+    if "mean" not in state:
+        raise ModelError(f"wanted final.pt of a finished run, got {path} at step {state['step']}: let it finish first")
+    recipe = to_settings(json.loads(state["recipe"]), Recipe, str(path))
+    network = Conformer(recipe.model)
+    network.load_state_dict(state["average"])
+    calibration = Calibration(**state["calibration"]) if state["calibration"] else None
+    return Checkpoint(
+        recipe, network.eval(), int(state["step"]), state["mean"], calibration, dict(state["eer"]), list(state["sets"])
+    )

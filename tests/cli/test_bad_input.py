@@ -1,0 +1,162 @@
+"""Every bad input gets one plain line and the exit status that the manual promises."""
+
+import sqlite3
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from rtspk.audio import write_wav
+from rtspk.engine.gallery import Gallery
+
+
+def assert_one_line(done, status, *words):
+    assert done.returncode == status, done.stderr
+    assert done.stderr.startswith("rtspk: ")
+    assert done.stderr.count("\n") == 1, done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def clip(path, seconds, value=0.0):
+    write_wav(path, np.full(round(seconds * 16000), value, np.float32))
+    return path
+
+
+def test_a_text_file_that_is_called_wav(rtspk, tmp_path):
+    (tmp_path / "talk.wav").write_text("Anna: hello\n" * 50)
+    assert_one_line(rtspk("listen", "talk.wav"), 2, "talk.wav: wanted")
+
+
+def test_an_empty_file(rtspk, tmp_path):
+    (tmp_path / "talk.wav").touch()
+    assert_one_line(rtspk("listen", "talk.wav"), 2, "got an empty file")
+
+
+def test_half_a_header(rtspk, tmp_path):
+    whole = clip(tmp_path / "whole.wav", 1.0).read_bytes()
+    (tmp_path / "talk.wav").write_bytes(whole[:20])
+    assert_one_line(rtspk("listen", "talk.wav"), 2, "talk.wav")
+
+
+def test_a_file_that_is_not_there(rtspk):
+    assert_one_line(rtspk("listen", "talk.wav"), 2, "got no such file")
+
+
+@pytest.mark.parametrize("seconds", [0.2, 3.0])
+def test_a_clip_too_short_or_silent_to_enroll(rtspk, tmp_path, seconds):
+    silence = clip(tmp_path / "clip.wav", seconds)
+    assert_one_line(rtspk("enroll", "Anna", silence), 2, "wanted at least 0.5 s of speech")
+
+
+def test_a_clip_too_short_to_identify(rtspk, tmp_path):
+    assert_one_line(rtspk("identify", clip(tmp_path / "clip.wav", 0.2)), 2, "wanted at least 0.5 s of speech")
+
+
+def test_listening_to_a_moment_of_silence_is_no_error(rtspk, tmp_path):
+    done = rtspk("listen", clip(tmp_path / "clip.wav", 0.2), "--format", "jsonl")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == '{"type": "end", "audio_ms": 200, "speakers": 0}\n'
+
+
+def test_numbers_that_are_no_sound_on_stdin(rtspk):
+    sound = np.zeros(8000, "<f4")
+    sound[10] = np.nan
+    done = rtspk("listen", "-", "--rate", 16000, "--encoding", "f32le", stdin=sound.tobytes())
+    assert_one_line(done, 2, "got nan at 0.001 s")
+
+
+def test_no_sound_on_stdin(rtspk):
+    assert_one_line(rtspk("listen", "-", "--rate", 16000), 2, "got no samples")
+
+
+def test_an_unknown_microphone(rtspk):
+    assert_one_line(rtspk("listen", "--mic", "no such thing"), 2, "wanted")
+
+
+def test_a_gallery_of_another_model(rtspk, voices, tmp_path):
+    Gallery.open(tmp_path / "voices.db", "another-model", 7).close()
+    done = rtspk("identify", voices.a1, "--gallery", "voices.db")
+    assert_one_line(done, 2, "wanted a gallery of the model", "another-model (7-d)")
+
+
+def test_a_gallery_that_is_something_else(rtspk, voices, tmp_path):
+    (tmp_path / "voices.db").write_text("Anna, Ben\n" * 100)
+    assert_one_line(rtspk("listen", voices.a1, "--gallery", "voices.db"), 2, "wanted a gallery")
+    assert_one_line(rtspk("speakers", "list", "--gallery", "voices.db"), 2, "wanted a gallery")
+
+
+def test_a_database_of_another_program(rtspk, tmp_path):
+    with sqlite3.connect(tmp_path / "voices.db") as other:
+        other.execute("CREATE TABLE speakers (loud INTEGER)")
+    other.close()
+    assert_one_line(rtspk("speakers", "list", "--gallery", "voices.db"), 2, "another program's SQLite file")
+
+
+def test_a_gallery_that_is_not_there(rtspk, voices):
+    assert_one_line(rtspk("identify", voices.a1, "--gallery", "none.db"), 2, "wanted a gallery at none.db")
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--format", "mp3"], ["wanted --format as one of live, jsonl, rttm, srt, json", "'mp3'"]),
+        (["--format", "live"], ["wanted a terminal for --format live"]),
+        (["--output", "nowhere/talk.rttm"], ["wanted a file in an existing folder"]),
+        (["--output", "."], ["wanted --format, or --output ending in"]),
+        (["--output", ".", "--format", "rttm"], ["got the folder"]),
+        (["--picture", "talk.txt"], ["wanted a picture ending in"]),
+        (["--latency", "9"], ["wanted a latency of 0.5 to 5 seconds, got 9"]),
+        (["--max-speakers", "0"], ["wanted 1 to 100 speakers"]),
+        (["--pace", "slow"], ["wanted --pace as fast or realtime"]),
+        (["--rate", "16000"], ["wanted --rate only with raw sound"]),
+        (["--mic"], ["wanted a SOURCE, - or --mic, got two of them"]),
+    ],
+)
+def test_options_that_make_no_sense(rtspk, voices, args, words):
+    assert_one_line(rtspk("listen", voices.a1, *args), 2, *words)
+
+
+@pytest.mark.parametrize(
+    ("args", "word"),
+    [
+        ([], "wanted a SOURCE, - or --mic, got none"),
+        (["-"], "wanted --rate HZ with raw sound on stdin"),
+        (["-", "--rate", "0"], "wanted a rate in Hz above 0"),
+        (["-", "--rate", "8000", "--encoding", "mp3"], "wanted --encoding as s16le or f32le"),
+    ],
+)
+def test_a_source_that_is_not_said_well(rtspk, args, word):
+    assert_one_line(rtspk("listen", *args), 2, word)
+
+
+ON_A_FULL_DISK = """
+import subprocess, sys
+disk, clip = sys.argv[1:]
+if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True).returncode:
+    sys.exit(77)
+room = open(f"{disk}/filler", "wb", buffering=0)
+try:
+    while room.write(b"x" * 4096):
+        pass
+except OSError:
+    pass
+command = [sys.executable, "-m", "rtspk", "enroll", "Anna", clip, "--gallery", f"{disk}/voices.db"]
+sys.exit(subprocess.run(command).returncode)
+"""
+
+
+def test_enrolling_on_a_full_disk(user_env, voices, tmp_path):
+    if not sys.platform.startswith("linux"):
+        pytest.skip("a small disk can be made on Linux only")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["unshare", "--map-root-user", "--mount", sys.executable, "-c", ON_A_FULL_DISK, disk, voices.a2]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=user_env)
+    except FileNotFoundError:
+        pytest.skip("unshare is not here")
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip("no small disk can be mounted here")
+    assert_one_line(done, 1, "got a full disk")

@@ -1,0 +1,205 @@
+"""`rtspk listen` on a conversation of two people, one of whom is enrolled from another recording."""
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from rtspk.audio import read_audio, write_wav
+from rtspk.rttm import parse_rttm
+
+ANNA = "Анна Bell"
+
+
+@pytest.fixture
+def talk(voices, tmp_path):
+    """Six seconds of a, a pause, six seconds of b: the file, and its samples as 16-bit numbers."""
+    pause = np.zeros(8000, np.float32)
+    sound = np.concatenate([read_audio(voices.a1)[:96000], pause, read_audio(voices.b1)[:96000], pause])
+    write_wav(tmp_path / "my talk.wav", sound)
+    return (tmp_path / "my talk.wav"), (tmp_path / "my talk.wav").read_bytes()[44:]
+
+
+@pytest.fixture
+def gallery(rtspk, voices, tmp_path):
+    assert rtspk("enroll", ANNA, voices.a2, "--gallery", tmp_path / "voices.db").returncode == 0
+    return tmp_path / "voices.db"
+
+
+def events_of(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def last_said(events):
+    """Each segment as it stands at the end."""
+    segments = {}
+    for event in events:
+        if event["type"] == "segment":
+            segments[event["id"]] = event
+        for change in event.get("changes", []):
+            segments[change["id"]] = {**segments[change["id"]], **change}
+    return sorted(segments.values(), key=lambda segment: segment["start"])
+
+
+def seconds_of(name, segments):
+    return sum(s["end"] - s["start"] for s in segments if s["name"] == name)
+
+
+def test_a_file_and_the_same_sound_on_stdin_give_the_same_events_with_names(rtspk, talk, gallery):
+    path, pcm = talk
+    from_file = rtspk("listen", path, "--gallery", gallery, "--picture", "talk.png")
+    assert (from_file.returncode, from_file.stderr) == (0, "")
+    events = events_of(from_file.stdout)
+    assert events[-1] == {"type": "end", "audio_ms": 13000, "speakers": 2}
+    segments = last_said(events)
+    assert all(segment["state"] == "final" for segment in segments)
+    assert seconds_of(ANNA, [s for s in segments if s["end"] < 6.5]) > 4.0
+    assert seconds_of(ANNA, [s for s in segments if s["start"] > 7.0]) < 1.0
+    assert seconds_of(None, [s for s in segments if s["start"] > 6.0]) > 4.0
+    assert ANNA in from_file.stdout
+    assert (path.parent / "talk.png").read_bytes().startswith(b"\x89PNG")
+
+    from_stdin = rtspk("listen", "-", "--rate", 16000, "--gallery", gallery, stdin=pcm)
+    assert (from_stdin.returncode, from_stdin.stderr) == (0, "")
+    assert from_stdin.stdout == from_file.stdout
+
+
+def test_rttm_is_written_whole_under_the_stem_and_the_names(rtspk, talk, gallery):
+    path, _ = talk
+    done = rtspk("listen", path, "--gallery", gallery, "--output", "out.rttm")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    turns = parse_rttm((path.parent / "out.rttm").read_text(encoding="utf-8"))
+    assert {turn.file for turn in turns} == {"my_talk"}
+    assert "Анна_Bell" in {turn.speaker for turn in turns}
+    for one in turns:
+        assert not any(one.speaker == other.speaker and one.end == other.start for other in turns)
+
+
+class Listening:
+    """`rtspk listen` in the background; its events come one by one."""
+
+    def __init__(self, args, env, cwd):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "rtspk", "listen", *map(str, args)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=env,
+            cwd=cwd,
+        )
+        self.watchdog = threading.Timer(200, self.process.kill)
+        self.watchdog.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+        self.watchdog.cancel()
+
+    def event(self, fits):
+        """The next event that fits."""
+        for line in self.process.stdout:
+            event = json.loads(line)
+            if fits(event):
+                return event
+        raise AssertionError(f"no such event: {self.process.stderr.read().decode()}")
+
+    def interrupt(self):
+        """Press Ctrl-C; returns the exit status, the rest of the events, and stderr."""
+        self.process.send_signal(signal.SIGINT)
+        rest = [json.loads(line) for line in self.process.stdout]
+        said = self.process.stderr.read().decode()
+        return self.process.wait(), rest, said
+
+
+def is_segment(event):
+    return event["type"] == "segment"
+
+
+def test_a_reader_that_has_had_enough_ends_it_quietly(talk, user_env, tmp_path):
+    with Listening([talk[0]], user_env, tmp_path) as listening:
+        listening.event(is_segment)
+        listening.process.stdout.close()
+        said = listening.process.stderr.read()
+        assert (listening.process.wait(), said) == (0, b"")
+
+
+def test_ctrl_c_on_stdin_finishes_the_session(talk, user_env, tmp_path):
+    args = ["-", "--rate", "16000", "--picture", "talk.png"]
+    with Listening(args, user_env, tmp_path) as listening:
+        listening.process.stdin.write(talk[1][: 2 * 80000])
+        listening.process.stdin.flush()
+        listening.event(is_segment)
+        status, rest, said = listening.interrupt()
+    assert (status, said) == (0, "")
+    assert rest[-1]["type"] == "end"
+    assert any(is_segment(event) and event["state"] == "final" for event in rest)
+    assert (tmp_path / "talk.png").exists()
+
+
+def test_ctrl_c_on_a_file_breaks_off_with_130_and_writes_nothing(talk, user_env, tmp_path):
+    with Listening([talk[0], "--pace", "realtime", "--picture", "talk.png"], user_env, tmp_path) as listening:
+        listening.event(is_segment)
+        status, _, said = listening.interrupt()
+    assert (status, said) == (130, "")
+    assert not (tmp_path / "talk.png").exists()
+
+
+@contextlib.contextmanager
+def playing(microphone, sound):
+    """Play again and again: what plays before the microphone is open is not heard."""
+    done = threading.Event()
+
+    def play():
+        while not done.is_set():
+            microphone.play(sound)
+
+    player = threading.Thread(target=play)
+    player.start()
+    try:
+        yield
+    finally:
+        done.set()
+        player.join()
+
+
+@pytest.fixture
+def microphone_env(virtual_microphone, user_env):
+    return {**virtual_microphone.env, **{key: user_env[key] for key in ("XDG_DATA_HOME", "PYTHONPATH")}}
+
+
+def test_the_microphone_is_labelled_live_and_ctrl_c_ends_it_in_order(
+    virtual_microphone, microphone_env, voices, gallery, tmp_path
+):
+    args = ["--mic", "--format", "jsonl", "--gallery", gallery, "--picture", "talk.png"]
+    with Listening(args, microphone_env, tmp_path) as listening:
+        with playing(virtual_microphone, read_audio(voices.a1)[:96000]):
+            named = listening.event(lambda event: is_segment(event) and event["name"] == ANNA)
+        status, rest, said = listening.interrupt()
+    assert named["speaker"] == "S1"
+    assert status == 0, said
+    assert rest[-1]["type"] == "end"
+    assert (tmp_path / "talk.png").exists()
+    assert all("lost" in line for line in said.splitlines())  # a busy machine may lose sound, and says so
+
+
+def test_a_microphone_that_is_unplugged_leaves_its_outputs_and_says_so(
+    virtual_microphone, microphone_env, voices, tmp_path
+):
+    with Listening(["--mic", "--picture", "talk.png"], microphone_env, tmp_path) as listening:
+        with playing(virtual_microphone, read_audio(voices.a1)[:96000]):
+            listening.event(is_segment)
+        virtual_microphone.unplug()
+        rest = [json.loads(line) for line in listening.process.stdout]
+        said = listening.process.stderr.read().decode()
+        assert listening.process.wait() == 2
+    assert said.splitlines()[-1].startswith("rtspk: wanted sound from microphone")
+    assert rest[-1]["type"] == "end"
+    assert (tmp_path / "talk.png").exists()

@@ -1,0 +1,91 @@
+"""A gallery's life by the command line: enroll, look, identify, verify, rename, carry away, forget."""
+
+import json
+
+import pytest
+
+from rtspk.cli.gallery import model_of
+
+
+def json_of(done):
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1
+    return json.loads(done.stdout)
+
+
+def test_enroll_tells_what_it_got_and_identify_finds_it(rtspk, voices):
+    anna = json_of(rtspk("enroll", "Anna", voices.a1, "--json"))
+    assert set(anna) == {"name", "net_speech", "exemplars", "quality", "near", "warnings"}
+    assert 5.0 < anna["net_speech"] < 10.0
+    again = rtspk("enroll", "Another", voices.a2)
+    assert again.returncode == 0
+    assert "Another: " in again.stdout
+    assert "rtspk: this is close to Anna" in again.stderr
+    assert rtspk("speakers", "delete", "Another", "--yes").returncode == 0
+    assert rtspk("enroll", "Ben", voices.b1).returncode == 0
+
+    found = json_of(rtspk("identify", voices.a2, "--json"))
+    assert set(found) == {"name", "score", "probability", "candidates", "net_speech"}
+    assert found["name"] == "Anna"
+    assert [set(one) for one in found["candidates"]] == [{"name", "score", "probability"}] * 2
+    assert rtspk("identify", voices.b2).stdout.splitlines()[0] == "Ben"
+    assert rtspk("identify", voices.b2, "--probability", 1.0).stdout.splitlines()[0] == "unknown"
+
+
+def test_identify_without_anybody_says_unknown(rtspk, voices):
+    assert rtspk("identify", voices.a1).stdout.splitlines()[0] == "unknown"
+    assert json_of(rtspk("identify", voices.a1, "--json"))["name"] is None
+
+
+def test_verify_tells_one_voice_from_two(rtspk, voices):
+    same, other = (json_of(rtspk("verify", voices.a1, clip, "--json")) for clip in (voices.a2, voices.b1))
+    assert set(same) == {"same", "score", "probability"}
+    assert same["same"] is True
+    assert other["same"] is False
+    assert same["probability"] > 0.5 > other["probability"]
+    assert rtspk("verify", voices.a1, voices.b1).stdout.startswith("different voices")
+
+
+def test_the_gallery_is_kept_by_hand(rtspk, voices, tmp_path):
+    assert json_of(rtspk("speakers", "list", "--json"))["speakers"] == []
+    assert "nobody is enrolled" in rtspk("speakers", "list").stdout
+    for name, clip in (("Анна", voices.a1), ("Ann", voices.a2), ("Ben", voices.b1)):
+        assert rtspk("enroll", name, clip).returncode == 0
+    listed = json_of(rtspk("speakers", "list", "--json"))["speakers"]
+    assert [one["name"] for one in listed] == ["Ann", "Ben", "Анна"]
+    assert set(listed[0]) == {"name", "created", "exemplars", "net_speech"}
+    table = rtspk("speakers", "list").stdout
+    assert all(name in table for name in ("Ann", "Ben", "Анна"))
+
+    assert rtspk("speakers", "merge", "Ann", "Анна").returncode == 0
+    assert rtspk("speakers", "rename", "Анна", "Anna").returncode == 0
+    shown = json_of(rtspk("speakers", "show", "Anna", "--json"))
+    assert {one["source"] for one in shown["exemplars"]} == {"voice-a1.opus", "voice-a2.opus"}
+    assert "voice-a1.opus" in rtspk("speakers", "show", "Anna").stdout
+
+    assert rtspk("speakers", "export", "voices.json").stdout.startswith("2 voices")
+    assert rtspk("speakers", "delete", "Ben").stdout == "Ben is forgotten\n"
+    assert rtspk("speakers", "delete", "Ben").returncode == 2
+    assert rtspk("speakers", "import", "voices.json", "--gallery", "new.db").returncode == 0
+    moved = json_of(rtspk("speakers", "list", "--json", "--gallery", "new.db"))["speakers"]
+    assert [one["name"] for one in moved] == ["Anna", "Ben"]
+    assert rtspk("identify", voices.b2, "--gallery", "new.db").stdout.splitlines()[0] == "Ben"
+    assert model_of(tmp_path / "new.db") == model_of(tmp_path / "share" / "rtspk" / "voices.db")
+
+
+@pytest.mark.parametrize(
+    ("args", "word"),
+    [
+        (["Anna"], "wanted CLIPs or --mic SECONDS, got neither"),
+        (["Anna", "clip.wav", "--mic", "5"], "got both"),
+        (["Anna", "--mic", "0.1"], "wanted --mic with 1 to 600 seconds"),
+        (["Anna", "clip.wav", "--device", "USB"], "wanted --device only with --mic"),
+        (["  ", "clip.wav"], "wanted a name, got an empty one"),
+        (["Anna", "clip.wav"], "got no such file"),
+    ],
+)
+def test_enrolling_what_makes_no_sense_is_one_line(rtspk, args, word):
+    done = rtspk("enroll", *args)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert word in done.stderr
+    assert json_of(rtspk("speakers", "list", "--json"))["speakers"] == []

@@ -1,0 +1,131 @@
+"""Hops become turns: joined, cut, settled once."""
+
+import numpy as np
+
+from rtspk.engine.events import ReviseEvent, SegmentEvent
+from rtspk.engine.settings import HOP
+from rtspk.engine.tracker import Decision
+from rtspk.engine.turns import LONGEST, Turns, TurnsState
+from rtspk.types import Segment, samples_of
+
+VECTOR = np.ones(4, np.float32)
+
+
+class Speech:
+    """Whole hops of speech by one label after another."""
+
+    def __init__(self) -> None:
+        self.turns = Turns(TurnsState())
+        self.hop = 0
+
+    def say(self, label: int, hops: int, *, provisional: bool = False) -> None:
+        for _ in range(hops):
+            span = Segment(self.hop * HOP, (self.hop + 1) * HOP)
+            decision = Decision(self.hop, label, 0.5, 0.9, provisional)
+            self.turns.extend(decision, [span], VECTOR)
+            self.hop += 1
+
+    def settle(self) -> list[tuple[float, float, str]]:
+        self.turns.close()
+        for draft in self.turns.due(1 << 40):
+            self.turns.finalise(draft)
+        final = [e.turn for e in self.turns.state.events if isinstance(e, SegmentEvent) and e.state == "final"]
+        return [(t.segment.start / HOP, t.segment.end / HOP, t.label) for t in final]
+
+
+def test_hops_of_one_label_are_one_turn():
+    speech = Speech()
+    speech.say(0, 5)
+    assert speech.settle() == [(0, 5, "S1")]
+
+
+def test_another_label_begins_another_turn():
+    speech = Speech()
+    speech.say(0, 5)
+    speech.say(1, 3)
+    assert speech.settle() == [(0, 5, "S1"), (5, 8, "S2")]
+
+
+def test_a_pause_ends_a_turn():
+    speech = Speech()
+    speech.say(0, 4)
+    speech.hop += 2
+    speech.say(0, 4)
+    assert speech.settle() == [(0, 4, "S1"), (6, 10, "S1")]
+
+
+def test_a_long_turn_is_cut():
+    speech = Speech()
+    speech.say(0, 100)
+    assert max(end - start for start, end, _ in speech.settle()) * HOP <= LONGEST
+
+
+def test_a_sliver_before_a_change_goes_to_who_goes_on():
+    speech = Speech()
+    state = speech.turns
+    state.extend(Decision(0, 0, 0.5, 0.9, provisional=False), [Segment(HOP - 700, HOP)], VECTOR)
+    speech.hop = 1
+    speech.say(1, 4)
+    assert [(label) for _, _, label in speech.settle()] == ["S2"]
+
+
+def test_provisional_turns_are_their_own_and_become_the_new_voice():
+    speech = Speech()
+    speech.say(0, 4)
+    speech.say(0, 4, provisional=True)
+    assert speech.settle() == [(0, 4, "S1"), (4, 8, "S1")]
+    speech.turns.born(1, (4, 5, 6, 7))
+    (revise,) = [e for e in speech.turns.state.events if isinstance(e, ReviseEvent)]
+    assert revise.to_json() == {
+        "type": "revise",
+        "changes": [{"id": 2, "rev": 6, "speaker": "S2", "name": None, "reason": "new"}],
+    }
+
+
+def test_a_turn_without_a_voice_is_not_said_until_it_has_one():
+    speech = Speech()
+    speech.say(-1, 3, provisional=True)
+    assert speech.turns.state.events == []
+    speech.turns.born(0, (0, 1, 2))
+    assert speech.settle() == [(0, 3, "S1")]
+
+
+def test_a_turn_that_never_gets_a_voice_is_dropped():
+    speech = Speech()
+    speech.say(-1, 2, provisional=True)
+    speech.turns.close()
+    speech.turns.drop_unknown(samples_of(100.0))
+    assert speech.turns.state.closed == []
+
+
+def test_naming_revises_what_was_final():
+    speech = Speech()
+    speech.say(0, 4)
+    speech.settle()
+    speech.turns.name(0, "Anna")
+    (revise,) = [e for e in speech.turns.state.events if isinstance(e, ReviseEvent)]
+    assert [(c.id, c.name, c.reason) for c in revise.changes] == [(1, "Anna", "named")]
+    speech.hop += 8
+    speech.say(0, 2)
+    assert speech.turns.state.events[-1].turn.name == "Anna"
+
+
+def test_merging_moves_final_and_open_turns():
+    speech = Speech()
+    speech.say(0, 4)
+    speech.say(1, 4)
+    speech.settle()
+    speech.say(1, 4)
+    speech.turns.merge(1, 0)
+    (revise,) = [e for e in speech.turns.state.events if isinstance(e, ReviseEvent)]
+    assert [(c.id, c.label, c.reason) for c in revise.changes] == [(2, "S1", "merged")]
+    assert speech.settle()[-1][2] == "S1"
+
+
+def test_only_what_is_behind_the_horizon_is_due():
+    speech = Speech()
+    speech.say(0, 4)
+    speech.say(1, 4)
+    speech.turns.close()
+    assert [d.label for d in speech.turns.due(5 * HOP)] == [0]
+    assert [d.label for d in speech.turns.due(8 * HOP)] == [1]

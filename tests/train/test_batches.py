@@ -1,0 +1,52 @@
+"""What a step sees depends on the seed and the step alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the torch extra")
+
+from rtspk.train.augment import AugmentConfig, Augmenter  # noqa: E402 - behind the skip
+from rtspk.train.batches import Batches  # noqa: E402
+from rtspk.train.manifest import read_manifest  # noqa: E402
+from rtspk.train.recipe import Recipe  # noqa: E402
+from rtspk.train.store import SampleStore  # noqa: E402
+
+
+@pytest.fixture
+def batches(pack, recipe_file, tmp_path):
+    recipe = Recipe.read(recipe_file)
+    utterances = read_manifest(pack / "train.csv")
+    store = SampleStore.build([u.path for u in utterances], tmp_path, lambda *_: None)
+    noise = np.random.default_rng(0).normal(0, 0.1, 9000).astype(np.float32)
+    return Batches(utterances, store, Augmenter(AugmentConfig(), [], [noise]), recipe.features, recipe.data, 1, 10)
+
+
+def test_a_step_is_the_same_whenever_it_is_asked_for(batches):
+    first, again = batches[3], (batches[7], batches[3])[1]
+    for name in ("samples", "mask", "speakers", "targets"):
+        assert torch.equal(getattr(first, name), getattr(again, name))
+    assert not torch.equal(batches[4].speakers, first.speakers) or not torch.equal(batches[4].samples, first.samples)
+
+
+def test_a_batch_has_different_speakers_and_their_own_targets(batches):
+    for step in range(10):
+        batch = batches[step]
+        assert len(set(batch.speakers.tolist())) == 3
+        assert (batch.targets // 2).tolist() == batch.speakers.tolist()
+
+
+def test_masks_fit_the_frames_and_are_never_empty(batches):
+    for step in range(10):
+        batch = batches[step]
+        assert batch.mask.shape == (3, 1 + (batch.samples.shape[1] - 400) // 160)
+        assert (batch.mask.sum(1) > 0).all()
+        assert torch.isfinite(batch.samples).all()
+
+
+def test_late_steps_are_longer(batches):
+    batches.data = replace(batches.data, late_share=0.5, late_crop_seconds=(1.0, 1.1))
+    early = max(batches[step].samples.shape[1] for step in range(5))
+    late = min(batches[step].samples.shape[1] for step in range(5, 10))
+    assert early < late

@@ -1,0 +1,86 @@
+"""Training: a run that was killed ends with the same weights as one that was not."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the torch extra")
+
+from rtspk.errors import ConfigError  # noqa: E402 - behind the skip
+from rtspk.train.loop import Trainer, mask_spectrum, rate_at  # noqa: E402
+from rtspk.train.recipe import LoopConfig, Recipe  # noqa: E402
+
+
+def quiet(*_: object) -> None:
+    """No progress."""
+
+
+class Killed(Exception):
+    """Stands for the signal."""
+
+
+def test_kill_and_resume_give_the_same_weights(pack, recipe_file, tmp_path):
+    recipe = Recipe.read(recipe_file)
+    Trainer(recipe, pack, tmp_path / "a" / "whole", quiet).run()
+
+    def kill(what: str, done: int, _: int) -> None:
+        if what == "train" and done == 5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        Trainer(recipe, pack, tmp_path / "b" / "killed", kill).run()
+    again = Trainer(recipe, pack, tmp_path / "b" / "killed", quiet)
+    assert again.step == 4
+    again.run()
+    whole = torch.load(tmp_path / "a" / "whole" / "last.pt", weights_only=True)
+    killed = torch.load(tmp_path / "b" / "killed" / "last.pt", weights_only=True)
+    assert whole["step"] == killed["step"] == 6
+    for part in ("average", "learner"):
+        assert all(torch.equal(value, killed[part][name]) for name, value in whole[part].items())
+
+
+def test_the_log_says_every_part_of_the_loss_and_the_share_of_waiting(pack, recipe_file, tmp_path):
+    Trainer(Recipe.read(recipe_file), pack, tmp_path / "runs" / "one", quiet).run()
+    rows = [json.loads(line) for line in (tmp_path / "runs" / "one" / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [2, 4, 6]
+    assert {"margin", "teacher", "similarity", "waiting", "seconds_per_step"} <= set(rows[0])
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(pack, recipe_file, tmp_path):
+    recipe = Recipe.read(recipe_file)
+    Trainer(recipe, pack, tmp_path / "run", quiet).run()
+    wider = replace(recipe, model=replace(recipe.model, width=32))
+    with pytest.raises(ConfigError, match="expected a checkpoint of this recipe"):
+        Trainer(wider, pack, tmp_path / "run", quiet)
+
+
+def test_the_rate_rises_then_falls():
+    loop = LoopConfig(steps=100, warmup=10, rate=1.0, rate_end=0.1)
+    rates = [rate_at(step, loop) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[10] == pytest.approx(1.0)
+    assert rates[100] == pytest.approx(0.1)
+    assert sorted(rates[10:], reverse=True) == rates[10:]
+
+
+def test_masked_spectra_keep_most_of_the_features():
+    torch.manual_seed(0)
+    features = torch.randn(4, 100, 80)
+    masked = mask_spectrum(features, torch.ones(4, 100))
+    changed = (masked != features).float().mean()
+    assert 0.02 < changed < 0.5
+
+
+def test_an_unknown_key_in_a_recipe_is_named(tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text('name = "x"\n[loop]\nstepps = 3\n')
+    with pytest.raises(ConfigError, match=r"got loop\.stepps"):
+        Recipe.read(path)
+
+
+def test_a_wrong_value_in_a_recipe_is_named(tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text('name = "x"\n[loop]\nsteps = "many"\n')
+    with pytest.raises(ConfigError, match=r"loop\.steps"):
+        Recipe.read(path)

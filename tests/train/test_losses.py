@@ -1,0 +1,57 @@
+"""Losses against their definitions, written slowly."""
+
+import math
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the torch extra")
+
+from rtspk.train.losses import AngularMargin, Teachers, similarity_loss  # noqa: E402 - behind the skip
+
+
+def test_the_angular_margin_is_its_definition():
+    torch.manual_seed(0)
+    loss = AngularMargin(8, 5, scale=10.0)
+    embeddings, speakers = torch.randn(6, 8), torch.tensor([0, 1, 2, 3, 4, 0])
+    unit = embeddings / embeddings.norm(dim=1, keepdim=True)
+    weight = loss.weight / loss.weight.norm(dim=1, keepdim=True)
+    angles = torch.acos(unit @ weight.T).detach()
+    total = 0.0
+    for row, speaker in enumerate(speakers.tolist()):
+        logits = [10.0 * math.cos(angles[row, c] + (0.3 if c == speaker else 0.0)) for c in range(5)]
+        total += math.log(sum(math.exp(x) for x in logits)) - logits[speaker]
+    assert loss(embeddings, speakers, 0.3).item() == pytest.approx(total / 6, rel=1e-4)
+
+
+def test_without_a_margin_it_is_a_cosine_softmax():
+    torch.manual_seed(1)
+    loss = AngularMargin(8, 3, scale=4.0)
+    embeddings, speakers = torch.randn(5, 8), torch.tensor([0, 1, 2, 1, 0])
+    cosine = torch.nn.functional.normalize(embeddings) @ torch.nn.functional.normalize(loss.weight).T
+    expected = torch.nn.functional.cross_entropy(4.0 * cosine, speakers)
+    assert loss(embeddings, speakers, 0.0).item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_a_larger_margin_is_a_larger_loss():
+    torch.manual_seed(2)
+    loss = AngularMargin(8, 3, scale=16.0)
+    embeddings, speakers = torch.randn(32, 8), torch.randint(0, 3, (32,))
+    values = [loss(embeddings, speakers, margin).item() for margin in (0.0, 0.1, 0.2, 0.4)]
+    assert values == sorted(values)
+
+
+def test_a_student_that_answers_as_its_teacher_has_no_distance():
+    teachers = Teachers(4, [4])
+    with torch.no_grad():
+        teachers.heads[0].weight.copy_(torch.eye(4))
+        teachers.heads[0].bias.zero_()
+    target = torch.nn.functional.normalize(torch.randn(5, 4))
+    assert teachers(3.0 * target, [target]).item() == pytest.approx(0.0, abs=1e-6)
+    assert teachers(-target, [target]).item() == pytest.approx(2.0, abs=1e-5)
+
+
+def test_similarity_is_taught_without_the_diagonal():
+    unit = torch.eye(3)
+    assert similarity_loss(unit, [unit]).item() == 0.0
+    same = torch.ones(3, 3)
+    assert similarity_loss(same, [unit]).item() == pytest.approx(1.0)
