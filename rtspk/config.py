@@ -39,7 +39,9 @@ def to_settings(table: dict[str, object], kind: type[T], source: str) -> T:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"expected a valid {where} in {source}, got {first['input']!r}: {first['msg']}") from error
+        raise ConfigError(
+            f"expected a valid {where} in {source}, got {first['input']!r}: {first['msg']}"
+        ) from error
 
 
 def _refuse_unknown(table: dict[str, object], kind: type, source: str, prefix: str) -> None:

@@ -90,7 +90,7 @@ class Transcript:
         return [entry.turn for entry in self.entries() if entry.state == "final" or not final]
 
     def turns_since(self, position: int) -> list[Turn]:
-        """The turns that end behind a position, by start; however long the stream, a look at its end is enough."""
+        """The turns that end behind a position, by start; costs the same however long the stream."""
         found: list[Turn] = []
         for entry in reversed(self._entries.values()):
             end = entry.turn.segment.end

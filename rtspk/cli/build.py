@@ -46,8 +46,8 @@ def export(
         raise ConfigError(f"wanted a checkpoint, got no file at {checkpoint}")
     from rtspk.train.export import export_checkpoint
 
-    export_checkpoint(checkpoint, out)
-    say(f"{plain(str(out))}: try it with `rtspk listen --model {plain(str(out))} ...`")
+    identity = export_checkpoint(checkpoint, out)
+    say(f"{plain(str(out))} holds {identity}: try it with `rtspk listen --model {plain(str(out))} ...`")
 
 
 def _recipe(wanted: str) -> Path:

@@ -1,6 +1,5 @@
 """Voices of clips: `enroll` keeps one under a name, `identify` looks one up, `verify` compares two."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -169,7 +168,6 @@ def _print_enrolment(enrolled: "Enrolment") -> None:
     speech = seconds_of(enrolled.net_speech)
     say(f"{plain(enrolled.name)}: {speech:.1f} s of speech in {prints}, quality {enrolled.quality:.0%}")
     for warning in enrolled.warnings:
-        sys.stdout.flush()
         note(f"rtspk: {warning}")
 
 

@@ -35,7 +35,7 @@ class EmbedderCard:
     mean: tuple[float, ...] = ()  # subtracted from its answers; empty where the network is centred
     features: MelConfig = field(default_factory=MelConfig)
     # A plain slope for models that were not calibrated: even odds at a cosine of 0.4.
-    calibration: Calibration = Calibration(scale=15.0, offset=-6.0)
+    calibration: Calibration = field(default_factory=lambda: Calibration(scale=15.0, offset=-6.0))
 
 
 class Embedder(Protocol):
@@ -58,15 +58,16 @@ class OnnxEmbedder:
         wanted = {card.features_input, card.mask_input} - {""}
         if wanted != set(self._network.inputs):
             raise ModelError(
-                f"wanted inputs {', '.join(sorted(wanted))} in {card.file}, got {', '.join(self._network.inputs)}"
+                f"wanted inputs {', '.join(sorted(wanted))} in {card.file}, "
+                f"got {', '.join(self._network.inputs)}"
             )
         self._mean = np.array(card.mean, np.float32)
 
     def embed(self, windows: Sequence[Window]) -> list[Embedding]:
         """One unit vector for each window, in order.
 
-        Windows go through the network one by one: on a CPU a batch gains nothing, and the answer to a window stays
-        the same to the last bit whatever else is asked.
+        Windows go through the network one by one: on a CPU a batch gains nothing, and the answer to a window
+        stays the same to the last bit whatever else is asked.
         """
         return [Embedding(self._vector(window), window.segment, window.net_speech) for window in windows]
 

@@ -58,7 +58,8 @@ class ReviseEvent:
     def to_json(self) -> Json:
         """The message of the wire."""
         changes = [
-            {"id": c.id, "rev": c.rev, "speaker": c.label, "name": c.name, "reason": c.reason} for c in self.changes
+            {"id": c.id, "rev": c.rev, "speaker": c.label, "name": c.name, "reason": c.reason}
+            for c in self.changes
         ]
         return {"type": "revise", "changes": changes}
 

@@ -23,7 +23,8 @@ def matches(
         count: how many at most
     """
     return [
-        Match(name, score, calibration.probability(score, net_speech)) for name, score in gallery.search(vector, count)
+        Match(name, score, calibration.probability(score, net_speech))
+        for name, score in gallery.search(vector, count)
     ]
 
 
@@ -55,8 +56,10 @@ class Identities:
         rival = found[1].score if len(found) > 1 else -1.0
         if before is not None:
             own = next((m for m in found if m.name == before.name), None)
-            if own is not None and own.probability >= config.keep_probability and (
-                best is own or best is None or best.score - own.score < config.margin
+            if (
+                own is not None
+                and own.probability >= config.keep_probability
+                and (best is own or best is None or best.score - own.score < config.margin)
             ):
                 state.held[label] = own
                 return []
@@ -65,7 +68,9 @@ class Identities:
                 return []
             del state.held[label]
             return [(label, None)]
-        holder = next((other for other, m in state.held.items() if m.name == best.name and other != label), None)
+        holder = next(
+            (other for other, m in state.held.items() if m.name == best.name and other != label), None
+        )
         changes: list[tuple[int, str | None]] = []
         if holder is not None:
             if state.held[holder].probability >= best.probability:

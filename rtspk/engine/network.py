@@ -23,7 +23,9 @@ class Network:
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime has no public base class for its errors
-            raise ModelError(f"wanted a network in {path}, got a file that does not load: {_line(error)}") from error
+            raise ModelError(
+                f"wanted a network in {path}, got a file that does not load: {_line(error)}"
+            ) from error
         self.inputs: tuple[str, ...] = tuple(one.name for one in self._session.get_inputs())
         self.path = path
 

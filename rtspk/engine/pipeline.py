@@ -109,12 +109,17 @@ class Engine:
 
     @classmethod
     def load(
-        cls, gallery: str | Path | None = None, *, model: str | Path | None = None, create: bool = False, threads: int = 1
+        cls,
+        gallery: str | Path | None = None,
+        *,
+        model: str | Path | None = None,
+        create: bool = False,
+        threads: int = 1,
     ) -> Self:
         """Load the models and open the gallery.
 
         Args:
-            gallery: an SQLite file of voices; None is the default one, and ":memory:" an empty one that is not kept
+            gallery: an SQLite file of voices; None is the default one, ":memory:" one that is not kept
             model: folder of another embedder with its card; None is the one that comes with rtspk
             create: make the gallery where there is none, as enrolling does
             threads: for the network
@@ -133,7 +138,11 @@ class Engine:
             if gallery is not None or "RTSPK_GALLERY" in os.environ:
                 raise GalleryError(f"wanted a gallery at {path}, got nothing there; `rtspk enroll` makes one")
             kept = None
-        return cls(embedder, segmenter, Gallery.open(kept, embedder.card.id, embedder.card.dimension, create=create or kept is None))
+        return cls(
+            embedder,
+            segmenter,
+            Gallery.open(kept, embedder.card.id, embedder.card.dimension, create=create or kept is None),
+        )
 
     def session(
         self, *, latency: float = 1.0, max_speakers: int = 20, config: SessionConfig | None = None
@@ -188,8 +197,10 @@ class Engine:
         quality = min(p.quality.score for p in prints)
         return Enrolment(name, net_speech, sum(len(p.pieces) for p in prints), quality, near, warnings)
 
-    def identify(self, clip: str | Path | FloatArray, *, count: int = 5, probability: float = 0.5) -> Identification:
-        """The enrolled names nearest to a clip; none of them where the best is less probable than `probability`."""
+    def identify(
+        self, clip: str | Path | FloatArray, *, count: int = 5, probability: float = 0.5
+    ) -> Identification:
+        """The enrolled names nearest to a clip, and the best one where it is probable enough."""
         heard = self.voiceprint(clip)
         found = matches(self.gallery, self.embedder.card.calibration, heard.vector, heard.net_speech, count)
         best = found[0] if found else Match("", 0.0, 0.0)
@@ -208,7 +219,9 @@ class Engine:
         return next((m for m in found if m.name != name and m.probability >= NEAR), None)
 
 
-def _warnings(prints: list[Voiceprint], vector: FloatArray, net_speech: int, near: Match | None) -> tuple[str, ...]:
+def _warnings(
+    prints: list[Voiceprint], vector: FloatArray, net_speech: int, near: Match | None
+) -> tuple[str, ...]:
     """What a person should know before relying on this enrolment."""
     said = []
     if net_speech < ENOUGH:

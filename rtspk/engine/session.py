@@ -1,8 +1,8 @@
 """One stream's session: sound in, events out, and no I/O between.
 
-    session.receive_audio(samples)
-    session.receive_embeddings(embedder.embed(session.windows_to_embed()))
-    session.events_to_send()
+session.receive_audio(samples)
+session.receive_embeddings(embedder.embed(session.windows_to_embed()))
+session.events_to_send()
 """
 
 from collections import deque

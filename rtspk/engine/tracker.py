@@ -1,8 +1,8 @@
 """Which of the session's voices speaks: the fast path, one decision for each hop.
 
-Labels are the states of a hidden Markov model that is filtered as the stream goes: a window's cosines to the
-prototypes are the evidence, and whoever speaks mostly goes on speaking. One more state, "a new voice", collects windows
-that are far from every prototype; when enough of them agree, a label is born.
+Labels are the states of a hidden Markov model that is filtered as the stream goes: a window's cosines to
+the prototypes are the evidence, and whoever speaks mostly goes on speaking. One more state, "a new voice",
+collects windows that are far from every prototype; when enough of them agree, a label is born.
 """
 
 from collections import deque
@@ -95,7 +95,9 @@ class Tracker:
         belief = prior * np.exp(evidence - evidence.max())
         state.belief = belief / belief.sum()
         if int(np.argmax(state.belief)) == len(state.labels):
-            birth = self._wait(Pending(hop, embedding.vector, seconds_of(embedding.net_speech), speech), state)
+            birth = self._wait(
+                Pending(hop, embedding.vector, seconds_of(embedding.net_speech), speech), state
+            )
             if birth is not None:
                 cosines = self._cosines(embedding.vector, state)
                 return self._decide(hop, len(state.labels) - 1, cosines, speech, state), birth
@@ -118,7 +120,7 @@ class Tracker:
         return float(state.prototypes[state.labels.index(label)].centroid @ vector)
 
     def merge(self, state: TrackerState) -> tuple[int, int] | None:
-        """Join two labels whose prototypes are one voice; returns (gone, kept), or None where there are none."""
+        """Join two labels whose prototypes are one voice; returns (gone, kept), or None."""
         if len(state.labels) < 2:
             return None
         centroids = np.stack([p.centroid for p in state.prototypes])
@@ -135,7 +137,7 @@ class Tracker:
         return gone, kept
 
     def _predict(self, hop: int, state: TrackerState) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        """Beliefs before the hop is heard: whoever spoke goes on, the less surely the longer the pause was."""
+        """Beliefs before the hop is heard: whoever spoke goes on, less surely after a pause."""
         states = len(state.belief)
         hops = max(1, hop - state.last_hop) if state.last_hop >= 0 else 1
         stay = (1.0 - self.config.switch) ** min(hops, 40)
@@ -157,7 +159,9 @@ class Tracker:
 
     def _decide(self, hop: int, best: int, cosines: FloatArray, speech: int, state: TrackerState) -> Decision:
         state.prototypes[best].speech += speech
-        return Decision(hop, state.labels[best], float(cosines[best]), float(state.belief[best]), provisional=False)
+        return Decision(
+            hop, state.labels[best], float(cosines[best]), float(state.belief[best]), provisional=False
+        )
 
     def _nearest(self, hop: int, cosines: FloatArray, state: TrackerState) -> Decision:
         if not state.labels:
@@ -200,11 +204,9 @@ class Tracker:
         return Birth(label, hops)
 
     def _agreeing(self, new: Pending, state: TrackerState) -> list[Pending]:
-        """The pending windows of the same voice as the newest: near to it, then near to what they have in common."""
+        """The pending windows of the newest one's voice: near to it, then near to their common direction."""
         vectors = np.stack([p.vector for p in state.pending])
         close = vectors @ new.vector >= self.config.pool_cosine
         centre = unit(vectors[close].sum(0))
         close = vectors @ centre >= self.config.pool_cosine
         return [p for p, one in zip(state.pending, close, strict=True) if one]
-
-

@@ -14,7 +14,9 @@ __all__ = ["Draft", "Turns", "TurnsState", "label_text", "mean_vector"]
 
 JOIN: int = samples_of(0.3)  # a shorter pause does not end a turn
 LONGEST: int = samples_of(10.0)  # a longer turn is cut, so that it becomes final
-SLIVER: int = samples_of(0.25)  # somebody who speaks less before another goes on without a pause is that other
+SLIVER: int = samples_of(
+    0.25
+)  # somebody who speaks less before another goes on without a pause is that other
 REMEMBERED: int = 2048  # final segments that a revise event can still name
 UNKNOWN: int = -1  # no voice is known yet
 
@@ -161,7 +163,9 @@ class Turns:
         changes = []
         for final in finals:
             final.rev, final.label, final.hops = final.rev + 1, label, ()
-            changes.append(Change(final.id, final.rev, label_text(label), self.state.names.get(label), reason))
+            changes.append(
+                Change(final.id, final.rev, label_text(label), self.state.names.get(label), reason)
+            )
         if changes:
             self.state.events.append(ReviseEvent(tuple(changes)))
 

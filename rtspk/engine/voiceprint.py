@@ -64,7 +64,9 @@ def voiceprint(
     """
     speech = _speech(samples, segmenter, activity)  # (activity frames,)
     config = embedder.card.features
-    features = log_mel(samples, config) if len(samples) >= config.window else np.zeros((0, config.mels), np.float32)
+    features = (
+        log_mel(samples, config) if len(samples) >= config.window else np.zeros((0, config.mels), np.float32)
+    )
     middles = np.arange(len(features)) * config.hop + config.window // 2
     mask = speech[(middles // ACTIVITY_HOP).clip(0, max(0, len(speech) - 1))] if len(speech) else middles > 0
     net_speech = int(mask.sum()) * config.hop
@@ -93,7 +95,10 @@ def _pieces(features: FloatArray, mask: NDArray[np.bool_], hop: int) -> list[Win
         first, last = int(own[0]), int(own[-1]) + 1
         windows.append(
             Window(
-                Segment(first * hop, last * hop), features[first:last], mask[first:last].astype(np.float32), len(own) * hop
+                Segment(first * hop, last * hop),
+                features[first:last],
+                mask[first:last].astype(np.float32),
+                len(own) * hop,
             )
         )
     return windows

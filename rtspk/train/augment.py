@@ -51,14 +51,18 @@ class Augmenter:
             samples = with_room(samples, self.rooms[rng.integers(len(self.rooms))])
         if self.noises and rng.random() < config.noise * chance:
             noise = self.noises[rng.integers(len(self.noises))]
-            samples = with_noise(samples, _stretch(noise, len(samples), rng), rng.uniform(*config.noise_snr_db))
+            samples = with_noise(
+                samples, _stretch(noise, len(samples), rng), rng.uniform(*config.noise_snr_db)
+            )
         if others and rng.random() < config.babble * chance:
             babble = np.zeros_like(samples)
             for other in others:
                 voice = _stretch(other, len(samples), rng)
                 babble += voice / (_rms(voice) + 1e-6)
             samples = with_noise(samples, babble, rng.uniform(*config.babble_snr_db))
-        samples = samples * np.float32(10.0 ** (rng.uniform(*config.level_db) / 20.0) / (_rms(samples) + 1e-6))
+        samples = samples * np.float32(
+            10.0 ** (rng.uniform(*config.level_db) / 20.0) / (_rms(samples) + 1e-6)
+        )
         if rng.random() < config.clipping * chance:
             ceiling = np.float32(rng.uniform(0.3, 0.9) * np.abs(samples).max())
             samples = np.clip(samples, -ceiling, ceiling)

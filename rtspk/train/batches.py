@@ -1,4 +1,4 @@
-"""Training batches: what step n sees is a function of the seed and n alone, so a resumed run sees the same."""
+"""Training batches: what step n sees depends on the seed and n alone, so a resumed run sees the same."""
 
 from dataclasses import dataclass
 
@@ -70,7 +70,9 @@ class Batches(Dataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         rng = np.random.default_rng((self.seed, step))
         late = step >= self.steps * (1.0 - self.data.late_share)
-        length = int(rng.choice(self._lengths(self.data.late_crop_seconds if late else self.data.crop_seconds)))
+        length = int(
+            rng.choice(self._lengths(self.data.late_crop_seconds if late else self.data.crop_seconds))
+        )
         speakers = rng.choice(len(self.speakers), self.size, replace=False, p=self.chance)
         chosen = [self.speakers[s][rng.integers(len(self.speakers[s]))] for s in speakers]
         crops = [self._crop(utterance, length, rng) for utterance in chosen]
@@ -89,7 +91,7 @@ class Batches(Dataset[Batch]):
         )
 
     def _lengths(self, seconds: tuple[float, float]) -> NDArray[np.int64]:
-        """A few lengths only, of whole trunk frames: every new shape costs the matrix library its preparations."""
+        """A few lengths only, in whole trunk frames: a new shape costs the matrix library much."""
         lengths = np.linspace(samples_of(seconds[0]), samples_of(seconds[1]), LENGTHS).astype(np.int64)
         return lengths - (lengths - self.features.window) % (4 * self.features.hop)
 

@@ -36,16 +36,18 @@ def readme_text(checkpoint: Checkpoint, identity: str) -> str:
     """Where the model comes from, as Markdown."""
     recipe = checkpoint.recipe
     parameters = sum(p.numel() for p in checkpoint.network.parameters())
-    rows = [f"| {name} | {licence} | {people} | {hours} |" for name, licence, people, hours in checkpoint.sets]
+    rows = [
+        f"| {name} | {licence} | {people} | {hours} |" for name, licence, people, hours in checkpoint.sets
+    ]
     rates = [f"| {length} | {rate:.2%} |" for length, rate in checkpoint.error_rates.items()]
     return "\n".join(
         [
             f"# {identity}",
             "",
-            f"A speaker embedder: log-mel and a mask in, a unit vector of {recipe.model.dimension} numbers out. "
-            f"Conformer, {parameters / 1e6:.1f} million parameters, weights stored in half precision, computed in single.",
+            f"A speaker embedder: log-mel and a mask in, a unit vector of {recipe.model.dimension} out.",
+            f"Conformer, {parameters / 1e6:.1f} M parameters, stored in half precision, computed in single.",
             "",
-            f"Made by `rtspk train {recipe.name}` (seed {recipe.loop.seed}, {checkpoint.step} steps) and `rtspk export`.",
+            f"Made by `rtspk train {recipe.name}` (seed {recipe.loop.seed}, {checkpoint.step} steps).",
             "Its answers are centred on the mean of its training speakers. Licence: Apache-2.0.",
             "",
             "## Trained on",
@@ -56,7 +58,8 @@ def readme_text(checkpoint: Checkpoint, identity: str) -> str:
             "",
             "## On speakers held out of training",
             "",
-            "Equal error rate, plain cosine; crops are the loudest window of that length in seconds, full is at most 8 s.",
+            "Equal error rate, plain cosine. Crops are the loudest window of that length in seconds;",
+            "full is at most 8 s.",
             "",
             "| length | EER |",
             "| --- | --- |",

@@ -44,11 +44,19 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not isinstance(state, dict) or not {"recipe", "average"} <= state.keys():
         raise ModelError(f"wanted a checkpoint of rtspk train in {path}, got another kind of file")
     if "mean" not in state:
-        raise ModelError(f"wanted final.pt of a finished run, got {path} at step {state['step']}: let it finish first")
+        raise ModelError(
+            f"wanted final.pt of a finished run, got {path} at step {state['step']}: let it finish first"
+        )
     recipe = to_settings(json.loads(state["recipe"]), Recipe, str(path))
     network = Conformer(recipe.model)
     network.load_state_dict(state["average"])
     calibration = Calibration(**state["calibration"]) if state["calibration"] else None
     return Checkpoint(
-        recipe, network.eval(), int(state["step"]), state["mean"], calibration, dict(state["eer"]), list(state["sets"])
+        recipe,
+        network.eval(),
+        int(state["step"]),
+        state["mean"],
+        calibration,
+        dict(state["eer"]),
+        list(state["sets"]),
     )

@@ -36,7 +36,9 @@ def choose_held_out(utterances: list[Utterance], wanted: tuple[str, ...], seed: 
                 long[u.speaker] += 1
         able = sorted(speaker for speaker, number in long.items() if number >= 4)
         if len(able) < int(count):
-            raise ConfigError(f"expected {count} speakers of {dataset!r} to hold out, got {len(able)} with enough speech")
+            raise ConfigError(
+                f"expected {count} speakers of {dataset!r} to hold out, got {len(able)} with enough speech"
+            )
         chosen.update(rng.choice(able, int(count), replace=False).tolist())
     return frozenset(chosen)
 
@@ -63,7 +65,8 @@ class Development:
         self.samples = [store.read(u.path, u.start, u.end) for u in kept]
         self.utterances = kept
         pairs = [
-            (i, j) for i, j in combinations(range(len(kept)), 2)
+            (i, j)
+            for i, j in combinations(range(len(kept)), 2)
             if kept[i].dataset == kept[j].dataset and kept[i].gender == kept[j].gender
         ]
         self.pairs: NDArray[np.int64] = np.array(pairs, np.int64)
@@ -99,7 +102,9 @@ class Development:
 
 
 @torch.no_grad()
-def embed_all(network: nn.Module, features: nn.Module, crops: list[FloatArray], batch: int = 32) -> FloatArray:
+def embed_all(
+    network: nn.Module, features: nn.Module, crops: list[FloatArray], batch: int = 32
+) -> FloatArray:
     """Embed crops of any lengths, batched by length; float32 [shape=(crops, dimension)]."""
     network.eval()
     order = sorted(range(len(crops)), key=lambda i: len(crops[i]))

@@ -1,5 +1,6 @@
-"""Checkpoint to what the engine runs: ONNX and safetensors with halved weights, a card, and a word for people."""
+"""Checkpoint to what the engine runs: ONNX and safetensors in half precision, a card, a word for people."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from rtspk.errors import ModelError
 from rtspk.files import write_atomically
 from rtspk.kernels.mel import MelConfig
 from rtspk.train.card import card_text, readme_text
-from rtspk.train.checkpoint import Checkpoint
+from rtspk.train.checkpoint import read_checkpoint
 
-__all__ = ["CentredEmbedder", "export_model"]
+__all__ = ["CentredEmbedder", "export_checkpoint"]
 
 SMALLEST_HALVED: int = 1024  # numbers; smaller tables stay in single precision
 
@@ -35,19 +36,24 @@ class CentredEmbedder(nn.Module):
         return F.normalize(self.network(features, mask) - self.mean)
 
 
-def export_model(checkpoint: Checkpoint, identity: str, out: Path) -> None:
+def export_checkpoint(path: Path, out: Path) -> str:
     """Write `model.onnx`, `weights.safetensors`, `card.toml` and `README.md` into a folder.
 
     Args:
-        checkpoint: of a finished run
-        identity: the model's id, which every gallery remembers
+        path: `final.pt` of a finished run
         out: a folder, made where it is missing
+
+    Returns:
+        The model's id, which every gallery remembers: the recipe's name and a digest of the network.
     """
     from safetensors.torch import save
 
+    checkpoint = read_checkpoint(path)
     out.mkdir(parents=True, exist_ok=True)
     model = CentredEmbedder(checkpoint.network, checkpoint.mean).eval()
-    write_atomically(out / "model.onnx", _onnx(model, checkpoint.recipe.features))
+    network = _onnx(model, checkpoint.recipe.features)
+    identity = f"{checkpoint.recipe.name}-{hashlib.sha256(network).hexdigest()[:8]}"
+    write_atomically(out / "model.onnx", network)
     weights = {
         name: value.half().contiguous() if value.is_floating_point() else value.contiguous()
         for name, value in model.state_dict().items()
@@ -55,6 +61,7 @@ def export_model(checkpoint: Checkpoint, identity: str, out: Path) -> None:
     write_atomically(out / "weights.safetensors", save(weights))
     write_atomically(out / "card.toml", card_text(checkpoint, identity).encode())
     write_atomically(out / "README.md", readme_text(checkpoint, identity).encode())
+    return identity
 
 
 def _onnx(model: CentredEmbedder, features: MelConfig) -> bytes:

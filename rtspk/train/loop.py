@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -73,16 +74,18 @@ class Trainer:
         cache = folder.parent / "cache"
         utterances = read_manifest(data / recipe.data.manifest)
         noises = read_noises(data / recipe.data.noise)
-        store = SampleStore.build([u.path for u in utterances], cache, lambda a, b: progress("decode speech", a, b))
+        store = SampleStore.build(
+            [u.path for u in utterances], cache, lambda a, b: progress("decode speech", a, b)
+        )
         sounds = SampleStore.build(noises, cache, lambda a, b: progress("decode noise", a, b))
         held = choose_held_out(utterances, recipe.data.held_out, loop.seed)
         kept, left = hold_out(utterances, held)
         self.development = Development(left, store, loop.seed) if left else None
-        rooms = room_bank(recipe.augment.rooms, loop.seed, cache, lambda a, b: progress("simulate rooms", a, b))
-        augmenter = Augmenter(recipe.augment, rooms, [sounds.read(path, 0, 1 << 40) for path in noises])
-        self.batches = Batches(
-            kept, store, augmenter, recipe.features, recipe.data, loop.seed, loop.steps
+        rooms = room_bank(
+            recipe.augment.rooms, loop.seed, cache, lambda a, b: progress("simulate rooms", a, b)
         )
+        augmenter = Augmenter(recipe.augment, rooms, [sounds.read(path, 0, 1 << 40) for path in noises])
+        self.batches = Batches(kept, store, augmenter, recipe.features, recipe.data, loop.seed, loop.steps)
         self.targets = read_targets(data / recipe.data.targets, [u.target for u in kept])
         self.features = TorchLogMel(recipe.features)
         self.learner = Learner(recipe, len(self.batches.speakers), [t.shape[1] for t in self.targets])
@@ -131,7 +134,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = rate_at(self.step, loop)
         features = mask_spectrum(self.features(batch.samples), batch.mask)
-        # The teachers first: among thousands of speakers the margin alone is noise at the start (see bench/LOG.md).
+        # The teachers first: among thousands of speakers the margin is noise at the start (bench/LOG.md).
         grown = min(1.0, self.step / max(1.0, self.recipe.loss.margin_warmup * loop.steps))
         targets = [table[batch.targets] for table in self.targets]
         with torch.autocast("cpu", torch.bfloat16, enabled=loop.bf16):
@@ -199,14 +202,16 @@ class Trainer:
         write_atomically(self.folder / name, buffer.getvalue())
         return self.folder / name
 
-    def _resume(self, state: dict[str, object]) -> None:
+    def _resume(self, state: dict[str, Any]) -> None:
         try:
-            self.learner.load_state_dict(state["learner"])  # type: ignore[arg-type] - torch checks it
-            self.optimiser.load_state_dict(state["optimiser"])  # type: ignore[arg-type] - likewise
+            self.learner.load_state_dict(state["learner"])
+            self.optimiser.load_state_dict(state["optimiser"])
         except (RuntimeError, ValueError) as error:
-            raise ConfigError(f"expected a checkpoint of this recipe in {self.folder}, got another: {error}") from error
-        self.average = state["average"]  # type: ignore[assignment] - written by _save
-        self.step = int(state["step"])  # type: ignore[call-overload] - likewise
+            raise ConfigError(
+                f"expected a checkpoint of this recipe in {self.folder}, got another: {error}"
+            ) from error
+        self.average = state["average"]
+        self.step = int(state["step"])
 
 
 def rate_at(step: int, loop: LoopConfig) -> float:
@@ -221,7 +226,9 @@ def mask_spectrum(features: Tensor, mask: Tensor) -> Tensor:
     """SpecAugment (arXiv:1904.08779): one stretch of time and two of mel bands set to the crop's mean."""
     B, T, mels = features.shape  # noqa: N806
     weight = mask.unsqueeze(-1)
-    mean = (features * weight).sum((1, 2), keepdim=True) / (weight.sum((1, 2), keepdim=True).clamp(min=1.0) * mels)
+    mean = (features * weight).sum((1, 2), keepdim=True) / (
+        weight.sum((1, 2), keepdim=True).clamp(min=1.0) * mels
+    )
     time_axis, mel_axis = torch.arange(T)[None, :, None], torch.arange(mels)[None, None, :]
     hidden = _stretches(B, T, T // 8)(time_axis)
     for _ in range(2):

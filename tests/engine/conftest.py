@@ -1,4 +1,4 @@
-"""A conversation that everyone has, and a session whose network is small enough to be asked a thousand times."""
+"""A conversation that everyone has, and a session whose network can be asked a thousand times."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -69,7 +69,10 @@ def test_activity_is_the_same_in_pieces_and_at_once(segmenter, conversation):
     sound = conversation[: 200 * ACTIVITY_HOP]
     whole = segmenter.activity(sound, SegmenterState())
     state = SegmenterState()
-    pieces = [segmenter.activity(sound[at : at + 8 * ACTIVITY_HOP], state) for at in range(0, len(sound), 8 * ACTIVITY_HOP)]
+    pieces = [
+        segmenter.activity(sound[at : at + 8 * ACTIVITY_HOP], state)
+        for at in range(0, len(sound), 8 * ACTIVITY_HOP)
+    ]
     assert np.array_equal(np.concatenate(pieces), whole)
 
 

@@ -59,7 +59,9 @@ def test_answers_may_come_late_and_in_pieces(setup, conversation):
 
 
 @pytest.mark.parametrize("latency", [0.5, 1.0, 2.0, 5.0])
-def test_everything_older_than_the_latency_is_said(setup_at: Callable[[float], object], conversation, latency):
+def test_everything_older_than_the_latency_is_said(
+    setup_at: Callable[[float], object], conversation, latency
+):
     session: LocalSession = setup_at(latency).begin()
     heard, said_to = 0, 0
     unsaid = 0

@@ -29,7 +29,9 @@ class Speech:
         self.turns.close()
         for draft in self.turns.due(1 << 40):
             self.turns.finalise(draft)
-        final = [e.turn for e in self.turns.state.events if isinstance(e, SegmentEvent) and e.state == "final"]
+        final = [
+            e.turn for e in self.turns.state.events if isinstance(e, SegmentEvent) and e.state == "final"
+        ]
         return [(t.segment.start / HOP, t.segment.end / HOP, t.label) for t in final]
 
 

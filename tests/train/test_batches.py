@@ -20,14 +20,18 @@ def batches(pack, recipe_file, tmp_path):
     utterances = read_manifest(pack / "train.csv")
     store = SampleStore.build([u.path for u in utterances], tmp_path, lambda *_: None)
     noise = np.random.default_rng(0).normal(0, 0.1, 9000).astype(np.float32)
-    return Batches(utterances, store, Augmenter(AugmentConfig(), [], [noise]), recipe.features, recipe.data, 1, 10)
+    return Batches(
+        utterances, store, Augmenter(AugmentConfig(), [], [noise]), recipe.features, recipe.data, 1, 10
+    )
 
 
 def test_a_step_is_the_same_whenever_it_is_asked_for(batches):
     first, again = batches[3], (batches[7], batches[3])[1]
     for name in ("samples", "mask", "speakers", "targets"):
         assert torch.equal(getattr(first, name), getattr(again, name))
-    assert not torch.equal(batches[4].speakers, first.speakers) or not torch.equal(batches[4].samples, first.samples)
+    assert not torch.equal(batches[4].speakers, first.speakers) or not torch.equal(
+        batches[4].samples, first.samples
+    )
 
 
 def test_a_batch_has_different_speakers_and_their_own_targets(batches):

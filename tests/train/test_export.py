@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch", reason="training needs the torch extra")
 from rtspk.engine.embedder import load_embedder  # noqa: E402 - behind the skip
 from rtspk.errors import ModelError  # noqa: E402
 from rtspk.train.checkpoint import read_checkpoint  # noqa: E402
-from rtspk.train.export import CentredEmbedder, export_model  # noqa: E402
+from rtspk.train.export import CentredEmbedder, export_checkpoint  # noqa: E402
 from rtspk.train.loop import Trainer  # noqa: E402
 from rtspk.train.recipe import Recipe  # noqa: E402
 from rtspk.types import Segment, Window  # noqa: E402
@@ -18,9 +18,10 @@ from rtspk.types import Segment, Window  # noqa: E402
 def test_the_exported_model_answers_as_the_checkpoint(pack, recipe_file, tmp_path):
     path = Trainer(Recipe.read(recipe_file), pack, tmp_path / "run", lambda *_: None).run()
     checkpoint = read_checkpoint(path)
-    export_model(checkpoint, "tiny-1", tmp_path / "model")
+    identity = export_checkpoint(path, tmp_path / "model")
     embedder = load_embedder(tmp_path / "model")
-    assert (embedder.card.id, embedder.card.dimension) == ("tiny-1", 12)
+    assert (embedder.card.id, embedder.card.dimension) == (identity, 12)
+    assert identity.startswith("tiny-")
     assert "| set | not stated | 4 |" in (tmp_path / "model" / "README.md").read_text()
     rng = np.random.default_rng(0)
     network = CentredEmbedder(checkpoint.network, checkpoint.mean).eval()
@@ -30,7 +31,9 @@ def test_the_exported_model_answers_as_the_checkpoint(pack, recipe_file, tmp_pat
         (answer,) = embedder.embed([Window(Segment(0, frames * 160), features, mask, 100)])
         whole = frames - frames % 4
         if whole == frames:
-            expected = network(torch.from_numpy(features)[None], torch.from_numpy(mask)[None]).detach().numpy()[0]
+            expected = (
+                network(torch.from_numpy(features)[None], torch.from_numpy(mask)[None]).detach().numpy()[0]
+            )
             assert float(answer.vector @ expected) > 0.9999
         assert np.linalg.norm(answer.vector) == pytest.approx(1.0, abs=1e-5)
 

@@ -16,7 +16,7 @@ def quiet(*_: object) -> None:
     """No progress."""
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for the signal."""
 
 
@@ -26,9 +26,9 @@ def test_kill_and_resume_give_the_same_weights(pack, recipe_file, tmp_path):
 
     def kill(what: str, done: int, _: int) -> None:
         if what == "train" and done == 5:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         Trainer(recipe, pack, tmp_path / "b" / "killed", kill).run()
     again = Trainer(recipe, pack, tmp_path / "b" / "killed", quiet)
     assert again.step == 4

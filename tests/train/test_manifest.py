@@ -9,9 +9,17 @@ HEAD = "file,speaker,dataset,start,end\n"
 
 
 def test_a_row_is_an_utterance(tmp_path):
-    (tmp_path / "m.csv").write_text("file,speaker,dataset,lang,gender,start,end,target\na.opus,7,cv,ar,f,0.5,2.0,3\n")
+    (tmp_path / "m.csv").write_text(
+        "file,speaker,dataset,lang,gender,start,end,target\na.opus,7,cv,ar,f,0.5,2.0,3\n"
+    )
     (one,) = read_manifest(tmp_path / "m.csv")
-    assert (one.path, one.start, one.end, one.speaker, one.target) == (tmp_path / "a.opus", 8000, 32000, "cv/7", 3)
+    assert (one.path, one.start, one.end, one.speaker, one.target) == (
+        tmp_path / "a.opus",
+        8000,
+        32000,
+        "cv/7",
+        3,
+    )
     assert one.duration == 24_000
 
 

@@ -1,0 +1,261 @@
+import io
+import json
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from rtspk.audio import write_wav
+from rtspk.bench.diarization import evaluate_diarization
+from rtspk.bench.latency import voices
+from rtspk.engine.embedder import BUNDLED, EmbedderCard
+from rtspk.engine.events import Change, EndEvent, ReviseEvent, SegmentEvent, SpeakerEvent
+from rtspk.engine.gallery import Gallery
+from rtspk.engine.network import Network
+from rtspk.engine.pipeline import Engine
+from rtspk.engine.segmenter import Segmenter
+from rtspk.engine.settings import SessionConfig
+from rtspk.errors import AudioError, ConfigError, FormatError
+from rtspk.rttm import SpeakerTurn, write_rttm
+from rtspk.types import Embedding, Segment, Turn, samples_of
+
+
+def segment(number, start, end, label, state="final"):
+    turn = Turn(Segment(samples_of(start), samples_of(end)), label, None, 0.5, 0.9)
+    return SegmentEvent(number, 1, turn, state)
+
+
+def revise(number, label):
+    return ReviseEvent((Change(number, 2, label, None, "new"),))
+
+
+@dataclass
+class Script:
+    """An engine whose sessions say what they are told to, when the stream gets there."""
+
+    events: list  # (seconds, event)
+    configs: list = field(default_factory=list)
+    heard: int = 0
+
+    def session(self, *, config):
+        self.configs.append(config)
+        return ScriptedSession(self)
+
+
+class ScriptedSession:
+    def __init__(self, script):
+        self.script, self.left, self.now = script, list(script.events), 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.script.heard = self.now
+
+    def push(self, samples):
+        self.now += len(samples)
+        due = [event for at, event in self.left if samples_of(at) <= self.now]
+        self.left = [(at, event) for at, event in self.left if samples_of(at) > self.now]
+        return due
+
+    def finish(self):
+        return [event for _, event in self.left] + [EndEvent(self.now, 2)]
+
+
+@pytest.fixture
+def talk(tmp_path):
+    """Ten seconds: Anna to 4, Ben from 5 to 9."""
+    write_wav(tmp_path / "talk.wav", np.zeros(160_000, np.float32))
+    write_rttm(tmp_path / "talk.rttm", [SpeakerTurn("talk", 0, 4, "Anna"), SpeakerTurn("talk", 5, 9, "Ben")])
+    return tmp_path
+
+
+def quiet(done, total):
+    pass
+
+
+def evaluate(events, folder, uem=None, collar=0.0, latency=1.0):
+    return evaluate_diarization(Script(events), folder, folder, uem, latency, collar, quiet)
+
+
+def test_a_perfect_answer_has_no_error(talk):
+    total = evaluate([(5, segment(1, 0, 4, "S1")), (10, segment(2, 5, 9, "S2"))], talk).total
+    assert total.first.error.rate == total.revised.error.rate == 0.0
+    assert total.first.jaccard.rate == 0.0
+    assert (total.flipped, total.said) == (0, samples_of(8))
+
+
+def test_what_was_first_said_counts_though_it_is_revised_later(talk):
+    report = evaluate(
+        [
+            (5, segment(1, 0, 4, "S1")),
+            (8, segment(2, 5, 7, "S1")),
+            (10, segment(3, 7, 9, "S2")),
+            (11, revise(2, "S2")),
+        ],
+        talk,
+    )
+    assert report.total.first.error.confusion == pytest.approx(2.0)
+    assert report.total.revised.error.rate == 0.0
+    keys = json.loads(report.to_json())
+    assert keys["total"]["der"] == keys["total"]["confusion"] == 0.25
+    assert keys["revised"]["der"] == 0.0
+    assert keys["total"]["flip_rate"] == 0.25
+
+
+def test_a_merge_revises_all_earlier_segments_of_its_label(talk):
+    events = [
+        (3, segment(1, 0, 2, "S1")),
+        (5, segment(2, 2, 4, "S2")),
+        (6, SpeakerEvent("merged", "S2", into="S1")),
+        (10, segment(3, 5, 9, "S2")),
+    ]
+    total = evaluate(events, talk).total
+    assert total.first.error.confusion == pytest.approx(2.0)
+    assert total.revised.error.rate == 0.0
+    assert total.flipped == samples_of(2)
+
+
+def test_tentative_segments_are_no_answer_but_end_the_wait_for_a_label(talk):
+    events = [
+        (1.5, segment(1, 0, 1, "S1", "tentative")),
+        (5, segment(1, 0, 4, "S1")),
+        (6, segment(2, 5, 5.5, "S2", "tentative")),
+    ]
+    total = evaluate(events, talk).total
+    assert total.first.error.miss == pytest.approx(4.0)
+    assert total.delays == (1.5,)
+
+
+def test_a_label_taken_back_is_no_flip(talk):
+    events = [(5, segment(1, 0, 4, "S1")), (6, revise(1, "S2")), (7, revise(1, "S1"))]
+    assert evaluate(events, talk).total.flipped == 0
+
+
+def test_the_end_is_padded_by_the_latency_and_a_second(talk):
+    script = Script([])
+    evaluate_diarization(script, talk, talk, None, 2.0, 0.0, quiet)
+    assert script.heard == samples_of(13)
+
+
+def test_the_latency_is_set_and_other_settings_are_kept(talk):
+    script = Script([])
+    config = SessionConfig(latency=1.0, max_speakers=3)
+    evaluate_diarization(script, talk, talk, None, 2.5, 0.0, quiet, config=config)
+    assert script.configs == [SessionConfig(latency=2.5, max_speakers=3)]
+    with pytest.raises(ConfigError, match="latency"):
+        evaluate([], talk, latency=9.0)
+
+
+def test_what_is_said_in_the_padding_is_outside_the_file(talk):
+    report = evaluate(
+        [(5, segment(1, 0, 4, "S1")), (10, segment(2, 5, 9, "S2")), (12, segment(3, 10, 12, "S3"))], talk
+    )
+    assert report.region == "file"
+    assert report.total.first.error.false_alarm == 0.0
+    assert report.total.first.count.mean == 0.0
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_only_what_the_uem_names_is_scored(talk, shared):
+    (talk / "talk.uem").write_text("talk 1 0.000 5.000\nother 1 0.000 9.000\n")
+    report = evaluate([(5, segment(1, 0, 4, "S1"))], talk, talk / "talk.uem" if shared else talk)
+    assert report.region == "uem"
+    assert report.total.first.error.total == pytest.approx(4.0)
+    assert report.total.first.error.rate == 0.0
+
+
+def test_a_collar_leaves_out_half_of_itself_on_each_side(talk):
+    events = [(5, segment(1, 0, 4.2, "S1")), (10, segment(2, 5, 9, "S2"))]
+    assert evaluate(events, talk).total.first.error.false_alarm == pytest.approx(0.2)
+    assert evaluate(events, talk, collar=0.4).total.first.error.false_alarm == pytest.approx(0.0)
+
+
+def test_files_are_pooled_by_time_and_speakers_off_by_files(talk):
+    write_wav(talk / "more.wav", np.zeros(32_000, np.float32))
+    write_rttm(talk / "more.rttm", [SpeakerTurn("more", 0, 1, "Anna")])
+    told = []
+    script = Script([(5, segment(1, 0, 4, "S1"))])
+    report = evaluate_diarization(script, talk, talk, None, 1.0, 0.0, lambda *count: told.append(count))
+    assert [name for name, _ in report.files] == ["more", "talk"]
+    assert told == [(1, 2), (2, 2)]
+    error = report.total.first.error  # 4 of 8 s are missed in one, 1 s is too much in the other
+    assert (error.total, error.miss, error.false_alarm) == pytest.approx((9.0, 4.0, 1.0))
+    assert report.total.first.count.mean == 0.5
+    assert report.total.audio_seconds == pytest.approx(16.0)
+
+
+def test_the_report_has_the_keys_that_scripts_rely_on(talk):
+    keys = json.loads(evaluate([(5, segment(1, 0, 4, "S1"))], talk).to_json())
+    assert {key: keys[key] for key in ("latency", "collar", "overlap", "region", "speech_activity")} == {
+        "latency": 1.0,
+        "collar": 0.0,
+        "overlap": True,
+        "region": "file",
+        "speech_activity": "own",
+    }
+    rates = {"der", "miss", "false_alarm", "confusion", "jer", "speaker_count_error"}
+    beside = {"flip_rate", "time_to_first_label", "rtf"}
+    assert set(keys["total"]) == set(keys["files"]["talk"]) == rates | beside
+    assert set(keys["revised"]) == rates
+
+
+def test_the_table_says_how_it_was_scored(talk):
+    out = io.StringIO()
+    evaluate([], talk, collar=0.5).table(Console(file=out, width=200))
+    for words in (
+        "collar 0.5 s in all",
+        "half after",
+        "overlap scored",
+        "whole files",
+        "speech activity: own",
+        "talk",
+    ):
+        assert words in out.getvalue()
+
+
+def test_what_is_missing_is_said_before_anything_is_streamed(talk, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    script = Script([])
+
+    def refused(kind, match, reference=talk, audio=talk, uem=None):
+        with pytest.raises(kind, match=match):
+            evaluate_diarization(script, reference, audio, uem, 1.0, 0.0, quiet)
+
+    refused(FormatError, "wanted a folder of RTTM files", reference=tmp_path / "gone")
+    refused(FormatError, "wanted a folder of recordings", audio=tmp_path / "gone")
+    refused(FormatError, "wanted RTTM files, got none", reference=empty)
+    refused(AudioError, "wanted a recording of talk, got none", audio=empty)
+    refused(FormatError, "wanted a UEM file", uem=empty)
+    (empty / "talk.uem").write_text("other 1 0.0 1.0\n")
+    refused(FormatError, "wanted a scored region for talk", uem=empty)
+    (talk / "talk.mp3").write_bytes(b"-")
+    refused(AudioError, r"wanted one recording of talk, got talk\.mp3, talk\.wav")
+    (talk / "talk.mp3").unlink()
+    write_rttm(talk / "talk.rttm", [SpeakerTurn("a", 0, 1, "A"), SpeakerTurn("b", 0, 1, "A")])
+    refused(FormatError, "wanted one recording in")
+    assert script.configs == []
+
+
+class MeanSpectrum:
+    """A voice as the shape of its mean spectrum."""
+
+    card = EmbedderCard(id="plain", file="", licence="", dimension=80)
+
+    def embed(self, windows):
+        means = [window.features[window.mask > 0].mean(0) for window in windows]
+        vectors = [(m - m.mean()) / np.linalg.norm(m - m.mean()) for m in means]
+        return [Embedding(v, w.segment, w.net_speech) for v, w in zip(vectors, windows, strict=True)]
+
+
+def test_the_engine_itself_is_streamed_and_scored(tmp_path):
+    write_wav(tmp_path / "talk.wav", voices(6.0, seed=1))
+    write_rttm(tmp_path / "talk.rttm", [SpeakerTurn("talk", 0, 6, "Anna")])
+    gallery = Gallery.open(None, "plain", 80)
+    engine = Engine(MeanSpectrum(), Segmenter(Network(BUNDLED / "silero-vad" / "model.onnx")), gallery)
+    total = evaluate_diarization(engine, tmp_path, tmp_path, None, 1.0, 0.0, quiet).total
+    assert 0.0 < total.first.error.rate < 0.7
+    assert total.processing_seconds > 0.0
+    assert all(delay > 0.0 for delay in total.delays)
