@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from numpy.typing import NDArray
 
-__all__ = ["Encoding", "duration_seconds", "read_audio", "stream_audio", "stream_pcm", "write_wav"]
+__all__ = ["Encoding", "duration_seconds", "loudest", "read_audio", "stream_audio", "stream_pcm", "write_wav"]
 
 Encoding = Literal["s16le", "f32le"]
 
@@ -98,6 +98,15 @@ def stream_pcm(
     ready = resampler.finish()
     if len(ready):
         yield Chunk(ready, position)
+
+
+def loudest(samples: FloatArray, length: int) -> FloatArray:
+    """The `length` samples [shape=(n,)] in a row that hold the most energy; all where there are not more."""
+    if len(samples) <= length:
+        return samples
+    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
+    start = int(np.argmax(energy[length:] - energy[:-length]))
+    return samples[start : start + length]
 
 
 def write_wav(path: str | Path, samples: FloatArray, rate: int = SAMPLE_RATE) -> None:

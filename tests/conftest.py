@@ -15,7 +15,16 @@ import pytest
 from rtspk.audio import write_wav
 from rtspk.types import SAMPLE_RATE, FloatArray
 
+SHARED = Path(os.environ.get("RTSPK_SHARED", Path(__file__).parents[2] / "shared"))
 _SETUP = Path(__file__).with_name("microphone_setup.sh")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of evaluation sets and public models that training and measuring use."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip(f"no evaluation sets at {SHARED}; RTSPK_SHARED names another folder")
+    return SHARED
 
 
 @dataclass(frozen=True, slots=True)

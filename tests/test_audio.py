@@ -15,7 +15,7 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtspk.audio import duration_seconds, read_audio, stream_audio, stream_pcm, write_wav
+from rtspk.audio import duration_seconds, loudest, read_audio, stream_audio, stream_pcm, write_wav
 from rtspk.errors import AudioError
 
 SECONDS = 3
@@ -450,3 +450,14 @@ def test_less_than_one_sample_at_16_khz_is_an_empty_sound(tmp_path):
 def test_a_wav_of_two_channels_is_not_written(tmp_path):
     with pytest.raises(AudioError, match=r"got shape \(2, 10\)"):
         write_wav(tmp_path / "a.wav", np.zeros((2, 10), np.float32))
+
+
+def test_the_loudest_window_is_the_one_found_by_trying_all():
+    rng = np.random.default_rng(3)
+    for length in (1, 7, 50, 60, 61):
+        samples = rng.normal(size=60).astype(np.float32)
+        best = max(
+            (samples[at : at + length] for at in range(max(1, 60 - length + 1))),
+            key=lambda window: float(np.square(window, dtype=np.float64).sum()),
+        )
+        np.testing.assert_array_equal(loudest(samples, length), best)

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from rtspk.audio import read_audio
+from rtspk.audio import loudest, read_audio
 from rtspk.engine.pipeline import Engine
 from rtspk.errors import AudioError, FormatError
 from rtspk.kernels.mel import log_mel
 from rtspk.metrics import equal_error_rate, minimum_cost
 from rtspk.types import FloatArray, Segment, Window, samples_of, seconds_of
 
-__all__ = ["LENGTHS", "LengthRates", "Trial", "TrialsReport", "evaluate_trials", "loudest", "read_trials"]
+__all__ = ["LENGTHS", "LengthRates", "Trial", "TrialsReport", "evaluate_trials", "read_trials"]
 
 LENGTHS: tuple[float | None, ...] = (None, 3.0, 2.0, 1.5, 1.0)  # seconds; None is the whole file
 
@@ -174,15 +174,6 @@ def read_trials(path: Path) -> list[Trial]:
                 raise AudioError(f"{path}, line {trial.line}: wanted an audio file, got nothing at {name}")
             seen.add(name)
     return trials
-
-
-def loudest(samples: FloatArray, length: int) -> FloatArray:
-    """The `length` samples [shape=(n,)] in a row that hold the most energy; all where there are not more."""
-    if len(samples) <= length:
-        return samples
-    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
-    start = int(np.argmax(energy[length:] - energy[:-length]))
-    return samples[start : start + length]
 
 
 def _embed(engine: Engine, path: Path, lengths: Sequence[float | None]) -> FloatArray:

@@ -94,20 +94,27 @@ class Gallery:
             return int(self._file.read("SELECT count(*) FROM speakers")[0][0])
 
     def add(
-        self, name: str, prints: Sequence[Print], source: str, *, qualities: Sequence[float] | None = None
+        self,
+        name: str,
+        prints: Sequence[Print],
+        source: str | Sequence[str],
+        *,
+        qualities: Sequence[float] | None = None,
     ) -> SpeakerRecord:
         """Store prints under a name, new or known; returns what is now known of it.
 
         Args:
             name: any Unicode text of up to 200 characters.
             prints: one or more.
-            source: what they were made from, such as a file name.
+            source: what they were made from, such as a file name; one for all or one for each.
             qualities: how good each print is, 0 to 1; 1 where not said.
         """
         name = clean_name(name)
-        source = source.encode(
-            "utf-8", "backslashreplace"
-        ).decode()  # file names may hold bytes that are no text
+        sources = [source] * len(prints) if isinstance(source, str) else list(source)
+        if len(sources) != len(prints):
+            raise GalleryError(f"wanted a source for each of {len(prints)} prints, got {len(sources)}")
+        # File names may hold bytes that are no text.
+        sources = [one.encode("utf-8", "backslashreplace").decode() for one in sources]
         vectors = unit_vectors([one.vector for one in prints], self.dimension)
         qualities = [1.0] * len(prints) if qualities is None else qualities
         if len(qualities) != len(prints) or not all(0 <= quality <= 1 for quality in qualities):
@@ -117,8 +124,8 @@ class Gallery:
         with self._lock:
             with self._file.writing():
                 speaker = self._find(name) or self._file.write("INSERT INTO speakers (name) VALUES (?)", name)
-                for vector, one, quality in zip(vectors, prints, qualities, strict=True):
-                    values = speaker, _stored(vector), source, int(one.net_speech), float(quality)
+                for vector, one, origin, quality in zip(vectors, prints, sources, qualities, strict=True):
+                    values = speaker, _stored(vector), origin, int(one.net_speech), float(quality)
                     self._file.write(INSERT, *values)
                 record = self._record(name)
             if self._index is not None:

@@ -190,10 +190,13 @@ class Engine:
         net_speech = sum(p.net_speech for p in prints)
         near = self._near(name, everything, net_speech)
         warnings = _warnings(prints, everything, net_speech, near)
-        for clip, one in zip(clips, prints, strict=True):
-            source = "samples" if isinstance(clip, np.ndarray) else Path(clip).name
-            quality = one.quality.score
-            self.gallery.add(name, one.pieces, source, qualities=[quality] * len(one.pieces))
+        sources = ["samples" if isinstance(clip, np.ndarray) else Path(clip).name for clip in clips]
+        self.gallery.add(
+            name,
+            [piece for p in prints for piece in p.pieces],
+            [source for source, p in zip(sources, prints, strict=True) for _ in p.pieces],
+            qualities=[p.quality.score for p in prints for _ in p.pieces],
+        )
         quality = min(p.quality.score for p in prints)
         return Enrolment(name, net_speech, sum(len(p.pieces) for p in prints), quality, near, warnings)
 

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rtspk.audio import loudest
 from rtspk.engine.calibration import Calibration
 from rtspk.errors import ConfigError
 from rtspk.metrics import equal_error_rate
@@ -15,7 +16,7 @@ from rtspk.train.manifest import Utterance
 from rtspk.train.store import SampleStore
 from rtspk.types import FloatArray, samples_of
 
-__all__ = ["Development", "choose_held_out", "embed_all", "loudest"]
+__all__ = ["Development", "choose_held_out", "embed_all"]
 
 LONGEST = samples_of(8.0)  # of what counts as full length here
 CALIBRATED = tuple(map(samples_of, (1.0, 2.0, 4.0, 8.0)))
@@ -41,15 +42,6 @@ def choose_held_out(utterances: list[Utterance], wanted: tuple[str, ...], seed: 
             )
         chosen.update(rng.choice(able, int(count), replace=False).tolist())
     return frozenset(chosen)
-
-
-def loudest(samples: FloatArray, length: int) -> FloatArray:
-    """The stretch of `length` samples with the most energy; all of it where there is not more."""
-    if len(samples) <= length:
-        return samples
-    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
-    start = int(np.argmax(energy[length:] - energy[:-length]))
-    return samples[start : start + length]
 
 
 class Development:

@@ -5,7 +5,8 @@ from collections import defaultdict
 import numpy as np
 from torch import nn
 
-from rtspk.train.development import embed_all, loudest
+from rtspk.audio import loudest
+from rtspk.train.development import embed_all
 from rtspk.train.manifest import Utterance
 from rtspk.train.store import SampleStore
 from rtspk.types import FloatArray, samples_of, seconds_of

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from rtspk.audio import read_audio, write_wav
+from rtspk.audio import loudest, read_audio, write_wav
 from rtspk.bench import trials
-from rtspk.bench.trials import evaluate_trials, loudest, read_trials
+from rtspk.bench.trials import evaluate_trials, read_trials
 from rtspk.engine.embedder import EmbedderCard
 from rtspk.engine.pipeline import Engine
 from rtspk.errors import AudioError, FormatError
@@ -110,17 +110,6 @@ def test_a_crop_of_a_shorter_file_is_the_file_and_is_heard_once(engine, tmp_path
     path.write_text("1 a.wav b.wav\n0 a.wav c.wav\n")
     evaluate_trials(engine, path, quiet)
     assert engine.embedder.lengths == [27200, 24000, 16000] * 3
-
-
-def test_the_loudest_window_is_the_one_found_by_trying_all():
-    rng = np.random.default_rng(3)
-    for length in (1, 7, 50, 60, 61):
-        samples = rng.normal(size=60).astype(np.float32)
-        best = max(
-            (samples[at : at + length] for at in range(max(1, 60 - length + 1))),
-            key=lambda window: float(np.square(window, dtype=np.float64).sum()),
-        )
-        np.testing.assert_array_equal(loudest(samples, length), best)
 
 
 def test_the_report_is_one_line_with_the_keys_that_scripts_rely_on(engine, hums):

@@ -1,0 +1,118 @@
+"""The engine end to end on a real conversation: names enrolled, names said, strangers left unnamed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rtspk
+from rtspk.audio import read_audio
+from rtspk.engine.events import SegmentEvent
+from rtspk.engine.pipeline import Engine
+from rtspk.errors import AudioError, GalleryError
+from rtspk.metrics import diarization_error
+from rtspk.rttm import read_rttm, to_rttm_turns
+from rtspk.transcript import Transcript
+from rtspk.types import samples_of
+
+DEMO = Path(rtspk.__file__).parent / "data" / "demo"
+ANNA, BEN, TALK = DEMO / "Anna.opus", DEMO / "Ben.opus", DEMO / "conversation.opus"
+
+
+@pytest.fixture
+def engine():
+    return Engine.load(":memory:", create=True)
+
+
+def test_enrolled_people_are_named_and_the_stranger_is_not(engine):
+    engine.enroll("Anna", ANNA)
+    engine.enroll("Ben", BEN)
+    session, transcript = engine.session(latency=1.0), Transcript()
+    transcript.apply_all([*session.push(read_audio(TALK)), *session.finish()])
+    turns = transcript.turns()
+    assert {turn.name for turn in turns} == {"Anna", "Ben", None}
+    reference = read_rttm(DEMO / "conversation.rttm")
+    stranger = {turn.label for turn in turns if turn.name is None}
+    said = [
+        turn if turn.speaker not in stranger else type(turn)(turn.file, turn.start, turn.end, "Cleo")
+        for turn in to_rttm_turns("conversation", turns)
+    ]
+    # Names are compared as they are: no mapping makes a wrong name right.
+    wrong = sum(
+        max(0.0, min(a.end, b.end) - max(a.start, b.start))
+        for a in reference
+        for b in said
+        if a.speaker != b.speaker
+    )
+    assert wrong < 0.12 * sum(turn.end - turn.start for turn in reference)
+    assert diarization_error(reference, said).rate < 0.25
+
+
+def test_without_enrolment_the_voices_are_told_apart(engine):
+    session = engine.session()
+    events = [*session.push(read_audio(TALK)), *session.finish()]
+    assert events[-1].to_json()["speakers"] == 3
+    assert all(event.turn.name is None for event in events if isinstance(event, SegmentEvent))
+
+
+def test_a_clip_of_an_enrolled_voice_is_identified_and_a_strangers_is_not(engine):
+    engine.enroll("Anna", ANNA)
+    engine.enroll("Ben", BEN)
+    talk = read_audio(TALK)
+    own = engine.identify(talk[samples_of(0.5) : samples_of(4.1)])
+    assert (own.name, own.candidates[0].name) == ("Anna", "Anna")
+    assert own.probability > 0.5
+    stranger = engine.identify(talk[samples_of(37.2) : samples_of(40.7)])
+    assert stranger.name is None
+
+
+def test_two_clips_of_one_voice_are_the_same_and_of_two_are_not(engine):
+    talk = read_audio(TALK)
+    anna = talk[samples_of(31.4) : samples_of(34.2)]
+    assert engine.verify(ANNA, anna).same
+    assert not engine.verify(BEN, anna).same
+
+
+def test_a_second_name_for_a_voice_is_warned_of(engine):
+    engine.enroll("Anna", ANNA)
+    again = engine.enroll("Somebody", ANNA)
+    assert again.near is not None
+    assert again.near.name == "Anna"
+    assert any("close to Anna" in warning for warning in again.warnings)
+
+
+def test_two_people_in_one_enrolment_are_noticed(engine):
+    both = np.concatenate([read_audio(ANNA)[: samples_of(6)], read_audio(BEN)[: samples_of(6)]])
+    assert any("more than one person" in warning for warning in engine.enroll("Both", both).warnings)
+
+
+def test_little_speech_is_said_to_be_little(engine):
+    (warning,) = engine.enroll("Anna", read_audio(ANNA)[: samples_of(3.0)]).warnings
+    assert "of the speech that makes a reliable print" in warning
+
+
+def test_a_bad_clip_among_good_ones_enrolls_nothing(engine, tmp_path):
+    (tmp_path / "bad.wav").write_text("no sound")
+    with pytest.raises(AudioError):
+        engine.enroll("Anna", ANNA, tmp_path / "bad.wav")
+    assert len(engine.gallery) == 0
+
+
+@pytest.mark.parametrize(
+    "samples", [np.zeros(0, np.float32), np.zeros(3200, np.float32), np.zeros(80_000, np.float32)]
+)
+def test_sound_without_speech_is_refused_with_what_came(engine, samples):
+    with pytest.raises(AudioError, match=r"wanted at least 0.5 s of speech in the samples, got 0.0 s in"):
+        engine.identify(samples)
+
+
+def test_a_gallery_that_was_named_and_is_missing_is_an_error(tmp_path):
+    with pytest.raises(GalleryError, match="got nothing there"):
+        Engine.load(tmp_path / "none.db")
+
+
+def test_the_default_gallery_is_not_made_by_listening(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.delenv("RTSPK_GALLERY", raising=False)
+    assert len(Engine.load().gallery) == 0
+    assert list(tmp_path.iterdir()) == []
