@@ -18,12 +18,13 @@ from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.settings import HOP, SessionConfig
 from rtspk.engine.tracker import Tracker, TrackerState
 from rtspk.engine.turns import Draft, Turns, TurnsState, label_text, mean_vector
-from rtspk.errors import SessionError
+from rtspk.errors import ModelError, SessionError
 from rtspk.kernels.mel import MelConfig
 from rtspk.types import Embedding, FloatArray, Segment, Window, samples_of
 
 __all__ = ["Session", "SessionParts", "SessionState"]
 
+UNIT_ERROR: float = 1e-3  # of a vector's length
 FORGET: int = samples_of(90.0)  # speech that never became a voice is dropped after this
 
 
@@ -101,9 +102,18 @@ class Session:
         return windows
 
     def receive_embeddings(self, batch: Sequence[Embedding]) -> None:
-        """The answers to the windows taken, in order, all or some of them."""
+        """The answers to the windows taken, in order, all or some of them.
+
+        Raises:
+            SessionError: more answers than windows were taken.
+            ModelError: a vector that is no unit vector; the session stays as it was.
+        """
         if len(batch) > self.state.asked:
             raise SessionError(f"wanted at most {self.state.asked} embeddings, got {len(batch)}")
+        for embedding in batch:
+            length = float(np.linalg.norm(embedding.vector))
+            if not abs(length - 1.0) < UNIT_ERROR:  # a NaN is not below anything either
+                raise ModelError(f"wanted voices as unit vectors, got one of length {length:.3g}")
         self.state.asked -= len(batch)
         answers = deque(batch)
         while answers:

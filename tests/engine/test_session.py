@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rtspk.engine.events import EndEvent, Event, ReviseEvent, SegmentEvent, SpeakerEvent
 from rtspk.engine.pipeline import LocalSession
-from rtspk.errors import AudioError, SessionError
+from rtspk.errors import AudioError, ModelError, SessionError
 from rtspk.types import Embedding, FloatArray, Segment, samples_of
 
 EXCERPT = samples_of(12.0)
@@ -185,6 +185,17 @@ def test_more_answers_than_questions_are_refused(setup):
     session = setup.begin()._session
     with pytest.raises(SessionError, match="wanted at most 0 embeddings, got 1"):
         session.receive_embeddings([Embedding(np.ones(160, np.float32), Segment(0, 1), 1)])
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan, np.inf, 1.0])
+def test_a_vector_that_is_no_unit_vector_never_enters(setup, conversation, value):
+    session = setup.begin()._session
+    session.receive_audio(conversation[:EXCERPT])
+    first, *_ = session.windows_to_embed()
+    with pytest.raises(ModelError, match="wanted voices as unit vectors, got one of length"):
+        session.receive_embeddings([Embedding(np.full(160, value, np.float32), first.segment, 1)])
+    assert session.state.tracker.prototypes == []
+    assert not session.state.tracker.pending
 
 
 def test_a_session_can_be_parked_and_resumed(setup, conversation):
