@@ -15,7 +15,7 @@ from rtspk.errors import AudioError
 from rtspk.kernels.mel import MelConfig, StreamingLogMel
 from rtspk.types import FloatArray, Segment, samples_of
 
-__all__ = ["Frontend", "FrontendState", "speech_runs"]
+__all__ = ["Frontend", "FrontendState", "focus", "speech_runs"]
 
 KEPT_SECONDS: float = 16.0  # more than the longest latency and window together
 
@@ -134,6 +134,28 @@ class Frontend:
         at = middles // ACTIVITY_HOP - (low * hop) // ACTIVITY_HOP
         mask[low - first : high - first] = speech[at.clip(0, len(speech) - 1)]
         return features, mask
+
+
+def focus(mask: FloatArray, first: int, last: int, gap: int, least: int) -> FloatArray:
+    """Keep the speech around frames [first, last) up to the next pause on each side.
+
+    Whoever speaks behind a pause is likelier to be somebody else.
+
+    Args:
+        mask: float32 [shape=(frames,)], 1 where there is speech
+        first: of the frames that the window is about
+        last: behind them
+        gap: frames without speech that make a pause
+        least: frames of speech that must be left; where fewer are, the mask stays as it is
+    """
+    silent = np.concatenate([[False], mask == 0.0, [False]])
+    edges = np.flatnonzero(np.diff(silent.astype(np.int8)))
+    pauses = [(int(a), int(b)) for a, b in edges.reshape(-1, 2) if b - a >= gap]
+    low = max((b for a, b in pauses if a < first and b < last), default=0)
+    high = min((a for a, b in pauses if b > last and a > first), default=len(mask))
+    near = np.zeros_like(mask)
+    near[low:high] = mask[low:high]
+    return near if near.sum() >= least else mask
 
 
 def speech_runs(probability: FloatArray, config: ActivityConfig) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rtspk.engine.events import EndEvent, Event, SpeakerEvent
-from rtspk.engine.frontend import Frontend, FrontendState
+from rtspk.engine.frontend import Frontend, FrontendState, focus
 from rtspk.engine.identity import Identities, IdentitiesState
 from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.settings import HOP, SessionConfig
@@ -152,11 +152,19 @@ class Session:
         if spans:
             segment = Segment((hop - self._before) * HOP, (hop + 1 + self._after) * HOP)
             features, mask = frontend.window(segment, state.frontend)
+            mask = self._focused(mask)
             net = int(mask.sum()) * frontend.features.hop
             wanted = net >= samples_of(self._parts.config.tracker.least_speech_seconds)
             if wanted:
                 state.windows.append(Window(segment, features, mask, net))
         state.heard.append(Heard(hop, spans, wanted))
+
+    def _focused(self, mask: FloatArray) -> FloatArray:
+        """The part of a window's speech that belongs to its hop."""
+        config, row = self._parts.config.tracker, self._parts.frontend.features.hop
+        first = self._before * HOP // row
+        gap, least = samples_of(config.pause_seconds) // row, samples_of(config.focus_seconds) // row
+        return focus(mask, first, first + HOP // row, gap, least)
 
     def _spans(self, hop: int, time: int) -> list[Segment]:
         """Speech within a hop, as stretches of samples."""

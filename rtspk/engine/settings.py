@@ -25,6 +25,8 @@ class TrackerConfig:
     """Gates of the fast path; cosines are between a window's vector and a prototype."""
 
     window_seconds: float = 1.75  # what one vector hears, around its hop
+    pause_seconds: float = 0.3  # beyond such a pause a window does not listen,
+    focus_seconds: float = 0.75  # where it has at least this much speech without
     least_speech_seconds: float = 0.3  # in the window; less gets the label of its neighbourhood
     new_cosine: float = 0.35  # a window farther than this from all prototypes may be a new voice
     sharpness: float = 14.0  # log-likelihood for each unit of cosine

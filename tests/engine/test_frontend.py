@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rtspk.engine.frontend import Frontend, FrontendState, speech_runs
+from rtspk.engine.frontend import Frontend, FrontendState, focus, speech_runs
 from rtspk.engine.segmenter import ACTIVITY_HOP, SegmenterState
 from rtspk.engine.settings import HOP, ActivityConfig
 from rtspk.kernels.mel import MelConfig, log_mel
@@ -82,3 +82,22 @@ def test_speech_is_found_where_the_reference_has_it(segmenter, conversation):
     first, pause = samples_of(2.0) // ACTIVITY_HOP, samples_of(4.32) // ACTIVITY_HOP
     assert spoken[first]
     assert not spoken[pause]
+
+
+def frames(pattern: str) -> np.ndarray:
+    return np.array([float(sign == "x") for sign in pattern], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("xxxxxxxxxxxx", "xxxxxxxxxxxx"),
+        ("xxx...xxxxxx", "......xxxxxx"),
+        ("xxx..xxxxxxx", "xxx..xxxxxxx"),  # too short for a pause
+        ("xxxxxxxx...x", "xxxxxxxx...."),
+        ("x...xxxx...x", "....xxxx...."),
+        ("x....xx....x", "x....xx....x"),  # too little would be left
+    ],
+)
+def test_a_window_listens_up_to_the_next_pause(pattern, expected):
+    assert focus(frames(pattern), 5, 7, gap=3, least=3).tolist() == frames(expected).tolist()
