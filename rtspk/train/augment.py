@@ -21,6 +21,7 @@ class AugmentConfig:
     telephone: float = 0.1
     lowpass: float = 0.1
     clipping: float = 0.05
+    spectrum: float = 1.0  # widths of what is hidden in the spectrum (SpecAugment) are multiplied by this
     noise_snr_db: tuple[float, float] = (3.0, 22.0)
     babble_snr_db: tuple[float, float] = (10.0, 22.0)
     level_db: tuple[float, float] = (-36.0, -14.0)  # root mean square below full scale

@@ -18,7 +18,6 @@ from rtspk.types import FloatArray, samples_of
 
 __all__ = ["Batch", "Batches"]
 
-MASKED = 0.5  # share of crops whose silence is masked, as the engine does
 LENGTHS = 6  # crop lengths in use
 SPEECH_BELOW_PEAK_DB = 30.0  # frames this far below the crop's loud frames count as silence
 
@@ -105,14 +104,14 @@ class Batches(Dataset[Batch]):
         frames = 1 + (len(samples) - config.window) // config.hop
         mask = np.zeros(frames, np.float32)
         mask[: max(1, 1 + (length - config.window) // config.hop)] = 1.0
-        if rng.random() < MASKED:
+        if rng.random() < self.data.masked:
             blocks = samples[: frames * config.hop].reshape(frames, config.hop)
             level = 10.0 * np.log10(np.square(blocks).mean(1) + 1e-9)
             speech = level > np.percentile(level, 90) - SPEECH_BELOW_PEAK_DB
             speech = np.convolve(speech, np.ones(11), "same") > 0.5  # speech keeps 50 ms on both sides
             if (mask * speech).sum() >= 30:
                 mask *= speech
-        if rng.random() < 0.3:
+        if rng.random() < self.data.gap:
             gap = int(rng.integers(10, max(11, frames // 2)))
             start = int(rng.integers(0, max(1, frames - gap)))
             if mask.sum() - mask[start : start + gap].sum() >= 60:

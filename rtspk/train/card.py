@@ -35,7 +35,7 @@ def card_text(checkpoint: Checkpoint, identity: str) -> str:
 def readme_text(checkpoint: Checkpoint, identity: str) -> str:
     """Where the model comes from, as Markdown."""
     recipe = checkpoint.recipe
-    parameters = sum(p.numel() for p in checkpoint.network.parameters())
+    parameters = sum(p.numel() for p in checkpoint.embedder.network.parameters())
     rows = [
         f"| {name} | {licence} | {people} | {hours} |" for name, licence, people, hours in checkpoint.sets
     ]

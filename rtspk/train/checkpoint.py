@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from rtspk.config import to_settings
 from rtspk.engine.calibration import Calibration
 from rtspk.engine.conformer import Conformer
 from rtspk.errors import ModelError
 from rtspk.train.recipe import Recipe
+from rtspk.train.scoring import CentredEmbedder
 
 __all__ = ["Checkpoint", "read_checkpoint"]
 
@@ -21,9 +21,8 @@ class Checkpoint:
     """What a finished run leaves."""
 
     recipe: Recipe
-    network: Conformer
+    embedder: CentredEmbedder
     step: int
-    mean: Tensor  # of training speakers' answers, float32 [shape=(dimension,)]
     calibration: Calibration | None  # None where no speakers were held out
     error_rates: dict[str, float]  # on the speakers held out, by length
     sets: list[tuple[str, str, int, float]]  # name, licence, speakers, hours
@@ -50,12 +49,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
     recipe = to_settings(json.loads(state["recipe"]), Recipe, str(path))
     network = Conformer(recipe.model)
     network.load_state_dict(state["average"])
+    embedder = CentredEmbedder(network, state["mean"], state["whitening"])
     calibration = Calibration(**state["calibration"]) if state["calibration"] else None
     return Checkpoint(
         recipe,
-        network.eval(),
+        embedder.eval(),
         int(state["step"]),
-        state["mean"],
         calibration,
         dict(state["eer"]),
         list(state["sets"]),

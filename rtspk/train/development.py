@@ -69,28 +69,24 @@ class Development:
         rates = {}
         for name, length in (("full", LONGEST), ("3.0", samples_of(3.0)), ("1.5", samples_of(1.5))):
             vectors = embed_all(network, features, [loudest(s, length) for s in self.samples])
-            rates[name] = equal_error_rate(self._scores(vectors, vectors.mean(0)), self.same)
+            rates[name] = equal_error_rate(self._scores(vectors - vectors.mean(0)), self.same)
         return rates
 
-    def calibration(self, network: nn.Module, features: nn.Module, mean: FloatArray) -> Calibration:
-        """Fit probability to score and speech, on crops of 1 to 8 seconds of every trial.
-
-        mean : float32 [shape=(dimension,)], of training speakers
-        """
+    def calibration(self, embedder: nn.Module, features: nn.Module) -> Calibration:
+        """Fit probability to score and speech, on crops of 1 to 8 seconds of every trial."""
         scores, speech = [], []
         for length in CALIBRATED:
             crops = [loudest(s, length) for s in self.samples]
-            scores.append(self._scores(embed_all(network, features, crops), mean))
+            scores.append(self._scores(embed_all(embedder, features, crops)))
             lengths = np.array([len(crop) for crop in crops])
             speech.append(np.minimum(lengths[self.pairs[:, 0]], lengths[self.pairs[:, 1]]))
         same = np.tile(self.same, len(CALIBRATED))
         return Calibration.fit(np.concatenate(scores), same, np.concatenate(speech))
 
-    def _scores(self, vectors: FloatArray, mean: FloatArray) -> FloatArray:
-        """Cosine of each trial's centred vectors, float32 [shape=(trials,)]."""
-        centred = vectors - mean
-        centred /= np.linalg.norm(centred, axis=1, keepdims=True)
-        return (centred[self.pairs[:, 0]] * centred[self.pairs[:, 1]]).sum(1)
+    def _scores(self, vectors: FloatArray) -> FloatArray:
+        """Cosine of each trial's two vectors, float32 [shape=(trials,)]."""
+        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.asarray((unit[self.pairs[:, 0]] * unit[self.pairs[:, 1]]).sum(1))
 
 
 @torch.no_grad()

@@ -6,34 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name that the torch world uses
 
-from rtspk.engine.conformer import Conformer
 from rtspk.errors import ModelError
 from rtspk.files import write_atomically
 from rtspk.kernels.mel import MelConfig
 from rtspk.train.card import card_text, readme_text
 from rtspk.train.checkpoint import read_checkpoint
+from rtspk.train.scoring import CentredEmbedder
 
-__all__ = ["CentredEmbedder", "export_checkpoint"]
+__all__ = ["export_checkpoint"]
 
 SMALLEST_HALVED: int = 1024  # numbers; smaller tables stay in single precision
-
-
-class CentredEmbedder(nn.Module):
-    """The network as it ships: the training speakers' mean taken off, and unit length."""
-
-    mean: Tensor
-
-    def __init__(self, network: Conformer, mean: Tensor) -> None:
-        super().__init__()
-        self.network = network
-        self.register_buffer("mean", mean)
-
-    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """Unit vectors, float32 [shape=(B, dimension)]; arguments as for the Conformer."""
-        return F.normalize(self.network(features, mask) - self.mean)
 
 
 def export_checkpoint(path: Path, out: Path) -> str:
@@ -50,7 +33,7 @@ def export_checkpoint(path: Path, out: Path) -> str:
 
     checkpoint = read_checkpoint(path)
     out.mkdir(parents=True, exist_ok=True)
-    model = CentredEmbedder(checkpoint.network, checkpoint.mean).eval()
+    model = checkpoint.embedder
     network = _onnx(model, checkpoint.recipe.features)
     identity = f"{checkpoint.recipe.name}-{hashlib.sha256(network).hexdigest()[:8]}"
     write_atomically(out / "model.onnx", network)

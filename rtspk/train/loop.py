@@ -24,7 +24,7 @@ from rtspk.train.losses import AngularMargin, Teachers, similarity_loss
 from rtspk.train.manifest import hold_out, read_manifest, read_noises
 from rtspk.train.recipe import LoopConfig, Recipe
 from rtspk.train.rooms import room_bank
-from rtspk.train.scoring import sets_of, training_mean
+from rtspk.train.scoring import centred, sets_of
 from rtspk.train.store import SampleStore
 from rtspk.train.targets import read_targets
 
@@ -100,6 +100,8 @@ class Trainer:
         self.step = 0
         if (folder / "last.pt").exists():
             self._resume(torch.load(folder / "last.pt", weights_only=True))
+        elif recipe.start:
+            self._start(folder.parent / recipe.start)
 
     def run(self) -> Path:
         """Train to the last step; returns the path of the finished model, for `rtspk export`."""
@@ -133,7 +135,7 @@ class Trainer:
         torch.manual_seed(loop.seed * 1_000_003 + self.step)  # dropout too is a function of the step
         for group in self.optimiser.param_groups:
             group["lr"] = rate_at(self.step, loop)
-        features = mask_spectrum(self.features(batch.samples), batch.mask)
+        features = mask_spectrum(self.features(batch.samples), batch.mask, self.recipe.augment.spectrum)
         # The teachers first: among thousands of speakers the margin is noise at the start (bench/LOG.md).
         grown = min(1.0, self.step / max(1.0, self.recipe.loss.margin_warmup * loop.steps))
         targets = [table[batch.targets] for table in self.targets]
@@ -179,16 +181,16 @@ class Trainer:
 
     def _finish(self) -> Path:
         """Write what ships: the averaged network, what its scores mean, and what it was made from."""
-        network = self.averaged()
         self.progress("score", 0, 1)
-        mean = training_mean(network, self.features, self.batches.speakers, self.batches.store)
-        calibration = self.development.calibration(network, self.features, mean) if self.development else None
-        rates = self.development.error_rates(network, self.features) if self.development else {}
+        embedder = centred(self.averaged(), self.features, self.batches.speakers, self.batches.store)
+        calibration = self.development.calibration(embedder, self.features) if self.development else None
+        rates = self.development.error_rates(embedder, self.features) if self.development else {}
         state = {
             "recipe": json.dumps(asdict(self.recipe)),
             "step": self.step,
             "average": self.average,
-            "mean": torch.from_numpy(mean),
+            "mean": embedder.mean,
+            "whitening": embedder.whitening,
             "calibration": asdict(calibration) if calibration else {},
             "eer": rates,
             "sets": sets_of(self.batches.speakers),
@@ -201,6 +203,17 @@ class Trainer:
         torch.save(state, buffer)
         write_atomically(self.folder / name, buffer.getvalue())
         return self.folder / name
+
+    def _start(self, path: Path) -> None:
+        """Begin with the weights of another run, at step 0."""
+        try:
+            state = torch.load(path, weights_only=True)
+            self.learner.load_state_dict(state["learner"])
+        except (OSError, KeyError, RuntimeError) as error:
+            raise ConfigError(
+                f"wanted last.pt of a run of the same network at {path}, got: {error}"
+            ) from error
+        self.average = {name: value.clone() for name, value in self.learner.network.state_dict().items()}
 
     def _resume(self, state: dict[str, Any]) -> None:
         try:
@@ -222,7 +235,7 @@ def rate_at(step: int, loop: LoopConfig) -> float:
     return loop.rate_end + 0.5 * (loop.rate - loop.rate_end) * (1.0 + math.cos(math.pi * min(1.0, done)))
 
 
-def mask_spectrum(features: Tensor, mask: Tensor) -> Tensor:
+def mask_spectrum(features: Tensor, mask: Tensor, strength: float = 1.0) -> Tensor:
     """SpecAugment (arXiv:1904.08779): one stretch of time and two of mel bands set to the crop's mean."""
     B, T, mels = features.shape  # noqa: N806
     weight = mask.unsqueeze(-1)
@@ -230,9 +243,9 @@ def mask_spectrum(features: Tensor, mask: Tensor) -> Tensor:
         weight.sum((1, 2), keepdim=True).clamp(min=1.0) * mels
     )
     time_axis, mel_axis = torch.arange(T)[None, :, None], torch.arange(mels)[None, None, :]
-    hidden = _stretches(B, T, T // 8)(time_axis)
+    hidden = _stretches(B, T, int(strength * T / 8))(time_axis)
     for _ in range(2):
-        hidden = hidden | _stretches(B, mels, 10)(mel_axis)
+        hidden = hidden | _stretches(B, mels, int(10 * strength))(mel_axis)
     return torch.where(hidden, mean, features)
 
 

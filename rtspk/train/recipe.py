@@ -25,6 +25,8 @@ class DataConfig:
     )
     late_crop_seconds: tuple[float, float] = (2.0, 4.0)
     late_augment: float = 0.5  # the chance of each change of sound is multiplied by this
+    masked: float = 0.5  # share of crops whose silence is masked, as the engine does
+    gap: float = 0.3  # share of crops with a stretch masked, as if somebody else spoke there
     batch: int = 128
     workers: int = 1
 
@@ -63,6 +65,7 @@ class Recipe:
     """A name and its parts."""
 
     name: str
+    start: str = ""  # a checkpoint to take the weights from, beside the run's own folder
     features: MelConfig = field(default_factory=MelConfig)
     model: ConformerConfig = field(default_factory=ConformerConfig)
     data: DataConfig = field(default_factory=DataConfig)

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch", reason="training needs the torch extra")
 from rtspk.engine.embedder import load_embedder  # noqa: E402 - behind the skip
 from rtspk.errors import ModelError  # noqa: E402
 from rtspk.train.checkpoint import read_checkpoint  # noqa: E402
-from rtspk.train.export import CentredEmbedder, export_checkpoint  # noqa: E402
+from rtspk.train.export import export_checkpoint  # noqa: E402
 from rtspk.train.loop import Trainer  # noqa: E402
 from rtspk.train.recipe import Recipe  # noqa: E402
 from rtspk.types import Segment, Window  # noqa: E402
@@ -24,7 +24,7 @@ def test_the_exported_model_answers_as_the_checkpoint(pack, recipe_file, tmp_pat
     assert identity.startswith("tiny-")
     assert "| set | not stated | 4 |" in (tmp_path / "model" / "README.md").read_text()
     rng = np.random.default_rng(0)
-    network = CentredEmbedder(checkpoint.network, checkpoint.mean).eval()
+    network = checkpoint.embedder
     for frames in (40, 41, 175):
         features = rng.normal(10, 4, (frames, 80)).astype(np.float32)
         mask = (rng.random(frames) > 0.2).astype(np.float32)
