@@ -55,6 +55,21 @@ def test_a_checkpoint_of_another_recipe_is_refused(pack, recipe_file, tmp_path):
         Trainer(wider, pack, tmp_path / "run", quiet)
 
 
+def test_a_run_may_begin_with_the_weights_of_another(pack, recipe_file, tmp_path):
+    recipe = Recipe.read(recipe_file)
+    Trainer(recipe, pack, tmp_path / "first", quiet).run()
+    second = Trainer(replace(recipe, start="first/last.pt"), pack, tmp_path / "second", quiet)
+    first = torch.load(tmp_path / "first" / "last.pt", weights_only=True)
+    assert second.step == 0
+    assert all(torch.equal(v, first["learner"][k]) for k, v in second.learner.state_dict().items())
+
+
+def test_a_start_that_is_missing_is_named(pack, recipe_file, tmp_path):
+    recipe = replace(Recipe.read(recipe_file), start="none/last.pt")
+    with pytest.raises(ConfigError, match=r"none/last\.pt"):
+        Trainer(recipe, pack, tmp_path / "second", quiet)
+
+
 def test_the_rate_rises_then_falls():
     loop = LoopConfig(steps=100, warmup=10, rate=1.0, rate_end=0.1)
     rates = [rate_at(step, loop) for step in range(101)]
