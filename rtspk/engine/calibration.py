@@ -14,7 +14,7 @@ __all__ = ["Calibration", "threshold_at_false_accept"]
 
 # Less speech than this says nothing reliable, more changes nothing: outside the logarithm would run away.
 LEAST_SPEECH = SAMPLE_RATE // 2  # 0.5 s
-MOST_SPEECH = 60 * SAMPLE_RATE  # 60 s
+MOST_SPEECH = 8 * SAMPLE_RATE  # 8 s: the longest that calibrations are fitted on
 
 RIDGE = 1e-6  # of the mean loss; keeps a fit finite where the scores part the trials without error
 STEPS = 100  # Newton needs about ten

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,7 +29,7 @@ __all__ = ["Engine", "Enrolment", "Identification", "LocalSession", "Verificatio
 
 ENOUGH: int = samples_of(10.0)  # net speech from which more enrolment gains little
 NEAR: float = 0.5  # probability from which another name counts as near
-TWO_VOICES: float = 0.4  # a piece this far from the whole speaks of a second voice
+TWO_VOICES: float = 0.1  # two pieces less probably of one voice than this speak of a second one
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,7 @@ class Engine:
         everything = unit(np.sum([p.vector * np.float32(p.net_speech) for p in prints], axis=0))
         net_speech = sum(p.net_speech for p in prints)
         near = self._near(name, everything, net_speech)
-        warnings = _warnings(prints, everything, net_speech, near)
+        warnings = _warnings(prints, net_speech, self._one_voice(prints), near)
         sources = ["samples" if isinstance(clip, np.ndarray) else Path(clip).name for clip in clips]
         self.gallery.add(
             name,
@@ -217,13 +218,25 @@ class Engine:
         probability = self.embedder.card.calibration.probability(score, min(a.net_speech, b.net_speech))
         return Verification(probability >= 0.5, score, probability)
 
+    def _one_voice(self, prints: list[Voiceprint]) -> float:
+        """Probability that the two pieces that are least alike are of one voice."""
+        pieces = [piece for p in prints for piece in p.pieces]
+        probability = self.embedder.card.calibration.probability
+        return min(
+            (
+                probability(float(a.vector @ b.vector), min(a.net_speech, b.net_speech))
+                for a, b in combinations(pieces, 2)
+            ),
+            default=1.0,
+        )
+
     def _near(self, name: str, vector: FloatArray, net_speech: int) -> Match | None:
         found = matches(self.gallery, self.embedder.card.calibration, vector, net_speech, 3)
         return next((m for m in found if m.name != name and m.probability >= NEAR), None)
 
 
 def _warnings(
-    prints: list[Voiceprint], vector: FloatArray, net_speech: int, near: Match | None
+    prints: list[Voiceprint], net_speech: int, one_voice: float, near: Match | None
 ) -> tuple[str, ...]:
     """What a person should know before relying on this enrolment."""
     said = []
@@ -234,7 +247,7 @@ def _warnings(
         said.append(f"noisy: speech is only {min(noises):.0f} dB above the background")
     if max(p.quality.clipped_share for p in prints) > 0.01:
         said.append("clipped: the recording was too loud")
-    if min(float(piece.vector @ vector) for p in prints for piece in p.pieces) < TWO_VOICES:
+    if one_voice < TWO_VOICES:
         said.append("this sounds like more than one person")
     if near is not None:
         said.append(f"this is close to {near.name} (probability {near.probability:.2f})")

@@ -226,7 +226,7 @@ class Session:
         self._rename(identities.update(label, prototype.centroid, prototype.speech, state.identities))
 
     def _merge(self) -> None:
-        joined = self._parts.tracker.merge(self.state.tracker)
+        joined = self._parts.tracker.merge(self.state.tracker, self.state.identities.held)
         if joined is None:
             return
         gone, kept = joined

@@ -6,6 +6,7 @@ collects windows that are far from every prototype; when enough of them agree, a
 """
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -119,13 +120,18 @@ class Tracker:
         """Between a vector and a label's prototype."""
         return float(state.prototypes[state.labels.index(label)].centroid @ vector)
 
-    def merge(self, state: TrackerState) -> tuple[int, int] | None:
-        """Join two labels whose prototypes are one voice; returns (gone, kept), or None."""
+    def merge(self, state: TrackerState, apart: Collection[int] = ()) -> tuple[int, int] | None:
+        """Join two labels whose prototypes are one voice; returns (gone, kept), or None.
+
+        No two labels of `apart` are joined: they have names, and so are two people.
+        """
         if len(state.labels) < 2:
             return None
         centroids = np.stack([p.centroid for p in state.prototypes])
         cosine = centroids @ centroids.T
         np.fill_diagonal(cosine, -2.0)
+        named = np.isin(state.labels, list(apart))
+        cosine[np.ix_(named, named)] = -2.0
         a, b = sorted(divmod(int(np.argmax(cosine)), len(cosine)))
         if cosine[a, b] < self.config.merge_cosine:
             return None

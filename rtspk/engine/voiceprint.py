@@ -27,7 +27,6 @@ class ClipQuality:
 
     signal_to_noise_db: float | None  # None where the clip has no pause to hear the noise in
     clipped_share: float  # of the samples of speech
-    consistency: float  # lowest cosine between a piece and all of them; 1 where there is one piece
 
     @property
     def score(self) -> float:
@@ -77,8 +76,7 @@ def voiceprint(
         )
     pieces = tuple(embedder.embed(_pieces(features, mask, config.hop)))
     vector = unit(np.sum([piece.vector * np.float32(piece.net_speech) for piece in pieces], axis=0))
-    consistency = min(float(piece.vector @ vector) for piece in pieces)
-    return Voiceprint(pieces, vector, net_speech, _quality(samples, speech, consistency))
+    return Voiceprint(pieces, vector, net_speech, _quality(samples, speech))
 
 
 def _speech(samples: FloatArray, segmenter: Segmenter, activity: ActivityConfig) -> NDArray[np.bool_]:
@@ -104,7 +102,7 @@ def _pieces(features: FloatArray, mask: NDArray[np.bool_], hop: int) -> list[Win
     return windows
 
 
-def _quality(samples: FloatArray, speech: NDArray[np.bool_], consistency: float) -> ClipQuality:
+def _quality(samples: FloatArray, speech: NDArray[np.bool_]) -> ClipQuality:
     whole = len(samples) // ACTIVITY_HOP
     frames = samples[: whole * ACTIVITY_HOP].reshape(whole, ACTIVITY_HOP)
     spoken, silent = frames[speech[:whole]], frames[~speech[:whole]]
@@ -114,4 +112,4 @@ def _quality(samples: FloatArray, speech: NDArray[np.bool_], consistency: float)
         signal = float(np.square(spoken).mean())
         ratio = round(10.0 * float(np.log10(max(signal, 1e-10) / max(noise, 1e-10))), 1)
     clipped = float((np.abs(spoken) >= CLIPPED).mean()) if len(spoken) else 0.0
-    return ClipQuality(ratio, clipped, round(consistency, 3))
+    return ClipQuality(ratio, clipped)

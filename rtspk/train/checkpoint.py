@@ -49,7 +49,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     recipe = to_settings(json.loads(state["recipe"]), Recipe, str(path))
     network = Conformer(recipe.model)
     network.load_state_dict(state["average"])
-    embedder = CentredEmbedder(network, state["mean"], state["whitening"])
+    embedder = CentredEmbedder(network, state["mean"])
     calibration = Calibration(**state["calibration"]) if state["calibration"] else None
     return Checkpoint(
         recipe,

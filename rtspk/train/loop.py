@@ -190,7 +190,6 @@ class Trainer:
             "step": self.step,
             "average": self.average,
             "mean": embedder.mean,
-            "whitening": embedder.whitening,
             "calibration": asdict(calibration) if calibration else {},
             "eer": rates,
             "sets": sets_of(self.batches.speakers),

@@ -116,3 +116,15 @@ def test_the_default_gallery_is_not_made_by_listening(tmp_path, monkeypatch):
     monkeypatch.delenv("RTSPK_GALLERY", raising=False)
     assert len(Engine.load().gallery) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_is_labelled_as_it_was(engine):
+    """Golden: what the shipped model said; another processor may round a border otherwise."""
+    engine.enroll("Anna", ANNA)
+    engine.enroll("Ben", BEN)
+    session, transcript = engine.session(latency=1.0), Transcript()
+    transcript.apply_all([*session.push(read_audio(TALK)), *session.finish()])
+    golden = read_rttm(Path(__file__).parents[1] / "data" / "demo.rttm")
+    said = to_rttm_turns("demo", transcript.turns())
+    assert {turn.speaker for turn in said} == {turn.speaker for turn in golden}
+    assert diarization_error(golden, said).rate < 0.02

@@ -117,6 +117,14 @@ def test_prototypes_of_one_voice_are_merged_into_the_older():
     assert sum(p.speech for p in talk.state.prototypes) == gone_speech
 
 
+def test_two_labels_with_names_are_never_merged():
+    config = TrackerConfig(merge_cosine=0.5, new_cosine=0.9, pool_cosine=0.4, birth_seconds=0.25)
+    talk = Talk(config)
+    talk.say(0, 10)
+    assert talk.tracker.merge(talk.state, apart=talk.state.labels) is None
+    assert talk.tracker.merge(talk.state, apart=talk.state.labels[1:]) is not None
+
+
 def test_memory_is_bounded():
     config = TrackerConfig(exemplars=8)
     talk = Talk(config, max_speakers=3)
