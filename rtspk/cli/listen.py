@@ -80,7 +80,7 @@ def listen(
     from rtspk.engine.pipeline import Engine
 
     with waiting("loading the models"):
-        engine = Engine.load(gallery, model=model)
+        engine = Engine.load(gallery, model=model, create=False)
     shows_view = sys.stdout.isatty() and (
         chosen == "live" or (output is not None and format_ in {None, "live"})
     )

@@ -49,7 +49,7 @@ def enroll(
     from rtspk.engine.pipeline import Engine
 
     with waiting("loading the models"):
-        engine = Engine.load(gallery, model=model, create=True)
+        engine = Engine.load(gallery, model=model)
     sounds = [_recorded(mic, device)] if mic is not None else _decoded(clips or [])
     with waiting("listening to the voice"):
         enrolled = engine.enroll(name, *sounds)
@@ -77,7 +77,7 @@ def identify(
     from rtspk.engine.pipeline import Engine
 
     with waiting("listening to the voice"):
-        engine = Engine.load(gallery, model=model)
+        engine = Engine.load(gallery, model=model, create=False)
         found = engine.identify(clip, count=count, probability=probability)
     if as_json:
         print_json(_identification_json(found))

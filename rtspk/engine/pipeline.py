@@ -114,7 +114,7 @@ class Engine:
         gallery: str | Path | None = None,
         *,
         model: str | Path | None = None,
-        create: bool = False,
+        create: bool = True,
         threads: int = 1,
     ) -> Self:
         """Load the models and open the gallery.
@@ -122,7 +122,7 @@ class Engine:
         Args:
             gallery: an SQLite file of voices; None is the default one, ":memory:" one that is not kept
             model: folder of another embedder with its card; None is the one that comes with rtspk
-            create: make the gallery where there is none, as enrolling does
+            create: make the gallery where there is none; else a named one that is missing is an error
             threads: for the network
 
         Raises:

@@ -21,7 +21,7 @@ ANNA, BEN, TALK = DEMO / "Anna.opus", DEMO / "Ben.opus", DEMO / "conversation.op
 
 @pytest.fixture
 def engine():
-    return Engine.load(":memory:", create=True)
+    return Engine.load(":memory:")
 
 
 def test_enrolled_people_are_named_and_the_stranger_is_not(engine):
@@ -108,13 +108,18 @@ def test_sound_without_speech_is_refused_with_what_came(engine, samples):
 
 def test_a_gallery_that_was_named_and_is_missing_is_an_error(tmp_path):
     with pytest.raises(GalleryError, match="got nothing there"):
-        Engine.load(tmp_path / "none.db")
+        Engine.load(tmp_path / "none.db", create=False)
+
+
+def test_a_gallery_that_was_named_is_made_and_remembers(tmp_path):
+    Engine.load(gallery=str(tmp_path / "voices.db")).enroll("Anna", ANNA)
+    assert Engine.load(tmp_path / "voices.db").identify(ANNA).name == "Anna"
 
 
 def test_the_default_gallery_is_not_made_by_listening(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.delenv("RTSPK_GALLERY", raising=False)
-    assert len(Engine.load().gallery) == 0
+    assert len(Engine.load(create=False).gallery) == 0
     assert list(tmp_path.iterdir()) == []
 
 
