@@ -46,11 +46,13 @@ def enroll(
         raise ConfigError(f"wanted --mic with 1 to {LONGEST_RECORDING:g} seconds, got {mic:g}")
     if mic is None and device is not None:
         raise ConfigError("wanted --device only with --mic SECONDS, got it with clips")
+    sounds = _checked(clips or [])  # before a gallery is made for them
     from rtspk.engine.pipeline import Engine
 
     with waiting("loading the models"):
         engine = Engine.load(gallery, model=model)
-    sounds = [_recorded(mic, device)] if mic is not None else _decoded(clips or [])
+    if mic is not None:
+        sounds = [_recorded(mic, device)]
     with waiting("listening to the voice"):
         enrolled = engine.enroll(name, *sounds)
     if as_json:
@@ -118,7 +120,7 @@ def verify(
     say(f"{verdict} (probability of one voice {found.probability:.2f}, score {found.score:.2f})")
 
 
-def _decoded(clips: list[str]) -> list[str | Path]:
+def _checked(clips: list[str]) -> "list[str | Path | FloatArray]":
     """The clips; each is looked at before the first is worked on."""
     from rtspk.audio import duration_seconds
 

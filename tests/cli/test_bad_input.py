@@ -50,6 +50,12 @@ def test_a_clip_too_short_or_silent_to_enroll(rtspk, tmp_path, seconds):
     assert_one_line(rtspk("enroll", "Anna", silence), 2, "wanted at least 0.5 s of speech")
 
 
+def test_a_clip_that_is_refused_makes_no_gallery(rtspk, tmp_path):
+    (tmp_path / "talk.wav").write_text("no sound")
+    assert_one_line(rtspk("enroll", "Anna", "talk.wav", "--gallery", "fresh.db"), 2, "talk.wav: wanted")
+    assert not (tmp_path / "fresh.db").exists()
+
+
 def test_a_clip_too_short_to_identify(rtspk, tmp_path):
     assert_one_line(rtspk("identify", clip(tmp_path / "clip.wav", 0.2)), 2, "wanted at least 0.5 s of speech")
 
