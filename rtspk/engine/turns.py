@@ -92,10 +92,11 @@ class Turns:
                 state.next_id += 1
                 state.open = draft
             draft.end = span.end
+            if draft.hops[-1:] != [decision.hop]:  # a pause within a hop parts it between two turns
+                draft.hops.append(decision.hop)
         draft = state.open
         if draft is None:
             return
-        draft.hops.append(decision.hop)
         if vector is not None:
             draft.score += decision.score
             draft.confidence += decision.confidence

@@ -5,7 +5,7 @@ import numpy as np
 from rtspk.engine.events import ReviseEvent, SegmentEvent
 from rtspk.engine.settings import HOP
 from rtspk.engine.tracker import Decision
-from rtspk.engine.turns import LONGEST, Turns, TurnsState
+from rtspk.engine.turns import JOIN, LONGEST, Turns, TurnsState
 from rtspk.types import Segment, samples_of
 
 VECTOR = np.ones(4, np.float32)
@@ -82,6 +82,17 @@ def test_provisional_turns_are_their_own_and_become_the_new_voice():
         "type": "revise",
         "changes": [{"id": 2, "rev": 6, "speaker": "S2", "name": None, "reason": "new"}],
     }
+
+
+def test_a_pause_within_a_hop_leaves_no_turn_to_just_any_new_voice():
+    speech = Speech()
+    halves = [Segment(100, 300), Segment(300 + JOIN + 1, 300 + JOIN + 500)]
+    speech.turns.extend(Decision(7, 0, 0.5, 0.9, provisional=True), halves, VECTOR)
+    speech.turns.born(1, (1, 2, 3))
+    assert [label for _, _, label in speech.settle()] == ["S1", "S1"]
+    speech.turns.born(1, (6, 7))
+    (revise,) = [e for e in speech.turns.state.events if isinstance(e, ReviseEvent)]
+    assert [change.id for change in revise.changes] == [1, 2]
 
 
 def test_a_turn_without_a_voice_is_not_said_until_it_has_one():
