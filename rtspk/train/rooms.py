@@ -1,10 +1,12 @@
 """A bank of simulated rooms: impulse responses by the image-source method of pyroomacoustics."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from rtspk.files import write_atomically
 from rtspk.types import SAMPLE_RATE, FloatArray
 
 __all__ = ["room_bank"]
@@ -25,7 +27,9 @@ def room_bank(count: int, seed: int, folder: Path, progress: Callable[[int, int]
         for number in range(count):
             responses.append(_simulate(rng))
             progress(number + 1, count)
-        np.savez_compressed(path, *[response.astype(np.float16) for response in responses])
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, *[response.astype(np.float16) for response in responses])
+        write_atomically(path, buffer.getvalue())  # a killed run leaves no half of a bank
     with np.load(path) as bank:
         return [bank[name].astype(np.float32) for name in bank.files]
 
