@@ -21,6 +21,7 @@ class ConformerConfig:
 
     mels: int = 80
     channels: int = 32  # of the subsampling convolutions
+    residuals: int = 0  # blocks of two more convolutions over time and mel, after the subsampling
     width: int = 160
     blocks: int = 6
     heads: int = 5
@@ -31,8 +32,24 @@ class ConformerConfig:
     dimension: int = 192
 
 
+class Residual(nn.Module):
+    """Two convolutions over time and mel beside the identity, which is all that it is at first."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.first_norm = nn.BatchNorm2d(channels)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.second_norm = nn.BatchNorm2d(channels)
+        nn.init.zeros_(self.second_norm.weight)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        y = F.silu(self.first_norm(self.first(x * mask))) * mask
+        return x + self.second_norm(self.second(y))
+
+
 class Subsampling(nn.Module):
-    """Two strided convolutions: a quarter of the frames, mel bands folded into the width."""
+    """Two strided convolutions, then residual ones: a quarter of the frames, mel folded into the width."""
 
     def __init__(self, config: ConformerConfig) -> None:
         super().__init__()
@@ -40,11 +57,14 @@ class Subsampling(nn.Module):
         self.first = nn.Conv2d(1, c, 3, stride=2, padding=1)
         self.depthwise = nn.Conv2d(c, c, 3, stride=2, padding=1, groups=c)
         self.pointwise = nn.Conv2d(c, c, 1)
+        self.residuals = nn.ModuleList(Residual(c) for _ in range(config.residuals))
         self.project = nn.Linear(c * ((config.mels + 3) // 4), config.width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         x = F.silu(self.first(x.unsqueeze(1)))  # (B, C, T/2, mels/2)
         x = F.silu(self.pointwise(self.depthwise(x)))  # (B, C, T/4, mels/4)
+        for residual in self.residuals:
+            x = residual(x, mask[:, None, :, None])
         x = x.transpose(1, 2).flatten(2)  # (B, T/4, C * mels/4)
         return self.project(x)
 
@@ -184,8 +204,8 @@ class Conformer(nn.Module):
         """
         weight = mask.unsqueeze(-1)
         mean = (features * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp(min=1.0)
-        x = self.subsampling((features - mean) * weight * 0.25)  # log-mel has a deviation of about 4
         mask = F.max_pool1d(mask.unsqueeze(1), SUBSAMPLING, SUBSAMPLING, ceil_mode=True).squeeze(1)
+        x = self.subsampling((features - mean) * weight * 0.25, mask)  # log-mel has a deviation of about 4
         rotation = rotations(x.shape[1], self.config.width // self.config.heads, x)
         bias = ((mask - 1.0) * 1e4).to(x.dtype)[:, None, None, :]  # (B, 1, 1, T/4)
         x = self.dropout(x)

@@ -28,7 +28,7 @@ class Batch:
 
     samples : float32 [shape=(B, n)]
     mask : float32 [shape=(B, frames)]
-    speakers : int64 [shape=(B,)]
+    speakers : int64 [shape=(B,)], -1 where nobody knows
     targets : int64 [shape=(B,)], rows of the teachers' table
     """
 
@@ -39,7 +39,7 @@ class Batch:
 
 
 class Batches(Dataset[Batch]):
-    """Item n is the batch of step n; speakers are drawn, then their utterances."""
+    """Item n is the batch of step n; speakers are drawn, then their utterances, then some of nobody known."""
 
     def __init__(
         self,
@@ -53,10 +53,15 @@ class Batches(Dataset[Batch]):
     ) -> None:
         self.store, self.augmenter, self.features, self.data = store, augmenter, features, data
         self.size, self.seed, self.steps = data.batch, seed, steps
-        names = sorted({u.speaker for u in utterances})
+        names = sorted({u.speaker for u in utterances if u.speaker})
         self.speakers: list[list[Utterance]] = [[] for _ in names]
         index = {name: number for number, name in enumerate(names)}
+        self.unlabelled = [u for u in utterances if not u.speaker]
+        strangers = int(data.unlabelled * data.batch) if self.unlabelled else 0
+        self.counts = (data.batch - strangers) // data.each, strangers
         for utterance in utterances:
+            if not utterance.speaker:
+                continue
             self.speakers[index[utterance.speaker]].append(utterance)
         # Those with little speech are drawn less often: the same seconds again teach little.
         amount = np.array([sum(u.duration for u in own) for own in self.speakers], np.float64)
@@ -72,15 +77,21 @@ class Batches(Dataset[Batch]):
         length = int(
             rng.choice(self._lengths(self.data.late_crop_seconds if late else self.data.crop_seconds))
         )
-        speakers = rng.choice(len(self.speakers), self.size, replace=False, p=self.chance)
-        chosen = [self.speakers[s][rng.integers(len(self.speakers[s]))] for s in speakers]
+        known, strangers = self.counts
+        drawn = rng.choice(len(self.speakers), known, replace=False, p=self.chance)
+        speakers = np.concatenate([np.repeat(drawn, self.data.each), np.full(strangers, -1)])
+        chosen = [self._utterance(speaker, rng) for speaker in speakers]
         crops = [self._crop(utterance, length, rng) for utterance in chosen]
         masks, changed = [], []
         for number, crop in enumerate(crops):
             full = len(crop) == length
             padded = crop if full else np.concatenate([crop, np.zeros(length - len(crop), np.float32)])
             masks.append(self._mask(padded, len(crop), rng))
-            others = [crops[i] for i in rng.integers(0, self.size, 3) if i != number and len(crops[i]) > 0]
+            others = [
+                crops[i]
+                for i in rng.integers(0, len(crops), 3)
+                if chosen[i].speaker != chosen[number].speaker and len(crops[i]) > 0
+            ]
             changed.append(self.augmenter(padded, others, rng, self.data.late_augment if late else 1.0))
         return Batch(
             samples=torch.from_numpy(np.stack(changed)),
@@ -94,9 +105,16 @@ class Batches(Dataset[Batch]):
         lengths = np.linspace(samples_of(seconds[0]), samples_of(seconds[1]), LENGTHS).astype(np.int64)
         return lengths - (lengths - self.features.window) % (4 * self.features.hop)
 
+    def _utterance(self, speaker: int, rng: Generator) -> Utterance:
+        own = self.unlabelled if speaker < 0 else self.speakers[speaker]
+        return own[rng.integers(len(own))]
+
     def _crop(self, utterance: Utterance, length: int, rng: Generator) -> FloatArray:
-        start = utterance.start + int(rng.integers(0, max(1, utterance.duration - length + 1)))
-        return self.store.read(utterance.path, start, min(start + length, utterance.end))
+        wanted = round(length * utterance.speed)
+        last = utterance.end - utterance.start - wanted
+        start = utterance.start + int(rng.integers(0, max(1, last + 1)))
+        end = min(start + wanted, utterance.end)
+        return self.store.read(utterance.path, start, end, utterance.speed)[:length]
 
     def _mask(self, samples: FloatArray, length: int, rng: Generator) -> FloatArray:
         """Which frames to listen to: none past the end, at times none that are silent, at times a gap."""

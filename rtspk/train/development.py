@@ -33,7 +33,7 @@ def choose_held_out(utterances: list[Utterance], wanted: tuple[str, ...], seed: 
             raise ConfigError(f'expected held-out speakers as "dataset:count", got {entry!r}')
         long: dict[str, int] = defaultdict(int)
         for u in utterances:
-            if u.dataset == dataset and u.duration >= samples_of(2.0):
+            if u.dataset == dataset and u.speed == 1.0 and u.duration >= samples_of(2.0):
                 long[u.speaker] += 1
         able = sorted(speaker for speaker, number in long.items() if number >= 4)
         if len(able) < int(count):

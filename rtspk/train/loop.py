@@ -2,7 +2,6 @@
 
 import io
 import json
-import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from rtspk.engine.conformer import Conformer
@@ -20,46 +18,19 @@ from rtspk.train.augment import Augmenter
 from rtspk.train.batches import Batch, Batches
 from rtspk.train.development import Development, choose_held_out
 from rtspk.train.features import TorchLogMel
-from rtspk.train.losses import AngularMargin, Teachers, similarity_loss
+from rtspk.train.learner import Learner
 from rtspk.train.manifest import hold_out, read_manifest, read_noises
-from rtspk.train.recipe import LoopConfig, Recipe
+from rtspk.train.optimiser import Optimiser, rate_at
+from rtspk.train.recipe import Recipe
 from rtspk.train.rooms import room_bank
-from rtspk.train.scoring import centred, sets_of
+from rtspk.train.scoring import centred, sets_of, voices
+from rtspk.train.spectrum import mask_spectrum
 from rtspk.train.store import SampleStore
 from rtspk.train.targets import read_targets
 
-__all__ = ["Learner", "Trainer"]
+__all__ = ["Trainer"]
 
 Progress = Callable[[str, int, int], None]  # what is being done, how much is done, how much there is
-
-
-class Learner(nn.Module):
-    """All that has weights: the network, the margin's speakers, the teachers' heads."""
-
-    def __init__(self, recipe: Recipe, speakers: int, widths: list[int]) -> None:
-        super().__init__()
-        self.loss = recipe.loss
-        self.network = Conformer(recipe.model)
-        self.margin = AngularMargin(recipe.model.dimension, speakers, recipe.loss.scale)
-        self.teachers = Teachers(recipe.model.dimension, widths)
-
-    def forward(
-        self, features: Tensor, batch: Batch, targets: list[Tensor], grown: float
-    ) -> tuple[Tensor, dict[str, float]]:
-        """The weighted loss of a batch, and its parts; `grown` is how far the margin has come, 0 to 1."""
-        embeddings = self.network(features, batch.mask).float()
-        with torch.autocast(features.device.type, enabled=False):
-            parts = {
-                "margin": self.margin(embeddings, batch.speakers, self.loss.margin * grown),
-                "teacher": self.teachers(embeddings, targets),
-                "similarity": similarity_loss(embeddings, targets),
-            }
-        loss = (
-            self.loss.margin_weight * grown * parts["margin"]
-            + self.loss.teacher_weight * parts["teacher"]
-            + self.loss.similarity_weight * parts["similarity"]
-        )
-        return loss, {name: float(value.detach()) for name, value in parts.items()}
 
 
 class Trainer:
@@ -90,13 +61,7 @@ class Trainer:
         self.features = TorchLogMel(recipe.features)
         self.learner = Learner(recipe, len(self.batches.speakers), [t.shape[1] for t in self.targets])
         self.average = {name: value.clone() for name, value in self.learner.network.state_dict().items()}
-        decayed = [p for p in self.learner.parameters() if p.ndim > 1]
-        others = [p for p in self.learner.parameters() if p.ndim <= 1]
-        self.optimiser = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": loop.weight_decay}, {"params": others, "weight_decay": 0.0}],
-            lr=loop.rate,
-            betas=(0.9, 0.98),
-        )
+        self.optimiser = Optimiser(self.learner, loop)
         self.step = 0
         if (folder / "last.pt").exists():
             self._resume(torch.load(folder / "last.pt", weights_only=True))
@@ -133,18 +98,15 @@ class Trainer:
         loop = self.recipe.loop
         self.learner.train()
         torch.manual_seed(loop.seed * 1_000_003 + self.step)  # dropout too is a function of the step
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate_at(self.step, loop)
         features = mask_spectrum(self.features(batch.samples), batch.mask, self.recipe.augment.spectrum)
         # The teachers first: among thousands of speakers the margin is noise at the start (bench/LOG.md).
         grown = min(1.0, self.step / max(1.0, self.recipe.loss.margin_warmup * loop.steps))
         targets = [table[batch.targets] for table in self.targets]
         with torch.autocast("cpu", torch.bfloat16, enabled=loop.bf16):
             loss, parts = self.learner(features, batch, targets, grown)
-        self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.learner.parameters(), loop.clip)
-        self.optimiser.step()
+        self.optimiser.step(rate_at(self.step, loop))
         decay = min(loop.average, (1 + self.step) / (10 + self.step))
         for name, value in self.learner.network.state_dict().items():
             if value.is_floating_point():
@@ -175,7 +137,7 @@ class Trainer:
             "step": self.step,
             "learner": self.learner.state_dict(),
             "average": self.average,
-            "optimiser": self.optimiser.state_dict(),
+            "optimiser": self.optimiser.state(),
         }
         self._write(state, "last.pt")
 
@@ -204,51 +166,36 @@ class Trainer:
         return self.folder / name
 
     def _start(self, path: Path) -> None:
-        """Begin with the weights of another run, at step 0."""
+        """Begin with the weights of another run, at step 0; other speakers begin where their voices are."""
+        margin = self.learner.margin.weight
         try:
-            state = torch.load(path, weights_only=True)
-            self.learner.load_state_dict(state["learner"])
+            learnt = torch.load(path, weights_only=True)["learner"]
+            same = learnt["margin.weight"].shape == margin.shape
+            missing, unknown = self.learner.load_state_dict(
+                learnt if same else learnt | {"margin.weight": margin.detach()}, strict=False
+            )
         except (OSError, KeyError, RuntimeError) as error:
             raise ConfigError(
                 f"wanted last.pt of a run of the same network at {path}, got: {error}"
             ) from error
+        new = [name for name in missing if ".residuals." not in name]  # residual layers may be added
+        if new or unknown:
+            raise ConfigError(
+                f"wanted last.pt of a run of the same network at {path}, got one that differs: "
+                f"{', '.join((new or unknown)[:3])}"
+            )
         self.average = {name: value.clone() for name, value in self.learner.network.state_dict().items()}
+        if not same:
+            own = voices(self.learner.network, self.features, self.batches.speakers, self.batches.store)
+            margin.data.copy_(own)
 
     def _resume(self, state: dict[str, Any]) -> None:
         try:
             self.learner.load_state_dict(state["learner"])
-            self.optimiser.load_state_dict(state["optimiser"])
+            self.optimiser.restore(state["optimiser"])
         except (RuntimeError, ValueError) as error:
             raise ConfigError(
                 f"expected a checkpoint of this recipe in {self.folder}, got another: {error}"
             ) from error
         self.average = state["average"]
         self.step = int(state["step"])
-
-
-def rate_at(step: int, loop: LoopConfig) -> float:
-    """The learning rate: a linear warm-up, then half a cosine down to the end rate."""
-    if step < loop.warmup:
-        return loop.rate * (step + 1) / loop.warmup
-    done = (step - loop.warmup) / max(1, loop.steps - loop.warmup)
-    return loop.rate_end + 0.5 * (loop.rate - loop.rate_end) * (1.0 + math.cos(math.pi * min(1.0, done)))
-
-
-def mask_spectrum(features: Tensor, mask: Tensor, strength: float = 1.0) -> Tensor:
-    """SpecAugment (arXiv:1904.08779): one stretch of time and two of mel bands set to the crop's mean."""
-    B, T, mels = features.shape  # noqa: N806
-    weight = mask.unsqueeze(-1)
-    mean = (features * weight).sum((1, 2), keepdim=True) / (
-        weight.sum((1, 2), keepdim=True).clamp(min=1.0) * mels
-    )
-    time_axis, mel_axis = torch.arange(T)[None, :, None], torch.arange(mels)[None, None, :]
-    hidden = _stretches(B, T, int(strength * T / 8))(time_axis)
-    for _ in range(2):
-        hidden = hidden | _stretches(B, mels, int(10 * strength))(mel_axis)
-    return torch.where(hidden, mean, features)
-
-
-def _stretches(rows: int, length: int, longest: int) -> Callable[[Tensor], Tensor]:
-    width = torch.randint(0, longest + 1, (rows, 1, 1))
-    start = (torch.rand(rows, 1, 1) * (length - width)).long()
-    return lambda axis: (axis >= start) & (axis < start + width)

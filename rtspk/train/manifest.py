@@ -14,29 +14,31 @@ COLUMNS = ("file", "speaker", "dataset", "start", "end")
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One utterance: samples [start, end) of a file, at 16 kHz."""
+    """One utterance: samples [start, end) of a file, at 16 kHz, played at `speed`."""
 
     path: Path
     start: int
     end: int
-    speaker: str  # "data set/speaker", unique over all sets
+    speaker: str  # "data set/speaker", unique over all sets; empty where nobody knows
     dataset: str
     language: str
     gender: str
     licence: str
     target: int  # row of the teachers' table, -1 where there is none
+    speed: float = 1.0  # a voice at another speed is another speaker (H. Yamamoto et al., Interspeech 2019)
 
     @property
     def duration(self) -> int:
-        """Length in samples."""
-        return self.end - self.start
+        """Length in samples, as it is heard."""
+        return int((self.end - self.start) / self.speed)
 
 
 def read_manifest(path: Path) -> list[Utterance]:
     """Read a table of utterances: CSV with at least `file, speaker, dataset, start, end` (seconds).
 
-    Optional columns: `lang`, `gender`, `licence`, `target` (row of the teachers' embeddings). Files are
-    relative to the table.
+    Optional columns: `lang`, `gender`, `licence`, `target` (row of the teachers' embeddings), `speed` (how
+    much faster the utterance is played; another speed is another speaker). Files are relative to the table.
+    A row without a speaker teaches by its target alone.
 
     Raises:
         FormatError: for a missing column, a number that is none, or an utterance without length.
@@ -52,8 +54,8 @@ def read_noises(path: Path) -> list[Path]:
 def hold_out(
     utterances: list[Utterance], speakers: frozenset[str]
 ) -> tuple[list[Utterance], list[Utterance]]:
-    """Split into utterances to train on and utterances of the speakers held out."""
-    kept = [u for u in utterances if u.speaker not in speakers]
+    """Split into utterances to train on and utterances of the speakers held out, at their own speed alone."""
+    kept = [u for u in utterances if u.speaker.partition("@")[0] not in speakers]
     held = [u for u in utterances if u.speaker in speakers]
     return kept, held
 
@@ -78,20 +80,25 @@ def _utterance(row: dict[str, str], path: Path, line: int) -> Utterance:
     try:
         start, end = float(row["start"]), float(row["end"])
         target = int(row.get("target") or -1)
+        speed = float(row.get("speed") or 1.0)
     except ValueError as error:
         raise FormatError(
-            f"expected numbers for start, end and target in {path} line {line}, got {error}"
+            f"expected numbers for start, end, target and speed in {path} line {line}, got {error}"
         ) from error
     if not 0 <= start < end:
         raise FormatError(f"expected 0 <= start < end in {path} line {line}, got {start} and {end}")
+    if not 0.5 <= speed <= 2.0:
+        raise FormatError(f"expected a speed of 0.5 to 2 in {path} line {line}, got {speed}")
+    name = row["speaker"] if speed == 1.0 else f"{row['speaker']}@{speed:g}"
     return Utterance(
         path=path.parent / row["file"],
         start=samples_of(start),
         end=samples_of(end),
-        speaker=f"{row['dataset']}/{row['speaker']}",
+        speaker=f"{row['dataset']}/{name}" if row["speaker"] else "",
         dataset=row["dataset"],
         language=row.get("lang") or "",
         gender=row.get("gender") or "",
         licence=row.get("licence") or "not stated",
         target=target,
+        speed=speed,
     )

@@ -28,6 +28,8 @@ class DataConfig:
     masked: float = 0.5  # share of crops whose silence is masked, as the engine does
     gap: float = 0.3  # share of crops with a stretch masked, as if somebody else spoke there
     batch: int = 128
+    each: int = 1  # crops of each speaker drawn
+    unlabelled: float = 0.15  # share of a batch that is of nobody known, where the manifest has such
     workers: int = 1
 
 
@@ -50,6 +52,9 @@ class LoopConfig:
     steps: int = 4500
     warmup: int = 100
     rate: float = 1.5e-3
+    cycles: int = 1  # falls of the learning rate, each from the top
+    optimiser: str = "adamw"  # or "sgd", or "muon" for the network's matrices and AdamW for the rest
+    momentum: float = 0.9  # of sgd
     rate_end: float = 1e-5
     weight_decay: float = 0.05
     clip: float = 5.0

@@ -12,9 +12,9 @@ from rtspk.engine.conformer import Conformer
 from rtspk.train.development import embed_all
 from rtspk.train.manifest import Utterance
 from rtspk.train.store import SampleStore
-from rtspk.types import samples_of, seconds_of
+from rtspk.types import FloatArray, samples_of, seconds_of
 
-__all__ = ["CentredEmbedder", "centred", "sets_of"]
+__all__ = ["CentredEmbedder", "centred", "sets_of", "voices"]
 
 CROP: int = samples_of(3.0)
 LEAST: int = samples_of(1.5)  # a shorter utterance says little of its speaker
@@ -44,14 +44,30 @@ def centred(
 
     Every data set of enough speakers weighs the same, however large: one set's microphones are not the world.
     """
+    speakers = [own for own in speakers if own[0].speed == 1.0]
     chosen = [u for own in speakers for u in _longest(own)]
-    crops = [loudest(store.read(u.path, u.start, u.end), CROP) for u in chosen]
-    vectors = embed_all(network, features, crops)
+    vectors = embed_all(network, features, _crops(chosen, store))
     sets = np.array([u.dataset for u in chosen])
     people = Counter(own[0].dataset for own in speakers)
     counted = [name for name in people if people[name] >= SPEAKERS] or list(people)
     means = [vectors[sets == name].mean(0) for name in counted]
     return CentredEmbedder(network, torch.from_numpy(np.mean(means, axis=0)))
+
+
+def voices(
+    network: Conformer, features: nn.Module, speakers: list[list[Utterance]], store: SampleStore
+) -> Tensor:
+    """Where each speaker's voice lies: a mean of unit vectors, float32 [shape=(speakers, dimension)]."""
+    chosen = [_longest(own) for own in speakers]
+    vectors = embed_all(network, features, _crops([u for own in chosen for u in own], store))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    starts = np.cumsum([0, *(len(own) for own in chosen[:-1])])
+    counts = np.array([len(own) for own in chosen], np.float32)
+    return torch.from_numpy(np.add.reduceat(vectors, starts) / counts[:, None])
+
+
+def _crops(utterances: list[Utterance], store: SampleStore) -> list[FloatArray]:
+    return [loudest(store.read(u.path, u.start, u.end, u.speed), CROP) for u in utterances]
 
 
 def _longest(utterances: list[Utterance]) -> list[Utterance]:
@@ -65,6 +81,8 @@ def sets_of(speakers: list[list[Utterance]]) -> list[tuple[str, str, int, float]
     people: dict[tuple[str, str], int] = defaultdict(int)
     hours: dict[tuple[str, str], float] = defaultdict(float)
     for own in speakers:
+        if own[0].speed != 1.0:
+            continue
         key = own[0].dataset, own[0].licence
         people[key] += 1
         hours[key] += seconds_of(sum(u.duration for u in own)) / 3600.0

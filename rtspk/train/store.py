@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 
 from rtspk.audio import read_audio
 from rtspk.errors import AudioError
-from rtspk.types import FloatArray
+from rtspk.types import SAMPLE_RATE, FloatArray
 
 __all__ = ["SampleStore"]
 
@@ -52,9 +53,13 @@ class SampleStore:
         offsets = {path: (int(starts[i]), int(lengths[i])) for i, path in enumerate(files)}
         return cls(np.memmap(data, np.int16, "r"), offsets)
 
-    def read(self, path: Path, start: int, end: int) -> FloatArray:
-        """Samples [start, end) of a file, as far as it goes; float32 in -1..1."""
+    def read(self, path: Path, start: int, end: int, speed: float = 1.0) -> FloatArray:
+        """Samples [start, end) of a file, as far as it goes, played at a speed; float32 in -1..1."""
         if path not in self.offsets:
             raise AudioError(f"expected a file of this store, got {path}")
         begin, length = self.offsets[path]
-        return self.samples[begin + start : begin + min(end, length)].astype(np.float32) / np.float32(32768.0)
+        coded = self.samples[begin + start : begin + min(end, length)]
+        samples = coded.astype(np.float32) / np.float32(32768.0)
+        if speed == 1.0:
+            return samples
+        return np.asarray(soxr.resample(samples, SAMPLE_RATE * speed, SAMPLE_RATE, quality="LQ"), np.float32)

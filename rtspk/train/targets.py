@@ -14,6 +14,8 @@ __all__ = ["read_targets"]
 def read_targets(path: Path, rows: list[int]) -> list[Tensor]:
     """Read one table for each teacher, centred on the mean of `rows` and scaled to unit length.
 
+    A row of zeros says that the teacher did not hear that utterance, and stays zero.
+
     Args:
         path: an .npz with an array [shape=(utterances, width)] for each teacher
         rows: the rows that training uses; the mean is theirs alone
@@ -27,7 +29,10 @@ def read_targets(path: Path, rows: list[int]) -> list[Tensor]:
     for array in arrays:
         if max(rows) >= len(array):
             raise FormatError(f"expected at least {max(rows) + 1} rows in {path}, got {len(array)}")
-        unit = array / np.linalg.norm(array, axis=1, keepdims=True).clip(1e-6)
-        unit -= unit[rows].mean(0)
+        length = np.linalg.norm(array, axis=1, keepdims=True)
+        unit = array / length.clip(1e-6)
+        heard = np.unique([row for row in rows if length[row] > 0])
+        unit -= unit[heard].mean(0)
+        unit *= length > 0
         centred.append(torch.from_numpy(unit / np.linalg.norm(unit, axis=1, keepdims=True).clip(1e-6)))
     return centred

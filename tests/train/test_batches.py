@@ -54,3 +54,21 @@ def test_late_steps_are_longer(batches):
     early = max(batches[step].samples.shape[1] for step in range(5))
     late = min(batches[step].samples.shape[1] for step in range(5, 10))
     assert early < late
+
+
+def test_a_share_of_a_batch_is_of_nobody_known_and_speakers_may_come_in_pairs(batches):
+    own = [u for who in batches.speakers for u in who]
+    nobody = [replace(u, speaker="") for u in own]
+    data = replace(batches.data, batch=8, each=2, unlabelled=0.25)
+    mixed = Batches(own + nobody, batches.store, batches.augmenter, batches.features, data, 1, 10)
+    speakers = mixed[0].speakers.tolist()
+    assert speakers[6:] == [-1, -1]
+    assert speakers[0:6:2] == speakers[1:6:2]
+
+
+def test_a_faster_voice_fills_its_crop(batches):
+    fast = [replace(u, speed=1.25, speaker=f"{u.speaker}@1.25") for who in batches.speakers for u in who]
+    data = replace(batches.data, crop_seconds=(0.5, 0.6), masked=0.0, gap=0.0)
+    other = Batches(fast, batches.store, batches.augmenter, batches.features, data, 1, 4)
+    assert other[0].mask.all()
+    assert len(batches.store.read(fast[0].path, 0, 16_000, 1.25)) == 12_800

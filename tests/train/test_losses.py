@@ -55,3 +55,32 @@ def test_similarity_is_taught_without_the_diagonal():
     assert similarity_loss(unit, [unit]).item() == 0.0
     same = torch.ones(3, 3)
     assert similarity_loss(same, [unit]).item() == pytest.approx(1.0)
+
+
+def test_the_margin_learns_nothing_from_nobody_known():
+    torch.manual_seed(2)
+    loss = AngularMargin(8, 3, scale=4.0)
+    embeddings = torch.randn(4, 8)
+    known = loss(embeddings[:2], torch.tensor([0, 2]), 0.2)
+    assert loss(embeddings, torch.tensor([0, 2, -1, -1]), 0.2).item() == pytest.approx(known.item(), rel=1e-5)
+
+
+def test_a_teacher_that_did_not_hear_teaches_nothing():
+    torch.manual_seed(3)
+    teachers = Teachers(8, [6, 4])
+    embeddings = torch.randn(4, 8)
+    heard = [torch.nn.functional.normalize(torch.randn(4, width)) for width in (6, 4)]
+    deaf = [heard[0], heard[1] * torch.tensor([1.0, 1.0, 0.0, 0.0])[:, None]]
+    apart = [
+        1.0 - torch.cosine_similarity(h(embeddings), t) for h, t in zip(teachers.heads, heard, strict=True)
+    ]
+    wanted = (apart[0].mean() + apart[1][:2].mean()) / 2
+    assert teachers(embeddings, deaf).item() == pytest.approx(wanted.item(), rel=1e-5)
+    own = torch.nn.functional.normalize(embeddings)
+    pairs = [(i, j) for i in range(4) for j in range(4) if i != j]
+    errors = []
+    for i, j in pairs:
+        tables = [heard[0], heard[1]] if max(i, j) < 2 else [heard[0]]
+        errors.append((own[i] @ own[j] - sum(t[i] @ t[j] for t in tables) / len(tables)) ** 2)
+    slow = torch.stack(errors).mean()
+    assert similarity_loss(embeddings, deaf).item() == pytest.approx(slow.item(), rel=1e-4)

@@ -48,3 +48,27 @@ def test_speakers_held_out_are_held_out(tmp_path):
     kept, held = hold_out(read_manifest(tmp_path / "m.csv"), frozenset({"s/1"}))
     assert [u.speaker for u in kept] == ["s/2"]
     assert [u.path.name for u in held] == ["a", "c"]
+
+
+def test_a_voice_at_another_speed_is_another_speaker(tmp_path):
+    (tmp_path / "m.csv").write_text(
+        "file,speaker,dataset,start,end,speed\na,1,s,0,1,\na,1,s,0,1,1.25\na,,s,0,1,\n"
+    )
+    own, faster, nobody = read_manifest(tmp_path / "m.csv")
+    assert (own.speaker, faster.speaker, nobody.speaker) == ("s/1", "s/1@1.25", "")
+    assert (own.duration, faster.duration) == (16_000, 12_800)
+
+
+def test_who_is_held_out_is_not_trained_on_at_any_speed(tmp_path):
+    (tmp_path / "m.csv").write_text(
+        "file,speaker,dataset,start,end,speed\na,1,s,0,1,\na,1,s,0,1,0.9\nb,2,s,0,1,\n"
+    )
+    kept, held = hold_out(read_manifest(tmp_path / "m.csv"), frozenset({"s/1"}))
+    assert [u.path.name for u in kept] == ["b"]
+    assert [u.speed for u in held] == [1.0]
+
+
+def test_a_speed_beyond_reason_is_refused(tmp_path):
+    (tmp_path / "m.csv").write_text("file,speaker,dataset,start,end,speed\na,1,s,0,1,9\n")
+    with pytest.raises(FormatError, match=r"a speed of 0.5 to 2 in .* line 2, got 9"):
+        read_manifest(tmp_path / "m.csv")

@@ -1,0 +1,72 @@
+"""Optimisers by name, and how the learning rate moves over a run."""
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from rtspk.errors import ConfigError
+from rtspk.train.recipe import LoopConfig
+
+__all__ = ["Optimiser", "rate_at"]
+
+
+class Optimiser:
+    """One or two of torch's optimisers as one; matrices decay, gains and offsets do not.
+
+    "muon" (K. Jordan, 2024) turns the gradients of the network's matrices into orthogonal steps, of the
+    size that AdamW's would have (arXiv:2502.16982); all else goes by AdamW.
+    """
+
+    def __init__(self, learner: nn.Module, loop: LoopConfig) -> None:
+        decayed = {name: p for name, p in learner.named_parameters() if p.ndim > 1}
+        others = [p for p in learner.parameters() if p.ndim <= 1]
+        self._parts: list[torch.optim.Optimizer] = []
+        if loop.optimiser == "muon":
+            matrices = [p for name, p in decayed.items() if p.ndim == 2 and name.startswith("network.")]
+            decayed = {name: p for name, p in decayed.items() if not any(p is m for m in matrices)}
+            self._parts.append(
+                torch.optim.Muon(
+                    matrices, lr=loop.rate, weight_decay=loop.weight_decay, adjust_lr_fn="match_rms_adamw"
+                )
+            )
+        groups = [
+            {"params": list(decayed.values()), "weight_decay": loop.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        if loop.optimiser in {"muon", "adamw"}:
+            self._parts.append(torch.optim.AdamW(groups, lr=loop.rate, betas=(0.9, 0.98)))
+        elif loop.optimiser == "sgd":
+            self._parts.append(torch.optim.SGD(groups, lr=loop.rate, momentum=loop.momentum, nesterov=True))
+        else:
+            raise ConfigError(f"expected an optimiser of adamw, muon and sgd, got {loop.optimiser!r}")
+
+    def step(self, rate: float) -> None:
+        """Move the weights against their gradients at a learning rate, and forget the gradients."""
+        for part in self._parts:
+            for group in part.param_groups:
+                group["lr"] = rate
+            part.step()
+            part.zero_grad(set_to_none=True)
+
+    def state(self) -> list[dict[str, Any]]:
+        """All that the next step depends on."""
+        return [part.state_dict() for part in self._parts]
+
+    def restore(self, state: list[dict[str, Any]]) -> None:
+        """Go on from a state of the same optimiser over the same weights."""
+        for part, own in zip(self._parts, state, strict=True):
+            part.load_state_dict(own)
+
+
+def rate_at(step: int, loop: LoopConfig) -> float:
+    """The learning rate: a linear warm-up, then half a cosine down to the end rate, once or again and again.
+
+    With `cycles` above 1 the cosine begins anew after each (warm restarts, arXiv:1608.03983).
+    """
+    if step < loop.warmup:
+        return loop.rate * (step + 1) / loop.warmup
+    done = min(1.0, (step - loop.warmup) / max(1, loop.steps - loop.warmup)) * loop.cycles
+    within = done - math.floor(done) if done < loop.cycles else 1.0
+    return loop.rate_end + 0.5 * (loop.rate - loop.rate_end) * (1.0 + math.cos(math.pi * within))
