@@ -14,13 +14,14 @@ from rich.console import Console
 from rich.table import Table
 
 from rtspk.audio import loudest, read_audio
+from rtspk.bench.trial_list import groups_of, read_trials
 from rtspk.engine.pipeline import Engine
-from rtspk.errors import AudioError, FormatError
+from rtspk.errors import AudioError
 from rtspk.kernels.mel import log_mel
-from rtspk.metrics import equal_error_rate, minimum_cost
+from rtspk.metrics import equal_error_rate, likelihood_ratio_cost, minimum_cost
 from rtspk.types import FloatArray, Segment, Window, samples_of, seconds_of
 
-__all__ = ["LENGTHS", "LengthRates", "Trial", "TrialsReport", "evaluate_trials", "read_trials"]
+__all__ = ["LENGTHS", "GroupRates", "LengthRates", "TrialsReport", "evaluate_trials"]
 
 LENGTHS: tuple[float | None, ...] = (None, 3.0, 2.0, 1.5, 1.0)  # seconds; None is the whole file
 
@@ -28,67 +29,106 @@ Json = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """Two clips, as the list names them, and whether they are one voice; `line` is where it says so."""
-
-    target: bool
-    one: str
-    other: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
 class LengthRates:
-    """The rates at one length of crop, as fractions."""
+    """What came of all trials at one length of crop; rates are fractions.
+
+    scores : float32 [shape=(trials,)], plain cosines
+    """
 
     length: float | None  # seconds; None is the whole file
     eer: float
     min_dcf_001: float  # with 1 % of targets
     min_dcf_005: float  # with 5 % of targets
+    eer_asnorm: float | None  # of scores normalised by the model's cohort, where it has one
+    cllr: float  # of the model's calibrated probabilities, in bits; 1 is no better than a coin
+    scores: NDArray[np.float32]
 
     @property
     def key(self) -> str:
         """How reports name the length: "full", or seconds with one decimal or more."""
         return "full" if self.length is None else str(float(self.length))
 
+    def to_json(self) -> Json:
+        """The rates by their names in reports."""
+        rates: Json = {
+            "eer": round(self.eer, 5),
+            "min_dcf_0.01": round(self.min_dcf_001, 5),
+            "min_dcf_0.05": round(self.min_dcf_005, 5),
+            "cllr": round(self.cllr, 5),
+        }
+        if self.eer_asnorm is not None:
+            rates["eer_asnorm"] = round(self.eer_asnorm, 5)
+        return rates
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRates:
+    """Equal error rates of the trials within one data set, language or gender, by length."""
+
+    kind: str
+    name: str
+    trials: int
+    eer: tuple[float, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class TrialsReport:
-    """What came of all trials; `by_dataset` is the EER of whole files, by the first folder of their paths."""
+    """What came of all trials.
 
-    trials: int
+    target : bool [shape=(trials,)], true where both clips are the same speaker
+    """
+
+    target: NDArray[np.bool_]
     lengths: tuple[LengthRates, ...]
-    by_dataset: tuple[tuple[str, float], ...]
+    groups: tuple[GroupRates, ...]
+
+    @property
+    def trials(self) -> int:
+        """How many trials there were."""
+        return len(self.target)
 
     def to_json(self) -> str:
         """One object on one line."""
-        lengths = {
-            rates.key: {
-                "eer": round(rates.eer, 5),
-                "min_dcf_0.01": round(rates.min_dcf_001, 5),
-                "min_dcf_0.05": round(rates.min_dcf_005, 5),
-            }
-            for rates in self.lengths
+        groups: dict[str, Json] = {}
+        for group in self.groups:
+            eer = {rates.key: round(own, 5) for rates, own in zip(self.lengths, group.eer, strict=True)}
+            groups.setdefault(group.kind, {})[group.name] = {"trials": group.trials, "eer": eer}
+        keys: Json = {
+            "trials": self.trials,
+            "lengths": {rates.key: rates.to_json() for rates in self.lengths},
+            "groups": groups,
         }
-        by_dataset = {name: round(eer, 5) for name, eer in self.by_dataset}
-        keys: Json = {"trials": self.trials, "lengths": lengths, "by_dataset": by_dataset}
         return json.dumps(keys)
 
     def table(self, console: Console) -> None:
-        """Print the rates, a length a row, then the data sets."""
+        """Print the rates, a length a row, then the groups."""
+        normalised = any(rates.eer_asnorm is not None for rates in self.lengths)
         table = Table(title=f"{self.trials} trials, cosine, loudest crop", title_justify="left")
-        for column in ("length", "EER", "minDCF(0.01)", "minDCF(0.05)"):
+        for column in ("length", "EER", "minDCF(0.01)", "minDCF(0.05)", "Cllr"):
             table.add_column(column, justify="right")
+        if normalised:
+            table.add_column("EER, AS-norm", justify="right")
         for rates in self.lengths:
-            name = rates.key if rates.length is None else f"{rates.key} s"
-            table.add_row(name, f"{rates.eer:.2%}", f"{rates.min_dcf_001:.3f}", f"{rates.min_dcf_005:.3f}")
+            row = [
+                _seconds(rates),
+                f"{rates.eer:.2%}",
+                f"{rates.min_dcf_001:.3f}",
+                f"{rates.min_dcf_005:.3f}",
+                f"{rates.cllr:.3f}",
+            ]
+            if rates.eer_asnorm is not None:
+                row.append(f"{rates.eer_asnorm:.2%}")
+            table.add_row(*row)
         console.print(table)
-        if len(self.by_dataset) > 1:
-            table = Table(title="EER at full length, by data set", title_justify="left")
-            table.add_column("data set")
-            table.add_column("EER", justify="right")
-            for name, eer in self.by_dataset:
-                table.add_row(name, f"{eer:.2%}")
+        for kind in dict.fromkeys(group.kind for group in self.groups):
+            table = Table(title=f"EER by {kind}", title_justify="left")
+            table.add_column(kind)
+            table.add_column("trials", justify="right")
+            for rates in self.lengths:
+                table.add_column(_seconds(rates), justify="right")
+            for group in self.groups:
+                if group.kind == kind:
+                    table.add_row(group.name, str(group.trials), *(f"{own:.2%}" for own in group.eer))
             console.print(table)
 
 
@@ -115,73 +155,58 @@ def evaluate_trials(
         AudioError: a file that is missing, unreadable or too short.
     """
     trials = read_trials(path)
-    rows = {
-        name: row
-        for row, name in enumerate(sorted({n for trial in trials for n in (trial.one, trial.other)}))
-    }
+    names = sorted({name for trial in trials for name in (trial.one, trial.other)})
+    rows = {name: row for row, name in enumerate(names)}
     vectors = np.zeros((len(lengths), len(rows), engine.embedder.card.dimension), np.float32)
+    heard = np.zeros((len(lengths), len(rows)), np.int64)  # samples
     for name, row in rows.items():
-        vectors[:, row] = _embed(engine, path.parent / name, lengths)
+        heard[:, row], vectors[:, row] = _embed(engine, path.parent / name, lengths)
         progress(row + 1, len(rows))
     target = np.array([trial.target for trial in trials])
     one = np.array([rows[trial.one] for trial in trials])
     other = np.array([rows[trial.other] for trial in trials])
-    rates = []
-    for length, table in zip(lengths, vectors, strict=True):
-        scores = np.einsum("td,td->t", table[one], table[other])
-        rates.append(
-            LengthRates(
-                length,
-                equal_error_rate(scores, target),
-                minimum_cost(scores, target, 0.01),
-                minimum_cost(scores, target, 0.05),
-            )
-        )
-    by_dataset: tuple[tuple[str, float], ...] = ()
-    if None in lengths:
-        table = vectors[list(lengths).index(None)]
-        by_dataset = _by_dataset(trials, np.einsum("td,td->t", table[one], table[other]), target)
-    return TrialsReport(len(trials), tuple(rates), by_dataset)
+    rates = [
+        _rates(engine, length, target, table[one], table[other], np.minimum(own[one], own[other]))
+        for length, table, own in zip(lengths, vectors, heard, strict=True)
+    ]
+    groups = []
+    for group in groups_of(trials, path):
+        eer = [equal_error_rate(own.scores[group.chosen], target[group.chosen]) for own in rates]
+        groups.append(GroupRates(group.kind, group.name, int(group.chosen.sum()), tuple(eer)))
+    return TrialsReport(target, tuple(rates), tuple(groups))
 
 
-def read_trials(path: Path) -> list[Trial]:
-    """Read a list of trials and see that all its files are there.
-
-    Raises:
-        FormatError: a line that is no trial, or no trial at all.
-        AudioError: a file that is missing.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FormatError(f"wanted a list of trials in UTF-8, got other bytes in {path}") from error
-    except OSError as error:
-        raise FormatError(f"wanted a list of trials, got {error.strerror or error}: {path}") from error
-    trials = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        fields = line.split()
-        if not fields:
-            continue
-        if len(fields) != 3 or fields[0] not in {"0", "1"}:
-            raise FormatError(f"{path}, line {number}: wanted `0|1 path path`, got {line.strip()[:80]!r}")
-        trials.append(Trial(fields[0] == "1", fields[1], fields[2], number))
-    if not trials:
-        raise FormatError(f"wanted a list of trials, got no line in {path}")
-    seen: set[str] = set()
-    for trial in trials:
-        for name in (trial.one, trial.other):
-            if name not in seen and not (path.parent / name).is_file():
-                raise AudioError(f"{path}, line {trial.line}: wanted an audio file, got nothing at {name}")
-            seen.add(name)
-    return trials
+def _rates(
+    engine: Engine,
+    length: float | None,
+    target: NDArray[np.bool_],
+    one: FloatArray,
+    other: FloatArray,
+    heard: NDArray[np.int64],
+) -> LengthRates:
+    """All rates of one length; one and other are unit vectors [shape=(trials, dimension)]."""
+    scores = np.einsum("td,td->t", one, other)
+    cohort = engine.embedder.cohort
+    normalised = None if cohort is None else equal_error_rate(cohort.normalise(scores, one, other), target)
+    return LengthRates(
+        length,
+        equal_error_rate(scores, target),
+        minimum_cost(scores, target, 0.01),
+        minimum_cost(scores, target, 0.05),
+        normalised,
+        likelihood_ratio_cost(engine.embedder.card.calibration.with_prior(0.5).odds(scores, heard), target),
+        scores,
+    )
 
 
-def _embed(engine: Engine, path: Path, lengths: Sequence[float | None]) -> FloatArray:
-    """One vector for each length [shape=(lengths, dimension)]; crops of the same length are one."""
+def _embed(
+    engine: Engine, path: Path, lengths: Sequence[float | None]
+) -> tuple[NDArray[np.int64], FloatArray]:
+    """Samples heard and a vector for each length [shape=(lengths, dimension)]; equal crops are one."""
     features = engine.embedder.card.features
     samples = read_audio(path)
     known: dict[int, FloatArray] = {}
-    vectors = []
+    heard = []
     for length in lengths:
         crop = samples if length is None else loudest(samples, samples_of(length))
         if len(crop) < features.window:
@@ -192,24 +217,9 @@ def _embed(engine: Engine, path: Path, lengths: Sequence[float | None]) -> Float
             rows = log_mel(crop, features)
             window = Window(Segment(0, len(crop)), rows, np.ones(len(rows), np.float32), len(crop))
             known[len(crop)] = engine.embedder.embed([window])[0].vector
-        vectors.append(known[len(crop)])
-    return np.stack(vectors)
+        heard.append(len(crop))
+    return np.array(heard), np.stack([known[length] for length in heard])
 
 
-def _by_dataset(
-    trials: list[Trial], scores: NDArray[np.float32], target: NDArray[np.bool_]
-) -> tuple[tuple[str, float], ...]:
-    """EER of the trials within each data set that has trials of both kinds."""
-    found = []
-    sets = [_dataset(trial) for trial in trials]
-    for name in sorted({own for own in sets if own is not None}):
-        mine = np.array([own == name for own in sets])
-        if target[mine].any() and not target[mine].all():
-            found.append((name, equal_error_rate(scores[mine], target[mine])))
-    return tuple(found)
-
-
-def _dataset(trial: Trial) -> str | None:
-    """The first folder of both paths; None where they have none or not the same."""
-    first, *rest = Path(trial.one).parts
-    return first if rest and Path(trial.other).parts[0] == first else None
+def _seconds(rates: LengthRates) -> str:
+    return rates.key if rates.length is None else f"{rates.key} s"

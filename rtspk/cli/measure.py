@@ -25,6 +25,9 @@ def trials(
         Path, typer.Argument(metavar="TRIALS", help="A trial a line: 0|1 PATH PATH, from the file's folder.")
     ],
     model: ModelFolder = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE", help="Draw DET curves and scores.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Equal error rate and minDCF of pairs of clips, at full length, 3, 2, 1.5 and 1 s."""
@@ -34,6 +37,10 @@ def trials(
     with progress() as advance:
         engine = Engine.load(":memory:", model=model)
         report = evaluate_trials(engine, file, lambda done, of: advance("clips", done, of))
+    if picture is not None:
+        from rtspk.bench.trials_picture import draw_trials
+
+        draw_trials(report, picture)
     if as_json:
         say(report.to_json())
     else:

@@ -44,9 +44,12 @@ class Calibration:
 
     def probabilities(self, scores: ArrayLike, net_speech: ArrayLike) -> NDArray[np.float64]:
         """Probabilities of many scores: all arrays [shape=(n,)], net_speech in samples."""
+        return _logistic(self.odds(scores, net_speech))
+
+    def odds(self, scores: ArrayLike, net_speech: ArrayLike) -> NDArray[np.float64]:
+        """Natural log odds of many scores: all arrays [shape=(n,)], net_speech in samples."""
         score = np.asarray(scores, dtype=np.float64)
-        odds = self.scale * score + self.offset + self.log_speech * _log_seconds(net_speech)
-        return _logistic(odds)
+        return self.scale * score + self.offset + self.log_speech * _log_seconds(net_speech)
 
     def score_for(self, probability: float, net_speech: int) -> float:
         """The score at which this probability is reached."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from rtspk.config import read_toml
 from rtspk.engine.calibration import Calibration
+from rtspk.engine.cohort import Cohort
 from rtspk.engine.network import Network
 from rtspk.errors import ModelError
 from rtspk.kernels.mel import MelConfig
@@ -33,6 +34,7 @@ class EmbedderCard:
     frames_multiple: int = 1  # the network wants whole groups of so many frames
     centre_features: bool = False  # subtract the mean over time before the network
     mean: tuple[float, ...] = ()  # subtracted from its answers; empty where the network is centred
+    cohort: str = ""  # a .npy of other speakers' vectors, for scores that mean the same for every voice
     features: MelConfig = field(default_factory=MelConfig)
     # A plain slope for models that were not calibrated: even odds at a cosine of 0.4.
     calibration: Calibration = field(default_factory=lambda: Calibration(scale=15.0, offset=-6.0))
@@ -45,6 +47,10 @@ class Embedder(Protocol):
     def card(self) -> EmbedderCard:
         """How it is fed, and what its scores mean."""
 
+    @property
+    def cohort(self) -> Cohort | None:
+        """Other speakers' voices, where the model comes with them."""
+
     def embed(self, windows: Sequence[Window]) -> list[Embedding]:
         """One unit vector for each window, in order."""
 
@@ -54,6 +60,7 @@ class OnnxEmbedder:
 
     def __init__(self, card: EmbedderCard, folder: Path, threads: int = 1) -> None:
         self.card = card
+        self.cohort = Cohort.read(folder / card.cohort) if card.cohort else None
         self._network = Network(folder / card.file, threads)
         wanted = {card.features_input, card.mask_input} - {""}
         if wanted != set(self._network.inputs):

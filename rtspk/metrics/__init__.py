@@ -4,6 +4,7 @@ from rtspk.metrics.detection import (
     DetectionCurve,
     detection_curve,
     equal_error_rate,
+    likelihood_ratio_cost,
     minimum_cost,
     threshold_at_false_alarm,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "equal_error_rate",
     "expected_calibration_error",
     "jaccard_error",
+    "likelihood_ratio_cost",
     "minimum_cost",
     "open_set_at_false_alarm",
     "open_set_counts",

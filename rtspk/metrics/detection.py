@@ -16,6 +16,7 @@ __all__ = [
     "DetectionCurve",
     "detection_curve",
     "equal_error_rate",
+    "likelihood_ratio_cost",
     "minimum_cost",
     "threshold_at_false_alarm",
 ]
@@ -85,6 +86,27 @@ def minimum_cost(scores: ArrayLike, targets: ArrayLike, p_target: float) -> floa
     curve = detection_curve(scores, targets)
     cost = p_target * curve.miss + (1 - p_target) * curve.false_alarm
     return float(cost.min() / min(p_target, 1 - p_target))
+
+
+def likelihood_ratio_cost(odds: ArrayLike, targets: ArrayLike) -> float:
+    """Cost of log likelihood ratios, Cllr, in bits (N. Brummer and J. du Preez, 2006).
+
+    0 is perfect, 1 is what saying nothing costs, and above 1 the ratios mislead.
+
+    odds : [shape=(trials,)], natural logarithms of likelihood ratios
+    targets : [shape=(trials,)], true where both sides are the same speaker
+    """
+    ratios = np.asarray(odds, dtype=np.float64)
+    target = np.asarray(targets, dtype=np.bool_)
+    if ratios.ndim != 1 or ratios.shape != target.shape:
+        raise FormatError(f"wanted a ratio and a label for each trial, got {ratios.shape}, {target.shape}")
+    if target.all() or not target.any():
+        raise FormatError(
+            f"wanted target and other trials, got {target.sum()} of {len(target)} that are target"
+        )
+    missed = np.logaddexp(0.0, -ratios[target]).mean()
+    taken = np.logaddexp(0.0, ratios[~target]).mean()
+    return float((missed + taken) / (2.0 * math.log(2.0)))
 
 
 def threshold_at_false_alarm(other_scores: ArrayLike, rate: float) -> float:

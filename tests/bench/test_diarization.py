@@ -243,6 +243,7 @@ class MeanSpectrum:
     """A voice as the shape of its mean spectrum."""
 
     card = EmbedderCard(id="plain", file="", licence="", dimension=80)
+    cohort = None
 
     def embed(self, windows):
         means = [window.features[window.mask > 0].mean(0) for window in windows]

@@ -16,6 +16,7 @@ class MeanSpectrum:
     """A voice as the shape of its mean spectrum; counts what it is asked."""
 
     card = EmbedderCard(id="plain", file="", licence="", dimension=80)
+    cohort = None
 
     def __init__(self):
         self.asked = 0

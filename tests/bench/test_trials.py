@@ -6,11 +6,13 @@ import pytest
 from rich.console import Console
 
 from rtspk.audio import loudest, read_audio, write_wav
-from rtspk.bench import trials
-from rtspk.bench.trials import evaluate_trials, read_trials
+from rtspk.bench import trial_list, trials
+from rtspk.bench.trials import evaluate_trials
+from rtspk.engine.calibration import Calibration
+from rtspk.engine.cohort import Cohort
 from rtspk.engine.embedder import EmbedderCard
 from rtspk.engine.pipeline import Engine
-from rtspk.errors import AudioError, FormatError
+from rtspk.errors import AudioError
 from rtspk.kernels.mel import log_mel
 from rtspk.metrics import equal_error_rate, minimum_cost
 from rtspk.types import Embedding
@@ -20,6 +22,7 @@ class MeanSpectrum:
     """A voice as the shape of its mean spectrum; remembers how much it was given."""
 
     card = EmbedderCard(id="plain", file="", licence="", dimension=80)
+    cohort = None
 
     def __init__(self):
         self.lengths = []
@@ -88,11 +91,34 @@ def test_the_rates_are_those_of_scoring_every_trial_anew(engine, hums):
         assert rates.min_dcf_005 == pytest.approx(minimum_cost(scores, targets, 0.05))
 
 
-def test_each_data_set_has_its_own_rate(engine, hums):
-    by_dataset = dict(evaluate_trials(engine, hums, quiet, lengths=(None,)).by_dataset)
-    assert set(by_dataset) == {"quiet", "loud"}
-    assert by_dataset["quiet"] == 0.0
-    assert by_dataset["loud"] > 0.1
+def test_each_data_set_has_its_own_rates(engine, hums, monkeypatch):
+    monkeypatch.setattr(trial_list, "LEAST", 4)
+    groups = evaluate_trials(engine, hums, quiet, lengths=(None, 1.0)).groups
+    assert [(group.kind, group.name, group.trials) for group in groups] == [
+        ("dataset", "loud", 15),
+        ("dataset", "quiet", 15),
+    ]
+    loud, silent = groups
+    assert silent.eer == (0.0, 0.0)
+    assert loud.eer[0] > 0.1
+
+
+def test_calibrated_probabilities_are_costed(engine, hums):
+    (rates,) = evaluate_trials(engine, hums, quiet, lengths=(None,)).lengths
+    target = [line.startswith("1") for line in hums.read_text().splitlines()]
+    bits = []
+    for kind in (True, False):
+        own = [s for s, t in zip(rates.scores, target, strict=True) if t == kind]
+        chances = [Calibration(15.0, -6.0).probability(s, 16000) for s in own]
+        bits.append(np.mean([-np.log2(p if kind else 1.0 - p) for p in chances]))
+    assert rates.cllr == pytest.approx(np.mean(bits), rel=1e-4)
+
+
+def test_a_model_with_a_cohort_is_scored_with_it_too(engine, hums):
+    assert evaluate_trials(engine, hums, quiet, lengths=(1.0,)).lengths[0].eer_asnorm is None
+    engine.embedder.cohort = Cohort(np.random.default_rng(0).normal(size=(9, 80)).astype(np.float32))
+    (rates,) = evaluate_trials(engine, hums, quiet, lengths=(1.0,)).lengths
+    assert rates.to_json()["eer_asnorm"] == pytest.approx(rates.eer_asnorm, abs=1e-5)
 
 
 def test_each_file_is_decoded_once_and_counted(engine, hums, monkeypatch):
@@ -112,28 +138,21 @@ def test_a_crop_of_a_shorter_file_is_the_file_and_is_heard_once(engine, tmp_path
     assert engine.embedder.lengths == [27200, 24000, 16000] * 3
 
 
-def test_the_report_is_one_line_with_the_keys_that_scripts_rely_on(engine, hums):
+def test_the_report_is_one_line_with_the_keys_that_scripts_rely_on(engine, hums, monkeypatch):
+    monkeypatch.setattr(trial_list, "LEAST", 4)
     keys = json.loads(evaluate_trials(engine, hums, quiet).to_json())
     assert keys["trials"] == 30
     assert list(keys["lengths"]) == ["full", "3.0", "2.0", "1.5", "1.0"]
-    assert set(keys["lengths"]["1.5"]) == {"eer", "min_dcf_0.01", "min_dcf_0.05"}
-    assert set(keys["by_dataset"]) == {"quiet", "loud"}
+    assert set(keys["lengths"]["1.5"]) == {"eer", "min_dcf_0.01", "min_dcf_0.05", "cllr"}
+    assert set(keys["groups"]["dataset"]["loud"]["eer"]) == set(keys["lengths"])
 
 
-def test_the_table_has_a_row_for_each_length_and_data_set(engine, hums):
+def test_the_table_has_a_row_for_each_length_and_data_set(engine, hums, monkeypatch):
+    monkeypatch.setattr(trial_list, "LEAST", 4)
     out = io.StringIO()
     evaluate_trials(engine, hums, quiet, lengths=(None, 1.0)).table(Console(file=out, width=100))
     for word in ("30 trials", "full", "1.0 s", "quiet", "loud", "%"):
         assert word in out.getvalue()
-
-
-@pytest.mark.parametrize("line", ["2 a.wav a.wav", "1 a.wav", "1 a.wav a.wav a.wav", "a.wav a.wav 1"])
-def test_a_line_that_is_no_trial_is_named_with_its_number(tmp_path, line):
-    write_wav(tmp_path / "a.wav", hum(120, 1.0, 1))
-    path = tmp_path / "trials.txt"
-    path.write_text(f"1 a.wav a.wav\n\n{line}\n")
-    with pytest.raises(FormatError, match=r"line 3: wanted `0\|1 path path`"):
-        read_trials(path)
 
 
 def test_a_missing_file_is_named_before_anything_is_embedded(engine, tmp_path):
@@ -151,11 +170,3 @@ def test_a_file_shorter_than_one_frame_is_refused_by_name(engine, tmp_path):
     path.write_text("1 a.wav a.wav\n")
     with pytest.raises(AudioError, match=r"a\.wav: wanted at least 0\.025 s, got 0\.019 s"):
         evaluate_trials(engine, path, quiet)
-
-
-def test_lists_that_are_missing_empty_or_no_text_are_refused(tmp_path):
-    (tmp_path / "empty.txt").write_text("\n")
-    (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\x00")
-    for name, wanted in (("gone.txt", "No such file"), ("empty.txt", "no line"), ("bytes.txt", "UTF-8")):
-        with pytest.raises(FormatError, match=wanted):
-            read_trials(tmp_path / name)

@@ -30,6 +30,7 @@ class PlainEmbedder:
     """A voice as the shape of its mean spectrum and its spread: poor, but honest and fast."""
 
     card = EmbedderCard(id="plain", file="", licence="", dimension=160)
+    cohort = None
 
     def embed(self, windows: Sequence[Window]) -> list[Embedding]:
         return [Embedding(self._vector(w), w.segment, w.net_speech) for w in windows]

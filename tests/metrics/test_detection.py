@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtspk.errors import ConfigError, FormatError
-from rtspk.metrics import detection_curve, equal_error_rate, minimum_cost, threshold_at_false_alarm
+from rtspk.metrics import (
+    detection_curve,
+    equal_error_rate,
+    likelihood_ratio_cost,
+    minimum_cost,
+    threshold_at_false_alarm,
+)
 
 
 def trials(seed, targets, others, ties):
@@ -123,3 +129,14 @@ def test_rates_outside_their_range_are_refused():
         threshold_at_false_alarm([0.0], 2)
     with pytest.raises(FormatError, match="non-target"):
         threshold_at_false_alarm([], 0.5)
+
+
+def test_the_cost_of_likelihood_ratios_is_its_definition():
+    odds, target = [2.0, -1.0, 0.5, -3.0], [True, True, False, False]
+    missed = np.mean([math.log2(1 + math.exp(-2.0)), math.log2(1 + math.exp(1.0))])
+    taken = np.mean([math.log2(1 + math.exp(0.5)), math.log2(1 + math.exp(-3.0))])
+    assert likelihood_ratio_cost(odds, target) == pytest.approx((missed + taken) / 2)
+
+
+def test_saying_nothing_costs_one_bit():
+    assert likelihood_ratio_cost([0.0, 0.0, 0.0], [True, False, False]) == pytest.approx(1.0)
