@@ -20,7 +20,7 @@ __all__ = ["draw_trials"]
 KINDS = ("png", "svg", "pdf")
 SAME, OTHER = "#0072B2", "#D55E00"  # apart for colour-blind eyes (Okabe and Ito, 2008)
 MARKS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)  # of the axes of the curve
-EDGES = np.linspace(-1.0, 1.0, 81)
+EDGES = np.linspace(-1.0, 1.0, 81).tolist()
 
 
 def draw_trials(report: TrialsReport, path: Path) -> None:

@@ -12,14 +12,17 @@ from typing import Annotated, NoReturn, ParamSpec
 import typer
 
 import rtspk
-from rtspk.cli import build, demo, doctor, gallery, listen, measure, voices
+from rtspk.cli import build, data, demo, doctor, gallery, listen, measure, models, voices
 from rtspk.errors import RtspkError
 
 __all__ = ["app", "main"]
 
 P = ParamSpec("P")
 
-EPILOG = "Environment: RTSPK_GALLERY, RTSPK_MODEL; RTSPK_TRACEBACK=1 shows where an internal failure began."
+EPILOG = (
+    "Environment: RTSPK_GALLERY, RTSPK_MODEL, RTSPK_MODELS; "
+    "RTSPK_TRACEBACK=1 shows where an internal failure began."
+)
 
 app = typer.Typer(
     name="rtspk",
@@ -148,6 +151,7 @@ def _add(group: typer.Typer, name: str, verb: Callable[P, None]) -> None:
 speakers = typer.Typer(
     no_args_is_help=True, help="The enrolled voices: list, show, rename, merge, delete, move."
 )
+installed = typer.Typer(no_args_is_help=True, help="Installed embedders: list, use, add, remove.")
 evaluate = typer.Typer(no_args_is_help=True, help="Error rates on sets with a known truth.")
 
 _add(app, "demo", demo.demo)
@@ -157,6 +161,9 @@ _add(app, "enroll", voices.enroll)
 _add(app, "identify", voices.identify)
 _add(app, "verify", voices.verify)
 _add(app, "bench", measure.bench)
+_add(app, "check-manifest", data.check_manifest)
+_add(app, "segment", data.segment)
+_add(app, "teach", data.teach)
 _add(app, "train", build.train)
 _add(app, "export", build.export)
 _add(app, "doctor", doctor.doctor)
@@ -169,6 +176,12 @@ _add(speakers, "merge", gallery.merge)
 _add(speakers, "delete", gallery.delete)
 _add(speakers, "export", gallery.export)
 _add(speakers, "import", gallery.import_)
+
+app.add_typer(installed, name="models")
+_add(installed, "list", models.list_)
+_add(installed, "use", models.use)
+_add(installed, "add", models.add)
+_add(installed, "remove", models.remove)
 
 app.add_typer(evaluate, name="evaluate")
 _add(evaluate, "trials", measure.trials)

@@ -1,15 +1,21 @@
 """`rtspk train` and `rtspk export`: a recipe becomes a checkpoint, a checkpoint becomes a model folder."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtspk.cli.screen import plain, progress, say
+from rtspk.cli.models import Stage
+from rtspk.cli.options import AsJson
+from rtspk.cli.screen import answers, note, plain, print_json, progress, say
 from rtspk.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rtspk.train.recipe import Recipe
 
 __all__ = ["export", "train"]
 
+SWEPT: int = 20  # batches for each number of workers
 RECIPES: Path = Path(__file__).parents[1] / "train" / "recipes"
 
 
@@ -21,33 +27,103 @@ def train(
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="Checkpoints and the log; a run there goes on.")
     ],
+    track: Annotated[
+        str,
+        typer.Option(
+            "--track", metavar="WHERE", help="none, tensorboard or mlflow; auto is TensorBoard if installed."
+        ),
+    ] = "auto",
+    sweep: Annotated[
+        str,
+        typer.Option(
+            "--sweep-workers",
+            metavar="N,N...",
+            help="Train nothing; how fast do batches come with N workers?",
+        ),
+    ] = "",
+    as_json: AsJson = False,
 ) -> None:
-    """Train a model; a run that was broken off goes on where it was."""
+    """Train a model; a run that was broken off goes on where it was.
+
+    Several GPUs, or processes on a CPU: torchrun --nproc-per-node N -m rtspk train RECIPE ...
+    """
     _need_torch()
     path = _recipe(recipe)
     if not data.is_dir():
         raise ConfigError(f"wanted a folder of training data, got {data}")
+    from rtspk.train.device import choose_device
+    from rtspk.train.distributed import Ranks, joined
     from rtspk.train.loop import Trainer
     from rtspk.train.recipe import Recipe
 
     wanted = Recipe.read(path)
-    with progress() as advance:
-        checkpoint = Trainer(wanted, data, out, advance).run()
-    say(f"{plain(str(checkpoint))}: next `rtspk export {plain(str(checkpoint))} --out DIR`")
+    if sweep:
+        _sweep(wanted, data, out, sweep, as_json=as_json)
+        return
+    ranks = Ranks.of_environment()
+    with (
+        joined(ranks, choose_device(wanted.loop.device, ranks.local)),
+        progress(shown=ranks.first) as advance,
+    ):
+        with ranks.in_turn():
+            trainer = Trainer(wanted, data, out, advance, note, track, ranks)
+        checkpoint = trainer.run()
+    if ranks.first and as_json:
+        print_json({"checkpoint": str(checkpoint)})
+    elif ranks.first:
+        say(f"{plain(str(checkpoint))}: next `rtspk export {plain(str(checkpoint))} --out DIR`")
 
 
 def export(
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The model folder to make.")],
+    register: Annotated[
+        bool, typer.Option("--register", help="Install it too, as `rtspk models add` does.")
+    ] = False,
+    stage: Stage = "experimental",
 ) -> None:
     """Turn a checkpoint into a model folder: safetensors, ONNX and a card, for `--model`."""
     _need_torch()
     if not checkpoint.is_file():
         raise ConfigError(f"wanted a checkpoint, got no file at {checkpoint}")
+    if register:
+        from rtspk.engine.registry import Registry, check_stage
+
+        check_stage(stage)  # before the work
     from rtspk.train.export import export_checkpoint
 
     identity = export_checkpoint(checkpoint, out)
-    say(f"{plain(str(out))} holds {identity}: try it with `rtspk listen --model {plain(str(out))} ...`")
+    if register:
+        Registry().add(out, stage)
+    named = plain(identity if register else str(out))
+    say(f"{plain(str(out))} holds {identity}: try it with `rtspk listen --model {named} ...`")
+
+
+def _sweep(recipe: "Recipe", data: Path, out: Path, numbers: str, *, as_json: bool) -> None:
+    """Say how fast batches come with each number of data workers."""
+    from rtspk.train.loop import Trainer
+    from rtspk.train.sweep import sweep_workers
+
+    parts = [part.strip() for part in numbers.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise ConfigError(f"wanted numbers of workers such as 1,2,4, got {numbers!r}")
+    with progress() as advance:
+        trainer = Trainer(recipe, data, out, advance)
+    count = min(SWEPT, recipe.loop.steps - 1)
+    speeds = sweep_workers(trainer.batches, [int(part) for part in parts], count)
+    if as_json:
+        rows = [{"workers": s.workers, "batches_per_second": round(s.batches_per_second, 3)} for s in speeds]
+        print_json({"batch": recipe.data.batch, "sweep": rows})
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("workers", "batches/s", "crops/s", "first batch, s"):
+        table.add_column(name, justify="right")
+    for s in speeds:
+        crops = s.batches_per_second * recipe.data.batch
+        table.add_row(str(s.workers), f"{s.batches_per_second:.2f}", f"{crops:.0f}", f"{s.first:.2f}")
+    answers().print(table)
 
 
 def _recipe(wanted: str) -> Path:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rtspk.cli.options import Latency, ModelFolder
+from rtspk.cli.options import Device, Latency, ModelFolder
 from rtspk.cli.screen import note, plain, waiting
 from rtspk.errors import ConfigError
 
@@ -39,6 +39,7 @@ def demo(
     ] = None,
     latency: Latency = 1.0,
     model: ModelFolder = None,
+    device: Device = "auto",
 ) -> None:
     """Show the main job with nothing to prepare: a conversation, labelled by name as it plays.
 
@@ -62,7 +63,7 @@ def demo(
     check_writable(rttm)
     check_picture(picture)
     with waiting("enrolling two voices"):
-        engine = Engine.load(":memory:", model=model)
+        engine = Engine.load(":memory:", model=model, device=device)
         for name, clip in material.voices.items():
             engine.enroll(name, DATA / clip)
     note(f"enrolled for this demo: {', '.join(material.voices)}; in the conversation is a stranger too")

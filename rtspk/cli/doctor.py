@@ -109,7 +109,9 @@ def _torch() -> Finding:
     from importlib.util import find_spec
 
     if find_spec("torch") is None:
-        return Finding("torch", "note", "not installed; only training wants it: pip install rtspk[train]")
+        return Finding(
+            "torch", "note", "not installed; training wants it, and a GPU: pip install rtspk[train]"
+        )
     try:
         import torch
 
@@ -135,9 +137,14 @@ def _microphones() -> Finding:
 def _models(model: Path | None) -> list[Finding]:
     """Model files against the sums beside them; a folder without sums is only looked at."""
     from rtspk.engine.embedder import BUNDLED
+    from rtspk.engine.registry import resolve_model
 
     findings = []
-    for folder in [BUNDLED, *([model] if model else [])]:
+    try:
+        chosen = resolve_model(model)
+    except RtspkError:  # what the engine says of it is another finding
+        chosen = BUNDLED
+    for folder in [BUNDLED] if BUNDLED in (chosen, chosen.parent) else [BUNDLED, chosen]:
         if not (folder / SUMS).is_file():
             names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.onnx"))
             said = f"{', '.join(names) or 'no models'} in {folder}, without {SUMS} to check them by"
@@ -223,9 +230,10 @@ def _damage(path: Path) -> str:
 def _stranger(path: Path, model: Path | None) -> str:
     """Whose prints these are, if not the loaded model's; one that does not load is another finding."""
     from rtspk.engine.embedder import load_embedder
+    from rtspk.engine.registry import resolve_model
 
     try:
-        card = load_embedder(model).card
+        card = load_embedder(resolve_model(model)).card
     except RtspkError:
         return ""
     made_by = model_of(path)

@@ -136,10 +136,10 @@ def import_(
         opened = _opened(gallery)
     else:
         from rtspk.config import read_toml
-        from rtspk.engine.embedder import BUNDLED, EmbedderCard
+        from rtspk.engine.embedder import EmbedderCard
+        from rtspk.engine.registry import resolve_model
 
-        folder = BUNDLED / "embedder" if model is None else model
-        card = read_toml(folder / "card.toml", EmbedderCard)
+        card = read_toml(resolve_model(model) / "card.toml", EmbedderCard)
         opened = Gallery.open(path, card.id, card.dimension)
     with opened:
         count = opened.import_(file)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtspk.cli.options import AsJson, Device, GalleryFile, Latency, MaxSpeakers, ModelFolder
+from rtspk.cli.options import AsJson, Device, GalleryFile, Latency, MaxSpeakers, Microphone, ModelFolder
 from rtspk.cli.screen import answers, plain, print_json, say, waiting
 from rtspk.errors import ConfigError
 
@@ -26,7 +26,7 @@ def listen(
         str | None,
         typer.Option("--mic", metavar="[DEVICE]", help="The microphone: the default one, or this."),
     ] = None,
-    device: Device = None,
+    microphone: Microphone = None,
     rate: Annotated[int | None, typer.Option("--rate", metavar="HZ", help="Of raw sound on stdin.")] = None,
     encoding: Annotated[
         str, typer.Option("--encoding", metavar="s16le|f32le", help="Of raw sound on stdin.")
@@ -42,6 +42,7 @@ def listen(
     max_speakers: MaxSpeakers = 20,
     gallery: GalleryFile = None,
     model: ModelFolder = None,
+    device: Device = "auto",
     format_: Annotated[
         str | None,
         typer.Option(
@@ -73,14 +74,12 @@ def listen(
         check_writable(output)
     if picture is not None:
         check_picture(picture)
-    if device is not None and mic is None:
-        mic = device
-    opened = _source(source, device or mic, rate, encoding, channels, pace)
+    opened = _source(source, microphone or mic, rate, encoding, channels, pace)
     from rtspk.cli.stream import Outputs, run
     from rtspk.engine.pipeline import Engine
 
     with waiting("loading the models"):
-        engine = Engine.load(gallery, model=model, create=False)
+        engine = Engine.load(gallery, model=model, device=device, create=False)
     shows_view = sys.stdout.isatty() and (
         chosen == "live" or (output is not None and format_ in {None, "live"})
     )

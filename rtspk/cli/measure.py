@@ -1,23 +1,24 @@
 """`rtspk evaluate` and `rtspk bench`: how well, and how fast."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtspk.cli.options import AsJson, Latency, ModelFolder
+from rtspk.cli.options import AsJson, Device, Latency, ModelFolder
 from rtspk.cli.screen import answers, progress, say
 from rtspk.errors import ConfigError
 
 if TYPE_CHECKING:
     from rtspk.bench.report import Result
 
-Suite = Callable[[int, int], "list[Result]"]
+Suite = Callable[[int, int], "Iterable[Result]"]
 
 __all__ = ["bench", "diarization", "trials"]
 
-SUITES: tuple[str, ...] = ("kernels", "latency")
+SUITES: tuple[str, ...] = ("kernels", "latency", "embedder")
 
 
 def trials(
@@ -25,6 +26,7 @@ def trials(
         Path, typer.Argument(metavar="TRIALS", help="A trial a line: 0|1 PATH PATH, from the file's folder.")
     ],
     model: ModelFolder = None,
+    device: Device = "auto",
     picture: Annotated[
         Path | None, typer.Option("--picture", metavar="FILE", help="Draw DET curves and scores.")
     ] = None,
@@ -35,7 +37,7 @@ def trials(
     from rtspk.engine.pipeline import Engine
 
     with progress() as advance:
-        engine = Engine.load(":memory:", model=model)
+        engine = Engine.load(":memory:", model=model, device=device)
         report = evaluate_trials(engine, file, lambda done, of: advance("clips", done, of))
     if picture is not None:
         from rtspk.bench.trials_picture import draw_trials
@@ -60,6 +62,7 @@ def diarization(
         float, typer.Option("--collar", metavar="C", help="Seconds left out around each edge.")
     ] = 0.0,
     model: ModelFolder = None,
+    device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Diarization error rate with its parts, over a folder of conversations; overlap counts."""
@@ -71,7 +74,7 @@ def diarization(
     if collar < 0:
         raise ConfigError(f"wanted a --collar of 0 seconds or more, got {collar:g}")
     with progress() as advance:
-        engine = Engine.load(":memory:", model=model)
+        engine = Engine.load(":memory:", model=model, device=device)
         report = evaluate_diarization(
             engine, reference, audio, uem, latency, collar, lambda done, of: advance("recordings", done, of)
         )
@@ -82,9 +85,14 @@ def diarization(
 
 
 def bench(
-    suite: Annotated[str, typer.Argument(metavar="kernels|latency|all")] = "all",
+    suite: Annotated[str, typer.Argument(metavar="kernels|latency|embedder|all")] = "all",
     seed: Annotated[int, typer.Option("--seed", metavar="N")] = 0,
     runs: Annotated[int, typer.Option("--runs", metavar="N", help="Of each case; the median counts.")] = 7,
+    model: ModelFolder = None,
+    peer: Annotated[
+        Path | None,
+        typer.Option("--peer", metavar="DIR", help="Another model, timed beside ours by `bench embedder`."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """How fast: a table, or with --json one line a case."""
@@ -96,7 +104,7 @@ def bench(
 
     results: list[Result] = []
     for name in SUITES if suite == "all" else (suite,):
-        for result in _suite(name)(seed, runs):
+        for result in _suite(name, model, peer)(seed, runs):
             results.append(result)
             if as_json:
                 say(result.json_line())
@@ -104,7 +112,12 @@ def bench(
         print_table(results, answers())
 
 
-def _suite(name: str) -> "Suite":
+def _suite(name: str, model: Path | None, peer: Path | None) -> Suite:
+    if name == "embedder":
+        from rtspk.bench import embedder
+        from rtspk.engine.registry import resolve_model
+
+        return partial(embedder.run, model=resolve_model(model), peer=peer)
     if name == "kernels":
         from rtspk.bench import kernels
 

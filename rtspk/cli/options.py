@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AsJson", "Device", "GalleryFile", "Latency", "MaxSpeakers", "ModelFolder"]
+__all__ = ["AsJson", "Device", "GalleryFile", "Latency", "MaxSpeakers", "Microphone", "ModelFolder"]
 
 GalleryFile = Annotated[
     Path | None,
@@ -21,16 +21,18 @@ ModelFolder = Annotated[
     typer.Option(
         "--model",
         envvar="RTSPK_MODEL",
-        metavar="DIR",
-        help="Another embedder: a folder with its card.toml.",
+        metavar="MODEL",
+        help="Another embedder: a folder with its card.toml, or an id of `rtspk models list`.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for programs.")]
 Device = Annotated[
+    str,
+    typer.Option("--device", envvar="RTSPK_DEVICE", metavar="auto|cpu|cuda", help="Where the embedder runs."),
+]
+Microphone = Annotated[
     str | None,
-    typer.Option(
-        "--device", metavar="NAME", help="A microphone, by number or part of its name (`rtspk devices`)."
-    ),
+    typer.Option("--microphone", metavar="NAME", help="By number or part of its name (`rtspk devices`)."),
 ]
 Latency = Annotated[
     float, typer.Option("--latency", metavar="S", help="Seconds, 0.5 to 5; everything older is final.")

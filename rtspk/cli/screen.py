@@ -3,9 +3,9 @@
 import json
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,9 +23,14 @@ __all__ = [
     "waiting",
 ]
 
-Advance = Callable[[str, int, int], None]  # what is being done, how much is done, how much there is
-
 WIDE: int = 200  # columns of a table that no terminal cuts
+
+
+class Advance(Protocol):
+    """Hears how far something is."""
+
+    def __call__(self, what: str, done: int, of: int, detail: str = "", /) -> None:
+        """Hear what is being done, how much of it is done, how much there is, and how it goes."""
 
 
 def answers() -> "Console":
@@ -53,26 +58,28 @@ def print_json(value: object) -> None:
 
 
 @contextmanager
-def progress() -> Iterator[Advance]:
+def progress(*, shown: bool = True) -> Iterator[Advance]:
     """Show bars on stderr where that is a terminal, and nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda _what, _done, _all: None
+    if not (shown and sys.stderr.isatty()):
+        yield lambda _what, _done, _of, _detail="", /: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[detail]}", markup=False),
     )
     tasks: dict[str, TaskID] = {}
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bars:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
 
-        def advance(what: str, done: int, of: int) -> None:
+        def advance(what: str, done: int, of: int, detail: str = "", /) -> None:
             if what not in tasks:
-                tasks[what] = bars.add_task(what, total=None)
-            bars.update(tasks[what], completed=done, total=of or None)
+                tasks[what] = bars.add_task(what, total=None, detail="")
+            bars.update(tasks[what], completed=done, total=of or None, detail=detail)
 
         yield advance
 

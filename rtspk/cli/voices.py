@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtspk.cli.options import AsJson, Device, GalleryFile, ModelFolder
+from rtspk.cli.options import AsJson, Device, GalleryFile, Microphone, ModelFolder
 from rtspk.cli.screen import answers, note, plain, print_json, progress, say, seconds_of, waiting
 from rtspk.errors import ConfigError
 
@@ -27,9 +27,10 @@ def enroll(
         float | None,
         typer.Option("--mic", metavar="SECONDS", help="Record the microphone for so long instead."),
     ] = None,
-    device: Device = None,
+    microphone: Microphone = None,
     gallery: GalleryFile = None,
     model: ModelFolder = None,
+    device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Keep a voice under a name; a known name gains prints.
@@ -44,15 +45,15 @@ def enroll(
         raise ConfigError(f"wanted CLIPs or --mic SECONDS, got {'both' if clips else 'neither'}")
     if mic is not None and not 1.0 <= mic <= LONGEST_RECORDING:
         raise ConfigError(f"wanted --mic with 1 to {LONGEST_RECORDING:g} seconds, got {mic:g}")
-    if mic is None and device is not None:
-        raise ConfigError("wanted --device only with --mic SECONDS, got it with clips")
+    if mic is None and microphone is not None:
+        raise ConfigError("wanted --microphone only with --mic SECONDS, got it with clips")
     sounds = _checked(clips or [])  # before a gallery is made for them
     from rtspk.engine.pipeline import Engine
 
     with waiting("loading the models"):
-        engine = Engine.load(gallery, model=model)
+        engine = Engine.load(gallery, model=model, device=device)
     if mic is not None:
-        sounds = [_recorded(mic, device)]
+        sounds = [_recorded(mic, microphone)]
     with waiting("listening to the voice"):
         enrolled = engine.enroll(name, *sounds)
     if as_json:
@@ -65,6 +66,7 @@ def identify(
     clip: Annotated[str, typer.Argument(metavar="CLIP")],
     gallery: GalleryFile = None,
     model: ModelFolder = None,
+    device: Device = "auto",
     count: Annotated[int, typer.Option("--count", metavar="N", help="Names to show at most.")] = 5,
     probability: Annotated[
         float, typer.Option("--probability", metavar="P", help="Below this a voice is unknown.")
@@ -79,7 +81,7 @@ def identify(
     from rtspk.engine.pipeline import Engine
 
     with waiting("listening to the voice"):
-        engine = Engine.load(gallery, model=model, create=False)
+        engine = Engine.load(gallery, model=model, device=device, create=False)
         found = engine.identify(clip, count=count, probability=probability)
     if as_json:
         print_json(_identification_json(found))
@@ -105,13 +107,14 @@ def verify(
     one: Annotated[str, typer.Argument(metavar="CLIP")],
     other: Annotated[str, typer.Argument(metavar="CLIP")],
     model: ModelFolder = None,
+    device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Say whether two clips are the same voice."""
     from rtspk.engine.pipeline import Engine
 
     with waiting("comparing"):
-        found = Engine.load(":memory:", model=model).verify(one, other)
+        found = Engine.load(":memory:", model=model, device=device).verify(one, other)
     if as_json:
         values = {"score": round(found.score, 4), "probability": round(found.probability, 4)}
         print_json({"same": found.same, **values})
@@ -129,7 +132,7 @@ def _checked(clips: list[str]) -> "list[str | Path | FloatArray]":
     return [*clips]
 
 
-def _recorded(seconds: float, device: str | None) -> "FloatArray":
+def _recorded(seconds: float, name: str | None) -> "FloatArray":
     """What the microphone hears in the next seconds: float32 [shape=(n,)]."""
     import numpy as np
 
@@ -138,7 +141,7 @@ def _recorded(seconds: float, device: str | None) -> "FloatArray":
 
     wanted, got = samples_of(seconds), 0
     parts: list[FloatArray] = []
-    with progress() as advance, Microphone(device) as microphone:
+    with progress() as advance, Microphone(name) as microphone:
         note(f"speak now, for {seconds:g} s ({plain(microphone.device.name)})")
         for chunk in microphone:
             parts.append(chunk.samples)

@@ -15,7 +15,7 @@ from rtspk.errors import ModelError
 from rtspk.kernels.mel import MelConfig
 from rtspk.types import Embedding, FloatArray, Window
 
-__all__ = ["BUNDLED", "Embedder", "EmbedderCard", "OnnxEmbedder", "load_embedder"]
+__all__ = ["BUNDLED", "Embedder", "EmbedderCard", "OnnxEmbedder", "find_card", "load_embedder"]
 
 BUNDLED: Path = Path(__file__).parents[1] / "models"
 
@@ -105,6 +105,16 @@ class OnnxEmbedder:
         return (vector / np.float32(norm)).astype(np.float32)
 
 
+def find_card(path: Path | None = None) -> Path:
+    """The card of a model: in its folder, the card itself, or by default that of the model of rtspk."""
+    card = BUNDLED / "embedder" if path is None else path
+    if card.is_dir():
+        card = card / "card.toml"
+    if not card.is_file():
+        raise ModelError(f"wanted a model card at {card}, got nothing there")
+    return card
+
+
 def load_embedder(path: Path | None = None, threads: int = 1) -> OnnxEmbedder:
     """Load an embedder.
 
@@ -116,9 +126,5 @@ def load_embedder(path: Path | None = None, threads: int = 1) -> OnnxEmbedder:
         ModelError: the folder or its network is missing or damaged.
         ConfigError: the card is no valid card.
     """
-    card = BUNDLED / "embedder" if path is None else path
-    if card.is_dir():
-        card = card / "card.toml"
-    if not card.is_file():
-        raise ModelError(f"wanted a model card at {card}, got nothing there")
+    card = find_card(path)
     return OnnxEmbedder(read_toml(card, EmbedderCard), card.parent, threads)

@@ -205,7 +205,8 @@ class GalleryFile:
             raise GalleryError(
                 f"wanted a gallery of the model {model} ({dimension}-d), got one of "
                 f"{made_by} ({made_with}-d) at {self.where}: "
-                "load that model, or enroll the voices again into another file"
+                "load that model, or enroll the voices again into another file "
+                "(`rtspk models list` shows what is installed, --model ID loads it)"
             )
 
     @contextlib.contextmanager

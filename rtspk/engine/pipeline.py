@@ -10,13 +10,15 @@ from typing import Self
 import numpy as np
 
 from rtspk.audio import read_audio
-from rtspk.engine.embedder import BUNDLED, Embedder, load_embedder
+from rtspk.engine.backend import load_backend
+from rtspk.engine.embedder import BUNDLED, Embedder
 from rtspk.engine.events import Event
 from rtspk.engine.frontend import Frontend
 from rtspk.engine.gallery import Gallery
 from rtspk.engine.identity import Identities, matches
 from rtspk.engine.network import Network
 from rtspk.engine.prototype import unit
+from rtspk.engine.registry import resolve_model
 from rtspk.engine.segmenter import Segmenter
 from rtspk.engine.session import Session, SessionParts
 from rtspk.engine.settings import SessionConfig
@@ -114,6 +116,7 @@ class Engine:
         gallery: str | Path | None = None,
         *,
         model: str | Path | None = None,
+        device: str = "auto",
         create: bool = True,
         threads: int = 1,
     ) -> Self:
@@ -121,15 +124,18 @@ class Engine:
 
         Args:
             gallery: an SQLite file of voices; None is the default one, ":memory:" one that is not kept
-            model: folder of another embedder with its card; None is the one that comes with rtspk
+            model: folder of another embedder with its card, or the id of an installed one; None is the one
+                in use (`rtspk models`), which is the bundled one unless told otherwise
+            device: where the embedder runs: "cpu", "cuda", or "auto", a GPU where there is one
             create: make the gallery where there is none; else a named one that is missing is an error
-            threads: for the network
+            threads: for the network on a CPU
 
         Raises:
             ModelError: a model is missing or damaged.
+            ConfigError: a GPU was asked for and there is none.
             GalleryError: there is no such gallery, or another model made it.
         """
-        embedder = load_embedder(None if model is None else Path(model), threads)
+        embedder = load_backend(resolve_model(model), device=device, threads=threads)
         segmenter = Segmenter(Network(BUNDLED / "silero-vad" / "model.onnx"))
         path = default_gallery() if gallery is None else Path(gallery)
         kept: Path | None = path

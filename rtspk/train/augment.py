@@ -1,11 +1,12 @@
-"""Make clean speech sound like the world: rooms, noise, other voices, telephones, loudness."""
+"""Make clean speech sound like the world: rooms, noise, music, other voices, telephones, codecs, loudness."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import soxr
 from numpy.random import Generator
 
+from rtspk.train.codecs import random_codec
 from rtspk.types import SAMPLE_RATE, FloatArray
 
 __all__ = ["AugmentConfig", "Augmenter", "telephone", "with_noise", "with_room"]
@@ -16,13 +17,15 @@ class AugmentConfig:
     """How often each change is made, and how strongly."""
 
     room: float = 0.4
-    noise: float = 0.5
+    noise: float = 0.5  # or music, whichever is drawn
     babble: float = 0.15
     telephone: float = 0.1
     lowpass: float = 0.1
     clipping: float = 0.05
+    codec: float = 0.05  # Opus, MP3 or G.711: encoding costs milliseconds
     spectrum: float = 1.0  # widths of what is hidden in the spectrum (SpecAugment) are multiplied by this
     noise_snr_db: tuple[float, float] = (3.0, 22.0)
+    music_snr_db: tuple[float, float] = (5.0, 22.0)
     babble_snr_db: tuple[float, float] = (10.0, 22.0)
     level_db: tuple[float, float] = (-36.0, -14.0)  # root mean square below full scale
     rooms: int = 400  # impulse responses in the bank
@@ -35,6 +38,7 @@ class Augmenter:
     config: AugmentConfig
     rooms: list[FloatArray]
     noises: list[FloatArray]
+    music: list[FloatArray] = field(default_factory=list)
 
     def __call__(
         self, samples: FloatArray, others: list[FloatArray], rng: Generator, chance: float = 1.0
@@ -50,11 +54,12 @@ class Augmenter:
         config = self.config
         if self.rooms and rng.random() < config.room * chance:
             samples = with_room(samples, self.rooms[rng.integers(len(self.rooms))])
-        if self.noises and rng.random() < config.noise * chance:
-            noise = self.noises[rng.integers(len(self.noises))]
-            samples = with_noise(
-                samples, _stretch(noise, len(samples), rng), rng.uniform(*config.noise_snr_db)
-            )
+        count = len(self.noises) + len(self.music)
+        if count and rng.random() < config.noise * chance:
+            number = int(rng.integers(count)) - len(self.noises)  # below zero it is noise, from its end
+            sound = self.noises[number] if number < 0 else self.music[number]
+            snr_db = config.noise_snr_db if number < 0 else config.music_snr_db
+            samples = with_noise(samples, _stretch(sound, len(samples), rng), rng.uniform(*snr_db))
         if others and rng.random() < config.babble * chance:
             babble = np.zeros_like(samples)
             for other in others:
@@ -71,6 +76,8 @@ class Augmenter:
             samples = telephone(samples)
         elif rng.random() < config.lowpass * chance:
             samples = _lowpass(samples, int(rng.integers(6_000, 14_000)))
+        if rng.random() < config.codec * chance:
+            samples = random_codec(samples, rng)
         return samples
 
 

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from rtspk.errors import ConfigError
 from rtspk.kernels.mel import MelConfig
 from rtspk.train.augment import Augmenter
-from rtspk.train.manifest import Utterance
+from rtspk.train.manifest import Utterance, at_speeds
 from rtspk.train.recipe import DataConfig
 from rtspk.train.store import SampleStore
 from rtspk.types import FloatArray, samples_of
@@ -29,7 +30,7 @@ class Batch:
     samples : float32 [shape=(B, n)]
     mask : float32 [shape=(B, frames)]
     speakers : int64 [shape=(B,)], -1 where nobody knows
-    targets : int64 [shape=(B,)], rows of the teachers' table
+    targets : int64 [shape=(B,)], rows of the teachers' table, -1 where no teacher heard
     """
 
     samples: Tensor
@@ -53,12 +54,18 @@ class Batches(Dataset[Batch]):
     ) -> None:
         self.store, self.augmenter, self.features, self.data = store, augmenter, features, data
         self.size, self.seed, self.steps = data.batch, seed, steps
+        utterances = at_speeds(utterances, data.speeds)
         names = sorted({u.speaker for u in utterances if u.speaker})
         self.speakers: list[list[Utterance]] = [[] for _ in names]
         index = {name: number for number, name in enumerate(names)}
         self.unlabelled = [u for u in utterances if not u.speaker]
         strangers = int(data.unlabelled * data.batch) if self.unlabelled else 0
         self.counts = (data.batch - strangers) // data.each, strangers
+        if self.counts[0] > len(names):
+            raise ConfigError(
+                f"expected at least {self.counts[0]} speakers for batches of {data.batch} "
+                f"with {data.each} crops each, got {len(names)}"
+            )
         for utterance in utterances:
             if not utterance.speaker:
                 continue

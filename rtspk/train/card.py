@@ -2,29 +2,30 @@
 
 from dataclasses import asdict
 
-from rtspk.engine.conformer import SUBSAMPLING
 from rtspk.train.checkpoint import Checkpoint
+from rtspk.train.network import describe
 
-__all__ = ["card_text", "readme_text"]
+__all__ = ["card_text", "metrics_text", "readme_text"]
 
 Value = str | int | float | bool | tuple[object, ...] | list[object]
 
 
 def card_text(checkpoint: Checkpoint, identity: str) -> str:
     """How the model is fed and what its scores mean, as TOML."""
-    recipe = checkpoint.recipe
+    recipe, network = checkpoint.recipe, checkpoint.embedder.network
     lines = [
         "# How this model is fed and what its scores mean; README.md beside it says where it comes from.",
         f'id = "{identity}"',
         'file = "model.onnx"',
         'licence = "Apache-2.0"',
         f'source = "rtspk train {recipe.name}, seed {recipe.loop.seed}, {checkpoint.step} steps"',
-        f"dimension = {recipe.model.dimension}",
+        f"dimension = {network.dimension}",
         'mask_input = "mask"',
-        f"frames_multiple = {SUBSAMPLING}",
+        f"frames_multiple = {network.frames_multiple}",
+        *(['cohort = "cohort.npy"'] if len(checkpoint.cohort) > 1 else []),
         "",
         "[features]",
-        *(f"{name} = {_toml(value)}" for name, value in asdict(recipe.features).items()),
+        *(f"{name} = {_toml(value)}" for name, value in asdict(recipe.features.mel()).items()),
     ]
     if checkpoint.calibration is not None:
         fitted = asdict(checkpoint.calibration)
@@ -32,20 +33,31 @@ def card_text(checkpoint: Checkpoint, identity: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def metrics_text(checkpoint: Checkpoint) -> str:
+    """What was measured, as TOML: fractions, open-set error rates by length and closed-set accuracies."""
+    lines = []
+    for name, table in (("eer", checkpoint.error_rates), ("accuracy", checkpoint.accuracy)):
+        if table:
+            lines += [f"[{name}]", *(f'"{key}" = {value:.6g}' for key, value in table.items()), ""]
+    return "\n".join(lines)
+
+
 def readme_text(checkpoint: Checkpoint, identity: str) -> str:
     """Where the model comes from, as Markdown."""
-    recipe = checkpoint.recipe
-    parameters = sum(p.numel() for p in checkpoint.embedder.network.parameters())
+    recipe, network = checkpoint.recipe, checkpoint.embedder.network
+    heard = "MFCC" if recipe.features.kind == "mfcc" else "log-mel"
+    parameters = sum(p.numel() for p in network.parameters())
     rows = [
-        f"| {name} | {licence} | {people} | {hours} |" for name, licence, people, hours in checkpoint.sets
+        f"| {name} | {licence} | {people or 'not known'} | {hours} |"
+        for name, licence, people, hours in checkpoint.sets
     ]
-    rates = [f"| {length} | {rate:.2%} |" for length, rate in checkpoint.error_rates.items()]
     return "\n".join(
         [
             f"# {identity}",
             "",
-            f"A speaker embedder: log-mel and a mask in, a unit vector of {recipe.model.dimension} out.",
-            f"Conformer, {parameters / 1e6:.1f} M parameters, stored in half precision, computed in single.",
+            f"A speaker embedder: {heard} and a mask in, a unit vector of {network.dimension} out.",
+            f"{describe(recipe.model)}: {parameters / 1e6:.1f} M parameters,",
+            "stored in half precision, computed in single.",
             "",
             f"Made by `rtspk train {recipe.name}` (seed {recipe.loop.seed}, {checkpoint.step} steps).",
             "Its answers are centred on the mean of its training speakers. Licence: Apache-2.0.",
@@ -56,17 +68,41 @@ def readme_text(checkpoint: Checkpoint, identity: str) -> str:
             "| --- | --- | --- | --- |",
             *rows,
             "",
-            "## On speakers held out of training",
-            "",
-            "Equal error rate, plain cosine of vectors centred on the mean of these speakers. Crops are",
-            "the loudest window of that length in seconds; full is at most 8 s.",
-            "",
-            "| length | EER |",
-            "| --- | --- |",
-            *rates,
-            "",
+            *_open_set(checkpoint.error_rates),
+            *_closed_set(checkpoint.accuracy),
         ]
     )
+
+
+def _open_set(rates: dict[str, float]) -> list[str]:
+    if not rates:
+        return []
+    return [
+        "## On speakers held out of training",
+        "",
+        "Equal error rate, plain cosine of vectors centred on the mean of these speakers. Crops are",
+        "the loudest window of that length in seconds; full is at most 8 s.",
+        "",
+        "| length | EER |",
+        "| --- | --- |",
+        *(f"| {length} | {rate:.2%} |" for length, rate in rates.items()),
+        "",
+    ]
+
+
+def _closed_set(accuracy: dict[str, float]) -> list[str]:
+    if not accuracy:
+        return []
+    return [
+        "## On other utterances of the training speakers",
+        "",
+        "How often the classifier that training used names the right one of them.",
+        "",
+        "| utterances | accuracy |",
+        "| --- | --- |",
+        *(f"| {name} | {share:.2%} |" for name, share in accuracy.items()),
+        "",
+    ]
 
 
 def _toml(value: Value) -> str:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from rtspk.config import to_settings
 from rtspk.engine.calibration import Calibration
-from rtspk.engine.conformer import Conformer
 from rtspk.errors import ModelError
+from rtspk.train.network import build_network
 from rtspk.train.recipe import Recipe
 from rtspk.train.scoring import CentredEmbedder
 
@@ -23,8 +24,10 @@ class Checkpoint:
     recipe: Recipe
     embedder: CentredEmbedder
     step: int
+    cohort: Tensor  # voices of training speakers, float32 [shape=(speakers, dimension)]
     calibration: Calibration | None  # None where no speakers were held out
     error_rates: dict[str, float]  # on the speakers held out, by length
+    accuracy: dict[str, float]  # of the classifier, on utterances held out: "validation", "test"
     sets: list[tuple[str, str, int, float]]  # name, licence, speakers, hours
 
 
@@ -47,7 +50,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"wanted final.pt of a finished run, got {path} at step {state['step']}: let it finish first"
         )
     recipe = to_settings(json.loads(state["recipe"]), Recipe, str(path))
-    network = Conformer(recipe.model)
+    network = build_network(recipe.model, recipe.features.width)
     network.load_state_dict(state["average"])
     embedder = CentredEmbedder(network, state["mean"])
     calibration = Calibration(**state["calibration"]) if state["calibration"] else None
@@ -55,7 +58,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
         recipe,
         embedder.eval(),
         int(state["step"]),
+        state["cohort"],
         calibration,
         dict(state["eer"]),
+        dict(state["accuracy"]),
         list(state["sets"]),
     )

@@ -93,8 +93,12 @@ class Development:
 def embed_all(
     network: nn.Module, features: nn.Module, crops: list[FloatArray], batch: int = 32
 ) -> FloatArray:
-    """Embed crops of any lengths, batched by length; float32 [shape=(crops, dimension)]."""
+    """Embed crops of any lengths where the network is, batched by length; float32 [shape=(crops, dimension)].
+
+    The features must be there too.
+    """
     network.eval()
+    device = next(network.parameters()).device
     order = sorted(range(len(crops)), key=lambda i: len(crops[i]))
     vectors: list[FloatArray | None] = [None] * len(crops)
     for at in range(0, len(order), batch):
@@ -104,11 +108,11 @@ def embed_all(
         for row, i in enumerate(part):
             samples[row, : len(crops[i])] = torch.from_numpy(crops[i])
             rows.append(len(crops[i]))
-        mel: Tensor = features(samples)
-        mask = torch.zeros(mel.shape[:2])
+        frames: Tensor = features(samples.to(device))
+        mask = torch.zeros(frames.shape[:2])
         for row, length in enumerate(rows):
             mask[row, : max(1, 1 + (length - 400) // 160)] = 1.0
-        answer = network(mel, mask).numpy()
+        answer = network(frames, mask.to(device)).float().cpu().numpy()
         for row, i in enumerate(part):
             vectors[i] = answer[row]
     return np.stack([v for v in vectors if v is not None])

@@ -1,7 +1,10 @@
 """Checkpoint to what the engine runs: ONNX and safetensors in half precision, a card, a word for people."""
 
 import hashlib
+import io
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +12,7 @@ import torch
 
 from rtspk.errors import ModelError
 from rtspk.files import write_atomically
-from rtspk.kernels.mel import MelConfig
-from rtspk.train.card import card_text, readme_text
+from rtspk.train.card import card_text, metrics_text, readme_text
 from rtspk.train.checkpoint import read_checkpoint
 from rtspk.train.scoring import CentredEmbedder
 
@@ -20,7 +22,7 @@ SMALLEST_HALVED: int = 1024  # numbers; smaller tables stay in single precision
 
 
 def export_checkpoint(path: Path, out: Path) -> str:
-    """Write `model.onnx`, `weights.safetensors`, `card.toml` and `README.md` into a folder.
+    """Write `model.onnx`, `weights.safetensors`, `card.toml`, `README.md` and `metrics.toml` into a folder.
 
     Args:
         path: `final.pt` of a finished run
@@ -28,31 +30,47 @@ def export_checkpoint(path: Path, out: Path) -> str:
 
     Returns:
         The model's id, which every gallery remembers: the recipe's name and a digest of the network.
+
+    Raises:
+        ModelError: the path is no finished run, or of a model that the engine could not feed.
     """
     from safetensors.torch import save
 
     checkpoint = read_checkpoint(path)
+    features = checkpoint.recipe.features
+    if features.kind != "mel":
+        raise ModelError(
+            f"wanted a model on log-mel, which is all that the engine computes, got {features.kind}"
+        )
     out.mkdir(parents=True, exist_ok=True)
     model = checkpoint.embedder
-    network = _onnx(model, checkpoint.recipe.features)
+    network = _onnx(model, features.width)
     identity = f"{checkpoint.recipe.name}-{hashlib.sha256(network).hexdigest()[:8]}"
     write_atomically(out / "model.onnx", network)
     weights = {
         name: value.half().contiguous() if value.is_floating_point() else value.contiguous()
         for name, value in model.state_dict().items()
     }
-    write_atomically(out / "weights.safetensors", save(weights))
+    kind = checkpoint.recipe.model.network
+    about = {"network": kind, "config": json.dumps(asdict(model.network.config))}  # to build it again
+    write_atomically(out / "weights.safetensors", save(weights, about))
+    if len(checkpoint.cohort) > 1:
+        buffer = io.BytesIO()
+        np.save(buffer, checkpoint.cohort.half().numpy())
+        write_atomically(out / "cohort.npy", buffer.getvalue())
     write_atomically(out / "card.toml", card_text(checkpoint, identity).encode())
     write_atomically(out / "README.md", readme_text(checkpoint, identity).encode())
+    write_atomically(out / "metrics.toml", metrics_text(checkpoint).encode())
     return identity
 
 
-def _onnx(model: CentredEmbedder, features: MelConfig) -> bytes:
+def _onnx(model: CentredEmbedder, width: int) -> bytes:
     import onnx
 
-    example = (torch.randn(2, 160, features.mels), torch.ones(2, 160))
-    # Frames in fours, as the subsampling takes them: only so can the exporter prove that the lengths agree.
-    batch, frames = torch.export.Dim("batch", min=1), 4 * torch.export.Dim("quarter_frames", min=2)
+    group = model.network.frames_multiple
+    example = (torch.randn(2, 5 * group, width), torch.ones(2, 5 * group))
+    # Frames in whole groups, as the network takes them: only so can the exporter prove that lengths agree.
+    batch, frames = torch.export.Dim("batch", min=1), group * torch.export.Dim("groups", min=2)
     program = torch.onnx.export(
         model,
         example,

@@ -3,161 +3,308 @@
 import io
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
-from rtspk.engine.conformer import Conformer
 from rtspk.errors import ConfigError
 from rtspk.files import write_atomically
+from rtspk.train.audit import read_audited
 from rtspk.train.augment import Augmenter
+from rtspk.train.averaging import Average
 from rtspk.train.batches import Batch, Batches
+from rtspk.train.card import readme_text
+from rtspk.train.checkpoint import read_checkpoint
+from rtspk.train.closed_set import ClosedSet
 from rtspk.train.development import Development, choose_held_out
-from rtspk.train.features import TorchLogMel
+from rtspk.train.device import choose_device, moved
+from rtspk.train.distributed import ALONE, Ranks, spread
+from rtspk.train.features import build_features
 from rtspk.train.learner import Learner
-from rtspk.train.manifest import hold_out, read_manifest, read_noises
-from rtspk.train.optimiser import Optimiser, rate_at
+from rtspk.train.losses import build_classifier
+from rtspk.train.manifest import hold_out, read_noises
+from rtspk.train.network import SpeakerNetwork, build_network
+from rtspk.train.optimiser import Optimiser, cycle_ends, rate_at
 from rtspk.train.recipe import Recipe
 from rtspk.train.rooms import room_bank
-from rtspk.train.scoring import centred, sets_of, voices
+from rtspk.train.scoring import CentredEmbedder, centred, cohort_of, sets_of, voices
+from rtspk.train.selection import select, split_utterances
+from rtspk.train.snapshots import Snapshot, compare
 from rtspk.train.spectrum import mask_spectrum
 from rtspk.train.store import SampleStore
 from rtspk.train.targets import read_targets
+from rtspk.train.tracking import Row, measured, open_tracker
 
 __all__ = ["Trainer"]
 
-Progress = Callable[[str, int, int], None]  # what is being done, how much is done, how much there is
+
+class Progress(Protocol):
+    """Hears how far a run is."""
+
+    def __call__(self, what: str, done: int, of: int, detail: str = "", /) -> None:
+        """Hear what is being done, how much of it is done, how much there is, and how it goes."""
+
+
+def _unsaid(line: str) -> None:
+    """Say nothing."""
 
 
 class Trainer:
-    """One run of one recipe on one data folder."""
+    """One run of one recipe on one data folder.
 
-    def __init__(self, recipe: Recipe, data: Path, folder: Path, progress: Progress) -> None:
-        self.recipe, self.folder, self.progress = recipe, folder, progress
+    Args:
+        recipe: what is trained, and how
+        data: the folder of the manifest
+        folder: the run's own: checkpoints and the log; a run that is there goes on
+        progress: hears of every step
+        tell: hears a line at every save
+        track: where the run can be watched, as `rtspk.train.tracking` names it
+        ranks: which of the processes this is that train together; all of them make a Trainer
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Path,
+        folder: Path,
+        progress: Progress,
+        tell: Callable[[str], None] = _unsaid,
+        track: str = "none",
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self.recipe, self.folder, self.progress, self.tell, self.ranks = recipe, folder, progress, tell, ranks
         folder.mkdir(parents=True, exist_ok=True)
         loop = recipe.loop
+        self.device = choose_device(loop.device, ranks.local)
         torch.manual_seed(loop.seed)
         torch.set_num_threads(loop.threads)
         cache = folder.parent / "cache"
-        utterances = read_manifest(data / recipe.data.manifest)
-        noises = read_noises(data / recipe.data.noise)
+        manifest = read_audited(data / recipe.data.manifest, lambda a, b: progress("check files", a, b))
+        utterances = select(manifest, recipe.data)
+        table = recipe.data.noise
+        noises, music = (read_noises(data / table, music=kind) if table else [] for kind in (False, True))
         store = SampleStore.build(
             [u.path for u in utterances], cache, lambda a, b: progress("decode speech", a, b)
         )
-        sounds = SampleStore.build(noises, cache, lambda a, b: progress("decode noise", a, b))
+        sounds = SampleStore.build(noises + music, cache, lambda a, b: progress("decode noise", a, b))
         held = choose_held_out(utterances, recipe.data.held_out, loop.seed)
         kept, left = hold_out(utterances, held)
         self.development = Development(left, store, loop.seed) if left else None
+        kept, validated, tested = split_utterances(kept, recipe.data.validation, recipe.data.test, loop.seed)
         rooms = room_bank(
             recipe.augment.rooms, loop.seed, cache, lambda a, b: progress("simulate rooms", a, b)
         )
-        augmenter = Augmenter(recipe.augment, rooms, [sounds.read(path, 0, 1 << 40) for path in noises])
+        banks = [[sounds.read(path, 0, 1 << 40) for path in paths] for paths in (noises, music)]
+        augmenter = Augmenter(recipe.augment, rooms, *banks)
         self.batches = Batches(kept, store, augmenter, recipe.features, recipe.data, loop.seed, loop.steps)
-        self.targets = read_targets(data / recipe.data.targets, [u.target for u in kept])
-        self.features = TorchLogMel(recipe.features)
-        self.learner = Learner(recipe, len(self.batches.speakers), [t.shape[1] for t in self.targets])
-        self.average = {name: value.clone() for name, value in self.learner.network.state_dict().items()}
+        self.closed_sets = {
+            name: ClosedSet(own, self.batches.speakers, store, loop.seed)
+            for name, own in (("validation", validated), ("test", tested))
+            if own
+        }
+        table = recipe.data.targets
+        targets = read_targets(data / table, [u.target for u in kept]) if table else []
+        self.targets = [target.to(self.device) for target in targets]
+        self.features = build_features(recipe.features).to(self.device)
+        learner = Learner(recipe, len(self.batches.speakers), [t.shape[1] for t in self.targets])
+        self.learner = learner.to(self.device)
+        self.average = Average(self.learner.network, loop)
         self.optimiser = Optimiser(self.learner, loop)
         self.step = 0
         if (folder / "last.pt").exists():
-            self._resume(torch.load(folder / "last.pt", weights_only=True))
+            self._resume(torch.load(folder / "last.pt", weights_only=True, map_location="cpu"))
         elif recipe.start:
             self._start(folder.parent / recipe.start)
+        self.tracker = open_tracker(track if ranks.first else "none", recipe, folder, self.step)
 
     def run(self) -> Path:
         """Train to the last step; returns the path of the finished model, for `rtspk export`."""
+        finished = False
+        try:
+            self._train()
+            if self.ranks.first:
+                self._finish()
+            finished = True
+        finally:
+            self.tracker.close(failed=not finished)
+        return self.folder / "final.pt"
+
+    def _train(self) -> None:
         loop = self.recipe.loop
-        loader = DataLoader(
-            Subset(self.batches, range(self.step, loop.steps)),
-            batch_size=None,
-            num_workers=self.recipe.data.workers,
-            prefetch_factor=4 if self.recipe.data.workers else None,
-        )
+        learner = spread(self.learner, self.ranks)
+        ends = cycle_ends(loop) if loop.cycles > 1 else []
         waited, begun = 0.0, time.monotonic()
         sums: dict[str, float] = {}
+        done = 0  # since the last save
         asked = time.monotonic()
-        for batch in loader:
+        for batch in self._coming():
             waited += time.monotonic() - asked
-            for name, value in self._learn(batch).items():
+            for name, value in self._learn(learner, batch).items():
                 sums[name] = sums.get(name, 0.0) + value
             self.step += 1
-            self.progress("train", self.step, loop.steps)
+            done += 1
+            waiting = waited / (time.monotonic() - begun)
+            self.progress(
+                "train", self.step, loop.steps, f"loss {sums['loss'] / done:.2f}, waiting {waiting:.0%}"
+            )
+            if self.step in ends and self.ranks.first:  # before the save: a run that goes on has passed it
+                self._snapshot(ends.index(self.step) + 1)
             if self.step % loop.save_every == 0 or self.step == loop.steps:
                 seconds = time.monotonic() - begun
-                self._report(sums, seconds, waited)
-                self._save()
-                sums, waited, begun = {}, 0.0, time.monotonic()
+                self.average.save(self.learner.network)
+                if self.ranks.first:
+                    means = {name: value / done for name, value in sums.items()}
+                    self._report(means, seconds / done, waited / seconds)
+                    self._save()
+                sums, waited, done, begun = {}, 0.0, 0, time.monotonic()
             asked = time.monotonic()
-        return self._finish()
 
-    def _learn(self, batch: Batch) -> dict[str, float]:
+    def _coming(self) -> Iterator[Batch]:
+        """The batches of the steps to come; with other processes, each makes those of its turn."""
+        steps, ranks, workers = self.recipe.loop.steps, self.ranks, self.recipe.data.workers
+        own = [step for step in range(self.step, steps) if step % ranks.count == ranks.rank]
+        loader = DataLoader(
+            Subset(self.batches, own),
+            batch_size=None,
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
+        )
+        made = iter(loader)
+        for step in range(self.step, steps):
+            turn = step % ranks.count
+            batch = next(made) if turn == ranks.rank else None
+            yield moved(ranks.shared(batch, turn, self.device), self.device)
+
+    def _learn(self, learner: nn.Module, batch: Batch) -> dict[str, float]:
         loop = self.recipe.loop
-        self.learner.train()
+        learner.train()
         torch.manual_seed(loop.seed * 1_000_003 + self.step)  # dropout too is a function of the step
         features = mask_spectrum(self.features(batch.samples), batch.mask, self.recipe.augment.spectrum)
         # The teachers first: among thousands of speakers the margin is noise at the start (bench/LOG.md).
         grown = min(1.0, self.step / max(1.0, self.recipe.loss.margin_warmup * loop.steps))
+        late = self.step >= loop.steps * (1.0 - self.recipe.data.late_share)
+        margin = self.recipe.loss.late_margin if late else None
         targets = [table[batch.targets] for table in self.targets]
-        with torch.autocast("cpu", torch.bfloat16, enabled=loop.bf16):
-            loss, parts = self.learner(features, batch, targets, grown)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=loop.bf16):
+            loss, parts = learner(features, batch, targets, grown, margin)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.learner.parameters(), loop.clip)
         self.optimiser.step(rate_at(self.step, loop))
-        decay = min(loop.average, (1 + self.step) / (10 + self.step))
-        for name, value in self.learner.network.state_dict().items():
-            if value.is_floating_point():
-                self.average[name].lerp_(value, 1.0 - decay)
-            else:
-                self.average[name].copy_(value)
-        return parts
+        self.average.learn(self.learner.network, self.step)
+        return {"loss": float(loss.detach()), **parts}
 
-    def _report(self, sums: dict[str, float], seconds: float, waited: float) -> None:
-        every = self.recipe.loop.save_every
-        row: dict[str, float | int | dict[str, float]] = {"step": self.step}
-        row |= {name: round(value / every, 4) for name, value in sums.items()}
-        row |= {"seconds_per_step": round(seconds / every, 3), "waiting": round(waited / seconds, 3)}
+    def _report(self, means: dict[str, float], seconds: float, waiting: float) -> None:
+        """Log the means since the last save, and measure; seconds are of a step."""
+        row: Row = {"step": self.step}
+        row |= {name: round(value, 4) for name, value in means.items()}
+        row |= {"seconds_per_step": round(seconds, 3), "waiting": round(waiting, 3)}
         if self.development is not None:
             row["eer"] = self.development.error_rates(self.averaged(), self.features)
+        if "validation" in self.closed_sets:
+            row["accuracy"] = self._accuracy("validation")
+        self._log(row)
+        steps = self.recipe.loop.steps
+        self.tell(
+            f"step {self.step}/{steps}, loss {means['loss']:.3f}, {measured(row)}{seconds:.2f} s a step, "
+            f"waiting {waiting:.0%}, {timedelta(seconds=round(seconds * (steps - self.step)))} left"
+        )
+
+    def _log(self, row: Row) -> None:
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(row) + "\n")
+        self.tracker.log(row)
 
-    def averaged(self) -> Conformer:
+    def _accuracy(self, name: str) -> float:
+        learner = self.learner
+        return round(self.closed_sets[name].accuracy(learner.network, learner.margin, self.features), 4)
+
+    def averaged(self) -> SpeakerNetwork:
         """The network with the averaged weights."""
-        network = Conformer(self.recipe.model)
-        network.load_state_dict(self.average)
-        return network.eval()
+        return self._network(self.average.weights)
+
+    def _network(self, weights: dict[str, Tensor]) -> SpeakerNetwork:
+        network = build_network(self.recipe.model, self.recipe.features.width)
+        network.load_state_dict(weights)
+        return network.to(self.device).eval()
 
     def _save(self) -> None:
         state = {
             "recipe": json.dumps(asdict(self.recipe)),
             "step": self.step,
             "learner": self.learner.state_dict(),
-            "average": self.average,
+            **self.average.state(),
             "optimiser": self.optimiser.state(),
         }
         self._write(state, "last.pt")
 
-    def _finish(self) -> Path:
+    def _finish(self) -> None:
         """Write what ships: the averaged network, what its scores mean, and what it was made from."""
         self.progress("score", 0, 1)
-        embedder = centred(self.averaged(), self.features, self.batches.speakers, self.batches.store)
+        accuracy = {name: self._accuracy(name) for name in self.closed_sets}
+        if "test" in accuracy:
+            self._log({"step": self.step, "test_accuracy": accuracy["test"]})
+        path = self._write(self._scored(self.average.weights, accuracy), "final.pt")
+        self.progress("score", 1, 1)
+        self._compare_snapshots()
+        self.tracker.finish(path, readme_text(read_checkpoint(path), self.recipe.name))
+
+    def _scored(self, weights: dict[str, Tensor], accuracy: dict[str, float]) -> dict[str, object]:
+        """A finished model, as `rtspk export` takes it."""
+        embedder = self._centred(weights)
         calibration = self.development.calibration(embedder, self.features) if self.development else None
         rates = self.development.error_rates(embedder, self.features) if self.development else {}
-        state = {
+        return {
             "recipe": json.dumps(asdict(self.recipe)),
             "step": self.step,
-            "average": self.average,
+            "average": weights,
             "mean": embedder.mean,
+            "cohort": cohort_of(
+                embedder, self.features, self.batches.speakers, self.batches.store, self.recipe.loop.seed
+            ),
             "calibration": asdict(calibration) if calibration else {},
             "eer": rates,
-            "sets": sets_of(self.batches.speakers),
+            "accuracy": accuracy,
+            "sets": sets_of([u for own in self.batches.speakers for u in own] + self.batches.unlabelled),
         }
-        self.progress("score", 1, 1)
-        return self._write(state, "final.pt")
+
+    def _centred(self, weights: dict[str, Tensor]) -> CentredEmbedder:
+        network = self._network(weights)
+        return centred(network, self.features, self.batches.speakers, self.batches.store).to(self.device)
+
+    def _snapshot(self, number: int) -> None:
+        """Keep what a cycle ended with, as a model of its own and with its classifier."""
+        scored = self._scored(self.learner.network.state_dict(), {})
+        self._write(scored | {"margin": self.learner.margin.state_dict()}, f"snapshot-{number}.pt")
+
+    def _compare_snapshots(self) -> None:
+        """Log what the snapshots are worth together, where there are several and something to measure on."""
+        loop = self.recipe.loop
+        paths = [self.folder / f"snapshot-{number}.pt" for number in range(1, loop.cycles + 1)]
+        states = [torch.load(p, weights_only=True, map_location="cpu") for p in paths if p.is_file()]
+        closed_set = self.closed_sets.get("validation") or self.closed_sets.get("test")
+        if len(states) < 2 or (self.development is None and closed_set is None):
+            return
+        snapshots = []
+        for state in states:
+            network = self._network(state["average"])
+            classifier = build_classifier(self.recipe.loss, network.dimension, len(self.batches.speakers))
+            classifier.load_state_dict(state["margin"])
+            embedder = CentredEmbedder(network, state["mean"]).to(self.device)
+            snapshots.append(Snapshot(embedder.eval(), classifier.to(self.device)))
+        worth = compare(
+            snapshots,
+            self.features,
+            self.development,
+            closed_set,
+            lambda a, b: self.progress("compare snapshots", a, b),
+        )
+        self._log({"step": self.step, "snapshots": len(snapshots), **worth.row()})
 
     def _write(self, state: dict[str, object], name: str) -> Path:
         buffer = io.BytesIO()
@@ -167,35 +314,19 @@ class Trainer:
 
     def _start(self, path: Path) -> None:
         """Begin with the weights of another run, at step 0; other speakers begin where their voices are."""
-        margin = self.learner.margin.weight
-        try:
-            learnt = torch.load(path, weights_only=True)["learner"]
-            same = learnt["margin.weight"].shape == margin.shape
-            missing, unknown = self.learner.load_state_dict(
-                learnt if same else learnt | {"margin.weight": margin.detach()}, strict=False
-            )
-        except (OSError, KeyError, RuntimeError) as error:
-            raise ConfigError(
-                f"wanted last.pt of a run of the same network at {path}, got: {error}"
-            ) from error
-        new = [name for name in missing if ".residuals." not in name]  # residual layers may be added
-        if new or unknown:
-            raise ConfigError(
-                f"wanted last.pt of a run of the same network at {path}, got one that differs: "
-                f"{', '.join((new or unknown)[:3])}"
-            )
-        self.average = {name: value.clone() for name, value in self.learner.network.state_dict().items()}
-        if not same:
+        new_speakers = self.learner.begin_from(path)
+        self.average.begin(self.learner.network)
+        if new_speakers:
             own = voices(self.learner.network, self.features, self.batches.speakers, self.batches.store)
-            margin.data.copy_(own)
+            self.learner.margin.place(own)
 
     def _resume(self, state: dict[str, Any]) -> None:
         try:
             self.learner.load_state_dict(state["learner"])
             self.optimiser.restore(state["optimiser"])
+            self.average.restore(state)
         except (RuntimeError, ValueError) as error:
             raise ConfigError(
                 f"expected a checkpoint of this recipe in {self.folder}, got another: {error}"
             ) from error
-        self.average = state["average"]
         self.step = int(state["step"])

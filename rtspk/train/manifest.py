@@ -1,15 +1,31 @@
 """Which stretch of which file is whose voice: the list that training starts from."""
 
 import csv
-from dataclasses import dataclass
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rtspk.errors import FormatError
-from rtspk.types import samples_of
+from rtspk.errors import ConfigError, FormatError
+from rtspk.files import write_atomically
+from rtspk.types import samples_of, seconds_of
 
-__all__ = ["Utterance", "hold_out", "read_manifest", "read_noises"]
+__all__ = [
+    "Fault",
+    "Utterance",
+    "at_speeds",
+    "hold_out",
+    "parse_manifest",
+    "read_manifest",
+    "read_noises",
+    "write_manifest",
+]
 
 COLUMNS = ("file", "speaker", "dataset", "start", "end")
+WRITTEN = ("file", "speaker", "dataset", "licence", "lang", "gender", "start", "end", "target", "speed")
+LEAST_AT_SPEED: int = samples_of(2.0)  # a shorter utterance says little of its speaker at any speed
+NO_LENGTH: str = "utterances without length"
+UNREADABLE: str = "lines that cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,46 +42,131 @@ class Utterance:
     licence: str
     target: int  # row of the teachers' table, -1 where there is none
     speed: float = 1.0  # a voice at another speed is another speaker (H. Yamamoto et al., Interspeech 2019)
+    name: str = ""  # the manifest's own id, where it has such
+    rate: int = 0  # Hz that the manifest claims for the file; 0 where it claims none
 
     @property
     def duration(self) -> int:
         """Length in samples, as it is heard."""
         return int((self.end - self.start) / self.speed)
 
+    @property
+    def voice(self) -> str:
+        """The speaker, whatever the speed."""
+        return self.speaker if self.speed == 1.0 else self.speaker.rpartition("@")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with one line of a manifest: the kind, for a report, and the case in words."""
+
+    kind: str
+    case: str
+
 
 def read_manifest(path: Path) -> list[Utterance]:
-    """Read a table of utterances: CSV with at least `file, speaker, dataset, start, end` (seconds).
+    """Read a list of utterances: our table, or manifests of lhotse.
 
-    Optional columns: `lang`, `gender`, `licence`, `target` (row of the teachers' embeddings), `speed` (how
-    much faster the utterance is played; another speed is another speaker). Files are relative to the table.
-    A row without a speaker teaches by its target alone.
+    The table is CSV with at least `file, speaker, dataset, start, end` (seconds). Optional columns: `lang`,
+    `gender`, `licence`, `target` (row of the teachers' embeddings), `speed` (how much faster the utterance
+    is played; another speed is another speaker), `sample_rate` (checked against the file). Files are relative
+    to the table. A row without a speaker teaches by its target alone. For lhotse see `rtspk.train.cuts`.
 
     Raises:
         FormatError: for a missing column, a number that is none, or an utterance without length.
     """
-    return [_utterance(row, path, number) for number, row in enumerate(_rows(path, COLUMNS), start=2)]
+    utterances, faults = parse_manifest(path)
+    if faults:
+        more = f" (and {len(faults) - 1} more such lines)" if len(faults) > 1 else ""
+        raise FormatError(faults[0].case + more)
+    return utterances
 
 
-def read_noises(path: Path) -> list[Path]:
-    """Read a table of noise: CSV with at least the column `file`."""
-    return [path.parent / row["file"] for row in _rows(path, ("file",))]
+def parse_manifest(path: Path) -> tuple[list[Utterance], list[Fault]]:
+    """Read a list of utterances as far as it can be read, and say what is wrong with the other lines."""
+    if path.is_dir() or path.name.endswith((".jsonl", ".jsonl.gz")):
+        from rtspk.train.cuts import parse_cuts
+
+        return parse_cuts(path)
+    utterances, faults = [], []
+    for number, row in enumerate(_rows(path, COLUMNS), start=2):
+        parsed = _utterance(row, path, number)
+        if isinstance(parsed, Fault):
+            faults.append(parsed)
+        else:
+            utterances.append(parsed)
+    return utterances, faults
+
+
+def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:
+    """Write our table, whole or not at all; files below its folder stand relative to it."""
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(WRITTEN)
+    folder, files = path.parent.resolve(), dict[Path, str]()
+    for u in utterances:
+        if u.path not in files:
+            whole = u.path.resolve()
+            files[u.path] = str(whole.relative_to(folder) if whole.is_relative_to(folder) else whole)
+        speaker = u.voice.removeprefix(f"{u.dataset}/")
+        times = [round(seconds_of(u.start), 6), round(seconds_of(u.end), 6)]
+        rest = ["" if u.target < 0 else u.target, "" if u.speed == 1.0 else u.speed]
+        about = [speaker, u.dataset, u.licence, u.language, u.gender]
+        table.writerow([files[u.path], *about, *times, *rest])
+    write_atomically(path, text.getvalue().encode())
+
+
+def read_noises(path: Path, *, music: bool | None = None) -> list[Path]:
+    """Read a table of noise: CSV with at least the column `file`, and `kind`, which may be `music`.
+
+    Args:
+        path: the table
+        music: True for music alone, False for all else; None for everything
+    """
+    rows = _rows(path, ("file",))
+    return [
+        path.parent / row["file"]
+        for row in rows
+        if music is None or ((row.get("kind") or "").strip().lower() == "music") == music
+    ]
 
 
 def hold_out(
     utterances: list[Utterance], speakers: frozenset[str]
 ) -> tuple[list[Utterance], list[Utterance]]:
     """Split into utterances to train on and utterances of the speakers held out, at their own speed alone."""
-    kept = [u for u in utterances if u.speaker.partition("@")[0] not in speakers]
+    kept = [u for u in utterances if u.voice not in speakers]
     held = [u for u in utterances if u.speaker in speakers]
     return kept, held
 
 
+def at_speeds(utterances: list[Utterance], speeds: tuple[float, ...]) -> list[Utterance]:
+    """Add every utterance of a known speaker of 2 s or more at other speeds: new speakers, without a teacher.
+
+    Raises:
+        ConfigError: a speed beyond reason, or one that changes nothing.
+    """
+    for speed in speeds:
+        if not 0.5 <= speed <= 2.0 or speed == 1.0:
+            raise ConfigError(f"expected speeds of 0.5 to 2 other than 1, got {speed:g}")
+    faster = [
+        replace(u, speaker=f"{u.speaker}@{speed:g}", speed=speed, target=-1)
+        for speed in sorted(set(speeds))
+        for u in utterances
+        if u.speaker and u.speed == 1.0 and u.duration >= LEAST_AT_SPEED
+    ]
+    there = {u.speaker for u in utterances}
+    return utterances + [u for u in faster if u.speaker not in there]
+
+
 def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except OSError as error:
         raise FormatError(f"expected a table at {path}, got {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise FormatError(f"expected a table in UTF-8 at {path}, got {error}") from error
     if not rows:
         raise FormatError(f"expected a table at {path}, got no rows")
     missing = [column for column in columns if column not in rows[0]]
@@ -76,19 +177,21 @@ def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     return rows
 
 
-def _utterance(row: dict[str, str], path: Path, line: int) -> Utterance:
+def _utterance(row: dict[str, str], path: Path, line: int) -> Utterance | Fault:
+    if any(row[column] is None for column in COLUMNS) or not row["file"]:
+        return Fault(UNREADABLE, f"expected {', '.join(COLUMNS)} in {path} line {line}, got fewer")
     try:
         start, end = float(row["start"]), float(row["end"])
         target = int(row.get("target") or -1)
         speed = float(row.get("speed") or 1.0)
+        rate = int(row.get("sample_rate") or 0)
     except ValueError as error:
-        raise FormatError(
-            f"expected numbers for start, end, target and speed in {path} line {line}, got {error}"
-        ) from error
-    if not 0 <= start < end:
-        raise FormatError(f"expected 0 <= start < end in {path} line {line}, got {start} and {end}")
+        wanted = "numbers for start, end, target, speed and sample_rate"
+        return Fault(UNREADABLE, f"expected {wanted} in {path} line {line}, got {error}")
+    if not 0 <= start < end < float("inf"):
+        return Fault(NO_LENGTH, f"expected 0 <= start < end in {path} line {line}, got {start} and {end}")
     if not 0.5 <= speed <= 2.0:
-        raise FormatError(f"expected a speed of 0.5 to 2 in {path} line {line}, got {speed}")
+        return Fault(UNREADABLE, f"expected a speed of 0.5 to 2 in {path} line {line}, got {speed}")
     name = row["speaker"] if speed == 1.0 else f"{row['speaker']}@{speed:g}"
     return Utterance(
         path=path.parent / row["file"],
@@ -99,6 +202,7 @@ def _utterance(row: dict[str, str], path: Path, line: int) -> Utterance:
         language=row.get("lang") or "",
         gender=row.get("gender") or "",
         licence=row.get("licence") or "not stated",
-        target=target,
+        target=max(-1, target),
         speed=speed,
+        rate=rate,
     )

@@ -9,7 +9,7 @@ from torch import nn
 from rtspk.errors import ConfigError
 from rtspk.train.recipe import LoopConfig
 
-__all__ = ["Optimiser", "rate_at"]
+__all__ = ["Optimiser", "cycle_ends", "rate_at"]
 
 
 class Optimiser:
@@ -20,8 +20,9 @@ class Optimiser:
     """
 
     def __init__(self, learner: nn.Module, loop: LoopConfig) -> None:
-        decayed = {name: p for name, p in learner.named_parameters() if p.ndim > 1}
-        others = [p for p in learner.parameters() if p.ndim <= 1]
+        learnt = {name: p for name, p in learner.named_parameters() if p.requires_grad}
+        decayed = {name: p for name, p in learnt.items() if p.ndim > 1}
+        others = [p for p in learnt.values() if p.ndim <= 1]
         self._parts: list[torch.optim.Optimizer] = []
         if loop.optimiser == "muon":
             matrices = [p for name, p in decayed.items() if p.ndim == 2 and name.startswith("network.")]
@@ -67,6 +68,12 @@ def rate_at(step: int, loop: LoopConfig) -> float:
     """
     if step < loop.warmup:
         return loop.rate * (step + 1) / loop.warmup
-    done = min(1.0, (step - loop.warmup) / max(1, loop.steps - loop.warmup)) * loop.cycles
+    done = (step - loop.warmup) * loop.cycles / max(1, loop.steps - loop.warmup)
     within = done - math.floor(done) if done < loop.cycles else 1.0
     return loop.rate_end + 0.5 * (loop.rate - loop.rate_end) * (1.0 + math.cos(math.pi * within))
+
+
+def cycle_ends(loop: LoopConfig) -> list[int]:
+    """After how many steps each cycle of the learning rate is over; the last is the run's end."""
+    falling = max(1, loop.steps - loop.warmup)
+    return [loop.warmup + -(-falling * cycle // loop.cycles) for cycle in range(1, loop.cycles + 1)]

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from rtspk.config import read_toml
-from rtspk.engine.conformer import ConformerConfig
-from rtspk.kernels.mel import MelConfig
+from rtspk.errors import ConfigError
 from rtspk.train.augment import AugmentConfig
+from rtspk.train.features import FeatureConfig
+from rtspk.train.network import NetworkConfig
 
 __all__ = ["DataConfig", "LoopConfig", "LossConfig", "Recipe"]
 
@@ -16,8 +18,13 @@ class DataConfig:
     """What is trained on; paths are relative to `root`, which `--data` gives."""
 
     manifest: str = "train.csv"
-    targets: str = "train_targets.npz"
+    targets: str = "train_targets.npz"  # empty: there are no teachers
     noise: str = "noise.csv"
+    datasets: tuple[str, ...] = ()  # that are taken; empty takes all
+    most_spoken: int = 0  # only so many speakers, those with most speech; 0 takes all
+    validation: float = 0.0  # share of each speaker's utterances on which the classifier is measured
+    test: float = 0.0  # likewise, measured once, at the end
+    speeds: tuple[float, ...] = ()  # long utterances are added at these, as speakers of their own: (0.9, 1.1)
     held_out: tuple[str, ...] = ()  # data sets with speakers kept for development, as "dataset:count"
     crop_seconds: tuple[float, float] = (1.5, 3.5)
     late_share: float = (
@@ -37,10 +44,15 @@ class DataConfig:
 class LossConfig:
     """The parts of the loss and their weights."""
 
-    scale: float = 32.0
-    margin: float = 0.2  # radians
-    margin_warmup: float = 0.3  # share of the steps over which the margin and its weight grow from nothing
-    margin_weight: float = 0.3
+    classifier: Literal["aam", "am", "softmax"] = "aam"  # margin on the angle, on the cosine, or none
+    subcentres: int = 1  # of a speaker, with a margin
+    scale: float = 32.0  # of the cosines
+    margin: float = 0.2  # radians for "aam", of the cosine for "am"
+    late_margin: float | None = None  # in the late steps (arXiv:2010.11255: larger); none is `margin` on
+    margin_warmup: float = (
+        0.3  # share of the steps over which the margin (beside teachers its weight too) grows
+    )
+    margin_weight: float = 0.3  # of the classifier, whichever it is
     teacher_weight: float = 10.0
     similarity_weight: float = 20.0
 
@@ -52,17 +64,29 @@ class LoopConfig:
     steps: int = 4500
     warmup: int = 100
     rate: float = 1.5e-3
-    cycles: int = 1  # falls of the learning rate, each from the top
+    cycles: int = 1  # falls of the learning rate, each from the top; of more than one the ends are kept
     optimiser: str = "adamw"  # or "sgd", or "muon" for the network's matrices and AdamW for the rest
     momentum: float = 0.9  # of sgd
     rate_end: float = 1e-5
     weight_decay: float = 0.05
     clip: float = 5.0
-    average: float = 0.998  # decay of the averaged weights
+    average: Literal["ema", "last", "none"] = (
+        "ema"  # what is measured and ships: a mean of weights, or the last
+    )
+    decay: float = 0.998  # of "ema"
+    last: int = 5  # saves in the mean of "last"
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: a GPU where there is one
     bf16: bool = True
     save_every: int = 250
     threads: int = 2
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.cycles < 1 or self.last < 1 or self.save_every < 1:
+            raise ConfigError(
+                "wanted cycles, last and save_every of 1 or more, "
+                f"got {self.cycles}, {self.last} and {self.save_every}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +95,8 @@ class Recipe:
 
     name: str
     start: str = ""  # a checkpoint to take the weights from, beside the run's own folder
-    features: MelConfig = field(default_factory=MelConfig)
-    model: ConformerConfig = field(default_factory=ConformerConfig)
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    model: NetworkConfig = field(default_factory=NetworkConfig)
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     loss: LossConfig = field(default_factory=LossConfig)

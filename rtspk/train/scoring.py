@@ -1,6 +1,7 @@
 """The network as it ships: centred on its training speakers, of unit length."""
 
 from collections import Counter, defaultdict
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -8,17 +9,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that the torch world uses
 
 from rtspk.audio import loudest
-from rtspk.engine.conformer import Conformer
 from rtspk.train.development import embed_all
 from rtspk.train.manifest import Utterance
+from rtspk.train.network import SpeakerNetwork
+from rtspk.train.selection import recording_of
 from rtspk.train.store import SampleStore
 from rtspk.types import FloatArray, samples_of, seconds_of
 
-__all__ = ["CentredEmbedder", "centred", "sets_of", "voices"]
+__all__ = ["CentredEmbedder", "centred", "cohort_of", "sets_of", "voices"]
 
 CROP: int = samples_of(3.0)
 LEAST: int = samples_of(1.5)  # a shorter utterance says little of its speaker
 UTTERANCES: int = 4  # of a speaker
+COHORT: int = 1000  # speakers of it
 SPEAKERS: int = 20  # that a data set must have to count
 
 
@@ -27,18 +30,18 @@ class CentredEmbedder(nn.Module):
 
     mean: Tensor
 
-    def __init__(self, network: Conformer, mean: Tensor) -> None:
+    def __init__(self, network: SpeakerNetwork, mean: Tensor) -> None:
         super().__init__()
         self.network = network
         self.register_buffer("mean", mean)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """Unit vectors, float32 [shape=(B, dimension)]; arguments as for the Conformer."""
+        """Unit vectors, float32 [shape=(B, dimension)]; arguments as for the network."""
         return F.normalize(self.network(features, mask) - self.mean)
 
 
 def centred(
-    network: Conformer, features: nn.Module, speakers: list[list[Utterance]], store: SampleStore
+    network: SpeakerNetwork, features: nn.Module, speakers: list[list[Utterance]], store: SampleStore
 ) -> CentredEmbedder:
     """Measure the mean on clean crops of training speech.
 
@@ -54,8 +57,26 @@ def centred(
     return CentredEmbedder(network, torch.from_numpy(np.mean(means, axis=0)))
 
 
+def cohort_of(
+    embedder: CentredEmbedder,
+    features: nn.Module,
+    speakers: list[list[Utterance]],
+    store: SampleStore,
+    seed: int,
+) -> Tensor:
+    """Voices of training speakers for scores to be normalised by, float32 [shape=(speakers, dimension)].
+
+    At most `COHORT` speakers, drawn from those with enough speech at their own speed.
+    """
+    able = [own for own in speakers if own[0].speed == 1.0 and max(u.duration for u in own) >= LEAST]
+    chosen = np.random.default_rng((seed, 3)).permutation(len(able))[:COHORT]
+    if not len(chosen):
+        return torch.zeros(0, embedder.mean.numel())
+    return F.normalize(voices(embedder, features, [able[i] for i in sorted(chosen)], store))
+
+
 def voices(
-    network: Conformer, features: nn.Module, speakers: list[list[Utterance]], store: SampleStore
+    network: nn.Module, features: nn.Module, speakers: list[list[Utterance]], store: SampleStore
 ) -> Tensor:
     """Where each speaker's voice lies: a mean of unit vectors, float32 [shape=(speakers, dimension)]."""
     chosen = [_longest(own) for own in speakers]
@@ -76,14 +97,15 @@ def _longest(utterances: list[Utterance]) -> list[Utterance]:
     return [u for u in ordered if u.duration >= LEAST] or ordered[:1]
 
 
-def sets_of(speakers: list[list[Utterance]]) -> list[tuple[str, str, int, float]]:
-    """Data sets trained on: name, licence, speakers, hours."""
-    people: dict[tuple[str, str], int] = defaultdict(int)
-    hours: dict[tuple[str, str], float] = defaultdict(float)
-    for own in speakers:
-        if own[0].speed != 1.0:
-            continue
-        key = own[0].dataset, own[0].licence
-        people[key] += 1
-        hours[key] += seconds_of(sum(u.duration for u in own)) / 3600.0
-    return [(*key, people[key], round(hours[key], 2)) for key in sorted(people)]
+def sets_of(utterances: list[Utterance]) -> list[tuple[str, str, int, float]]:
+    """Data sets trained on: name, licence, known speakers, hours; speech at other speeds counts once."""
+    people: dict[tuple[str, str], set[str]] = defaultdict(set)
+    lengths: dict[tuple[str, str], dict[tuple[Path, int, int], int]] = defaultdict(dict)
+    for u in utterances:
+        key = u.dataset, u.licence
+        people[key] |= {u.voice} - {""}
+        lengths[key][recording_of(u)] = u.end - u.start
+    return [
+        (*key, len(people[key]), round(seconds_of(sum(own.values())) / 3600.0, 2))
+        for key, own in sorted(lengths.items())
+    ]

@@ -19,7 +19,7 @@ def mask_spectrum(features: Tensor, mask: Tensor, strength: float = 1.0) -> Tens
     hidden = _stretches(B, T, int(strength * T / 8))(time_axis)
     for _ in range(2):
         hidden = hidden | _stretches(B, mels, int(10 * strength))(mel_axis)
-    return torch.where(hidden, mean, features)
+    return torch.where(hidden.to(features.device), mean, features)
 
 
 def _stretches(rows: int, length: int, longest: int) -> Callable[[Tensor], Tensor]:

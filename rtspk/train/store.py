@@ -9,7 +9,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from rtspk.audio import read_audio
+from rtspk.audio import stream_audio
 from rtspk.errors import AudioError
 from rtspk.types import SAMPLE_RATE, FloatArray
 
@@ -43,15 +43,16 @@ class SampleStore:
             lengths = np.zeros(len(files), np.int64)
             with data.open("wb") as out:
                 for number, path in enumerate(files):
-                    pcm = np.round(np.clip(read_audio(path), -1.0, 1.0) * 32767.0).astype(np.int16)
-                    pcm.tofile(out)
-                    lengths[number] = len(pcm)
+                    for chunk in stream_audio(path, chunk_seconds=10.0):  # a file may hold many hours
+                        np.round(np.clip(chunk.samples, -1.0, 1.0) * 32767.0).astype(np.int16).tofile(out)
+                        lengths[number] += len(chunk.samples)
                     progress(number + 1, len(files))
             np.save(index, lengths)
         lengths = np.load(index)
         starts = np.concatenate([[0], np.cumsum(lengths)])
         offsets = {path: (int(starts[i]), int(lengths[i])) for i, path in enumerate(files)}
-        return cls(np.memmap(data, np.int16, "r"), offsets)
+        # No file, no sound: an empty file cannot be mapped.
+        return cls(np.memmap(data, np.int16, "r") if starts[-1] else np.zeros(0, np.int16), offsets)
 
     def read(self, path: Path, start: int, end: int, speed: float = 1.0) -> FloatArray:
         """Samples [start, end) of a file, as far as it goes, played at a speed; float32 in -1..1."""

@@ -96,7 +96,7 @@ def test_the_gallery_is_kept_by_hand(rtspk, voices, tmp_path):
         (["Anna"], "wanted CLIPs or --mic SECONDS, got neither"),
         (["Anna", "clip.wav", "--mic", "5"], "got both"),
         (["Anna", "--mic", "0.1"], "wanted --mic with 1 to 600 seconds"),
-        (["Anna", "clip.wav", "--device", "USB"], "wanted --device only with --mic"),
+        (["Anna", "clip.wav", "--microphone", "USB"], "wanted --microphone only with --mic"),
         (["  ", "clip.wav"], "wanted a name, got an empty one"),
         (["Anna", "clip.wav"], "got no such file"),
     ],

@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch", reason="the network itself needs the torch 
 
 from rtspk.engine.conformer import Conformer, ConformerConfig  # noqa: E402 - behind the skip
 
-CONFIG = ConformerConfig(channels=4, width=16, blocks=2, heads=2, pooling=8, dimension=12)
+CONFIG = ConformerConfig(channels=4, width=16, blocks=2, heads=2, pooling_width=8, dimension=12)
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ torch = pytest.importorskip("torch", reason="training needs the torch extra")
 
 RECIPE = """
 name = "tiny"
-[model]
+[model.conformer]
 channels = 4
 width = 16
 blocks = 2
 heads = 2
-pooling = 8
+pooling_width = 8
 dimension = 12
 [data]
 batch = 3

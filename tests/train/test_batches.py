@@ -7,7 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the torch extra")
 
-from rtspk.train.augment import AugmentConfig, Augmenter  # noqa: E402 - behind the skip
+from rtspk.errors import ConfigError  # noqa: E402 - behind the skip
+from rtspk.train.augment import AugmentConfig, Augmenter  # noqa: E402
 from rtspk.train.batches import Batches  # noqa: E402
 from rtspk.train.manifest import read_manifest  # noqa: E402
 from rtspk.train.recipe import Recipe  # noqa: E402
@@ -72,3 +73,38 @@ def test_a_faster_voice_fills_its_crop(batches):
     other = Batches(fast, batches.store, batches.augmenter, batches.features, data, 1, 4)
     assert other[0].mask.all()
     assert len(batches.store.read(fast[0].path, 0, 16_000, 1.25)) == 12_800
+
+
+def test_a_short_utterance_is_padded_and_what_is_behind_it_is_not_listened_to(batches):
+    short = [replace(u, end=u.start + 8_000) for who in batches.speakers for u in who]
+    data = replace(batches.data, crop_seconds=(1.0, 1.1), late_crop_seconds=(1.0, 1.1), masked=0.0, gap=0.0)
+    quiet = Augmenter(AugmentConfig(noise=0, babble=0, codec=0, telephone=0, lowpass=0), [], [])
+    batch = Batches(short, batches.store, quiet, batches.features, data, 1, 4)[0]
+    frames = 1 + (8_000 - 400) // 160
+    assert batch.mask[:, :frames].all()
+    assert not batch.mask[:, frames:].any()
+    assert not batch.samples[:, 8_000:].any()
+
+
+def test_other_speeds_are_speakers_of_their_own_whom_no_teacher_heard(batches):
+    own = [u for who in batches.speakers for u in who]
+    long = [replace(own[0], end=own[0].start + 36_000), *own[1:]]
+    data = replace(batches.data, batch=5, speeds=(0.9, 1.1))
+    more = Batches(long, batches.store, batches.augmenter, batches.features, data, 1, 20)
+    assert len(more.speakers) == len(batches.speakers) + 2
+    taught = {
+        (int(s), int(t))
+        for step in range(20)
+        for s, t in zip(more[step].speakers, more[step].targets, strict=True)
+    }
+    for speaker, target in taught:
+        assert (target < 0) == (more.speakers[speaker][0].speed != 1.0)
+    assert any(target < 0 for _, target in taught)
+
+
+def test_too_few_speakers_for_a_batch_are_said(batches):
+    own = [u for who in batches.speakers for u in who]
+    with pytest.raises(ConfigError, match="at least 8 speakers for batches of 8 with 1 crops each, got 4"):
+        Batches(
+            own, batches.store, batches.augmenter, batches.features, replace(batches.data, batch=8), 1, 10
+        )

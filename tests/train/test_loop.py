@@ -8,7 +8,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the torch extra")
 
 from rtspk.errors import ConfigError  # noqa: E402 - behind the skip
+from rtspk.train.checkpoint import read_checkpoint  # noqa: E402
 from rtspk.train.loop import Trainer  # noqa: E402
+from rtspk.train.losses import AngularMargin  # noqa: E402
 from rtspk.train.recipe import Recipe  # noqa: E402
 
 
@@ -20,11 +22,13 @@ class KilledError(Exception):
     """Stands for the signal."""
 
 
-def test_kill_and_resume_give_the_same_weights(pack, recipe_file, tmp_path):
+@pytest.mark.parametrize("changed", [{}, {"average": "last", "last": 2, "cycles": 2}])
+def test_kill_and_resume_give_the_same_weights(changed, pack, recipe_file, tmp_path):
     recipe = Recipe.read(recipe_file)
+    recipe = replace(recipe, loop=replace(recipe.loop, **changed))
     Trainer(recipe, pack, tmp_path / "a" / "whole", quiet).run()
 
-    def kill(what: str, done: int, _: int) -> None:
+    def kill(what: str, done: int, *_: object) -> None:
         if what == "train" and done == 5:
             raise KilledError
 
@@ -38,6 +42,49 @@ def test_kill_and_resume_give_the_same_weights(pack, recipe_file, tmp_path):
     assert whole["step"] == killed["step"] == 6
     for part in ("average", "learner"):
         assert all(torch.equal(value, killed[part][name]) for name, value in whole[part].items())
+    for name in ("snapshot-1.pt", "snapshot-2.pt") if changed else ():
+        one, two = (torch.load(tmp_path / run / name, weights_only=True) for run in ("a/whole", "b/killed"))
+        assert all(torch.equal(value, two["average"][key]) for key, value in one["average"].items())
+
+
+def test_snapshots_are_models_of_their_own_and_their_ensemble_is_logged(pack, recipe_file, tmp_path):
+    recipe = Recipe.read(recipe_file)
+    recipe = replace(
+        recipe, data=replace(recipe.data, validation=0.5), loop=replace(recipe.loop, cycles=2, steps=5)
+    )
+    Trainer(recipe, pack, tmp_path / "run", quiet).run()
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert rows[-1]["snapshots"] == 2
+    assert {"ensemble_accuracy", "best_snapshot_accuracy"} <= set(rows[-1])
+    first = read_checkpoint(tmp_path / "run" / "snapshot-1.pt")
+    assert first.step == 4  # of 5: the warm-up is 2, and each of the cycles half of the rest, rounded up
+    assert first.embedder(torch.randn(2, 40, 80), torch.ones(2, 40)).shape == (2, 12)
+
+
+def test_a_line_is_told_at_every_save_and_the_loss_at_every_step(pack, recipe_file, tmp_path):
+    heard: list[tuple[object, ...]] = []
+    told: list[str] = []
+    Trainer(Recipe.read(recipe_file), pack, tmp_path / "run", lambda *a: heard.append(a), told.append).run()
+    steps = [a for a in heard if a[0] == "train"]
+    assert [a[1:3] for a in steps] == [(n, 6) for n in range(1, 7)]
+    assert all("loss " in a[3] and "waiting " in a[3] for a in steps)
+    assert [line.split(",")[0] for line in told] == ["step 2/6", "step 4/6", "step 6/6"]
+    assert told[-1].endswith(" 0:00:00 left")
+
+
+def test_the_late_margin_is_taken_in_the_late_steps_alone(pack, recipe_file, tmp_path, monkeypatch):
+    recipe = Recipe.read(recipe_file)
+    recipe = replace(recipe, loss=replace(recipe.loss, late_margin=0.5, margin=0.25, margin_warmup=0.0))
+    margins = []
+    forward = AngularMargin.forward
+
+    def heard(self, embeddings, speakers, margin):
+        margins.append(margin)
+        return forward(self, embeddings, speakers, margin)
+
+    monkeypatch.setattr(AngularMargin, "forward", heard)
+    Trainer(recipe, pack, tmp_path / "run", quiet).run()
+    assert margins[1:] == [0.25, 0.25, 0.5, 0.5, 0.5]
 
 
 def test_the_log_says_every_part_of_the_loss_and_the_share_of_waiting(pack, recipe_file, tmp_path):
@@ -50,7 +97,7 @@ def test_the_log_says_every_part_of_the_loss_and_the_share_of_waiting(pack, reci
 def test_a_checkpoint_of_another_recipe_is_refused(pack, recipe_file, tmp_path):
     recipe = Recipe.read(recipe_file)
     Trainer(recipe, pack, tmp_path / "run", quiet).run()
-    wider = replace(recipe, model=replace(recipe.model, width=32))
+    wider = replace(recipe, model=replace(recipe.model, conformer=replace(recipe.model.conformer, width=32)))
     with pytest.raises(ConfigError, match="expected a checkpoint of this recipe"):
         Trainer(wider, pack, tmp_path / "run", quiet)
 

@@ -6,7 +6,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the torch extra")
 
-from rtspk.train.losses import AngularMargin, Teachers, similarity_loss  # noqa: E402 - behind the skip
+from rtspk.train.losses import (  # noqa: E402 - behind the skip
+    AngularMargin,
+    Softmax,
+    Teachers,
+    build_classifier,
+    similarity_loss,
+)
+from rtspk.train.recipe import LossConfig  # noqa: E402
 
 
 def test_the_angular_margin_is_its_definition():
@@ -84,3 +91,64 @@ def test_a_teacher_that_did_not_hear_teaches_nothing():
         errors.append((own[i] @ own[j] - sum(t[i] @ t[j] for t in tables) / len(tables)) ** 2)
     slow = torch.stack(errors).mean()
     assert similarity_loss(embeddings, deaf).item() == pytest.approx(slow.item(), rel=1e-4)
+
+
+def slow_margin_loss(loss, embeddings, speakers, margin):
+    """Additive margins over sub-centres, number by number; the angle stays below pi minus the margin."""
+    total = 0.0
+    for embedding, speaker in zip(embeddings, speakers.tolist(), strict=True):
+        logits = []
+        for c in range(len(loss.weight) // loss.subcentres):
+            centres = loss.weight[c * loss.subcentres : (c + 1) * loss.subcentres]
+            cosine = max(float(torch.cosine_similarity(embedding, centre, dim=0)) for centre in centres)
+            if c == speaker:
+                cosine = cosine - margin if loss.kind == "am" else math.cos(math.acos(cosine) + margin)
+            logits.append(loss.scale * cosine)
+        total += math.log(sum(math.exp(x) for x in logits)) - logits[speaker]
+    return total / len(embeddings)
+
+
+@pytest.mark.parametrize("kind", ["aam", "am"])
+@pytest.mark.parametrize("subcentres", [1, 3])
+def test_margins_and_subcentres_are_their_definition(kind, subcentres):
+    torch.manual_seed(4)
+    loss = AngularMargin(6, 4, 8.0, subcentres, kind)
+    embeddings, speakers = torch.randn(5, 6), torch.tensor([0, 1, 2, 3, 1])
+    with torch.no_grad():
+        wanted = slow_margin_loss(loss, embeddings, speakers, 0.25)
+    assert loss(embeddings, speakers, 0.25).item() == pytest.approx(wanted, rel=1e-4)
+
+
+def test_plain_softmax_is_its_definition_and_learns_nothing_from_nobody_known():
+    torch.manual_seed(5)
+    loss = Softmax(6, 4)
+    with torch.no_grad():
+        loss.bias.normal_()
+    embeddings, speakers = torch.randn(4, 6), torch.tensor([3, 0, 2, -1])
+    total = 0.0
+    for embedding, speaker in zip(embeddings[:3], speakers[:3].tolist(), strict=True):
+        logits = [(w @ embedding + b).item() for w, b in zip(loss.weight, loss.bias, strict=True)]
+        total += math.log(sum(math.exp(x) for x in logits)) - logits[speaker]
+    assert loss(embeddings, speakers, 0.2).item() == pytest.approx(total / 3, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["aam", "am", "softmax"])
+def test_a_recipe_chooses_the_classifier_by_name(kind):
+    torch.manual_seed(6)
+    loss = build_classifier(LossConfig(classifier=kind, subcentres=2, scale=5.0), 6, 4)
+    embeddings, speakers = torch.randn(3, 6), torch.tensor([0, 3, 2])
+    cross_entropy = torch.nn.functional.cross_entropy(loss.logits(embeddings), speakers)
+    assert loss(embeddings, speakers, 0.0).item() == pytest.approx(cross_entropy.item(), rel=1e-5)
+    grown = loss(embeddings, speakers, 0.3).item()
+    assert grown == pytest.approx(cross_entropy.item()) if kind == "softmax" else grown > cross_entropy.item()
+
+
+@pytest.mark.parametrize("subcentres", [1, 2])
+def test_a_placed_classifier_names_the_voices_that_it_was_placed_on(subcentres):
+    torch.manual_seed(7)
+    loss = AngularMargin(16, 5, 10.0, subcentres)
+    voices = torch.randn(5, 16)
+    loss.place(voices)
+    assert loss.logits(voices).argmax(1).tolist() == [0, 1, 2, 3, 4]
+    if subcentres == 2:
+        assert not torch.allclose(loss.weight[0], loss.weight[1], atol=1e-3)

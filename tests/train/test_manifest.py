@@ -2,8 +2,8 @@
 
 import pytest
 
-from rtspk.errors import FormatError
-from rtspk.train.manifest import hold_out, read_manifest, read_noises
+from rtspk.errors import ConfigError, FormatError
+from rtspk.train.manifest import at_speeds, hold_out, read_manifest, read_noises, write_manifest
 
 HEAD = "file,speaker,dataset,start,end\n"
 
@@ -72,3 +72,58 @@ def test_a_speed_beyond_reason_is_refused(tmp_path):
     (tmp_path / "m.csv").write_text("file,speaker,dataset,start,end,speed\na,1,s,0,1,9\n")
     with pytest.raises(FormatError, match=r"a speed of 0.5 to 2 in .* line 2, got 9"):
         read_manifest(tmp_path / "m.csv")
+
+
+def test_a_table_that_is_written_is_read_again_as_it_was(tmp_path):
+    (tmp_path / "m.csv").write_text(
+        "file,speaker,dataset,lang,gender,licence,start,end,target,speed\n"
+        'a.wav,anna,s,en,f,CC0,0.5,1.75,3,\na.wav,anna,s,,,,0,180000.0000625,,1.1\n"b,c.wav",,s,,,,0,1,,\n'
+    )
+    (tmp_path / "deep").mkdir()
+    before = read_manifest(tmp_path / "m.csv")
+    write_manifest(tmp_path / "again.csv", before)
+    write_manifest(tmp_path / "deep" / "again.csv", before)
+    assert read_manifest(tmp_path / "again.csv") == before
+    assert "\na.wav,anna," in (tmp_path / "again.csv").read_text()
+    assert read_manifest(tmp_path / "deep" / "again.csv") == before
+
+
+def test_long_utterances_are_added_at_other_speeds_as_new_speakers_without_a_teacher(tmp_path):
+    (tmp_path / "m.csv").write_text(
+        "file,speaker,dataset,start,end,target,speed\n"
+        "a,1,s,0,2,0,\na,1,s,2,3,1,\na,,s,0,5,2,\na,2,s,0,4,3,\na,2,s,0,4,4,0.9\n"
+    )
+    utterances = read_manifest(tmp_path / "m.csv")
+    added = at_speeds(utterances, (0.9, 1.1))
+    assert added[:5] == utterances
+    assert [(u.speaker, u.speed, u.target, u.duration) for u in added[5:]] == [
+        ("s/1@0.9", 0.9, -1, 35_555),
+        ("s/1@1.1", 1.1, -1, 29_090),
+        ("s/2@1.1", 1.1, -1, 58_181),
+    ]
+    for bad in (3.0, 1.0):
+        with pytest.raises(ConfigError, match=r"expected speeds of 0\.5 to 2 other than 1"):
+            at_speeds(utterances, (bad,))
+
+
+def test_a_speaker_whose_name_has_an_at_sign_is_held_out(tmp_path):
+    (tmp_path / "m.csv").write_text(
+        "file,speaker,dataset,start,end,speed\na,x@y,s,0,1,\na,x@y,s,0,1,0.9\nb,x@z,s,0,1,\n"
+    )
+    kept, held = hold_out(read_manifest(tmp_path / "m.csv"), frozenset({"s/x@y"}))
+    assert [u.speaker for u in kept] == ["s/x@z"]
+    assert [u.speed for u in held] == [1.0]
+
+
+def test_the_number_of_wrong_lines_is_said(tmp_path):
+    (tmp_path / "m.csv").write_text(HEAD + "a,b,c,0,1\na,b\n,b,c,0,1\na,b,c,0,inf\n")
+    with pytest.raises(FormatError, match=r"line 3, got fewer \(and 2 more such lines\)"):
+        read_manifest(tmp_path / "m.csv")
+
+
+def test_noise_and_music_are_told_apart(tmp_path):
+    (tmp_path / "n.csv").write_text("file,kind\na,music\nb,rain\nc,\n")
+    names = [[p.name for p in read_noises(tmp_path / "n.csv", music=kind)] for kind in (None, True, False)]
+    assert names == [["a", "b", "c"], ["a"], ["b", "c"]]
+    (tmp_path / "n.csv").write_text("file\na\n")
+    assert read_noises(tmp_path / "n.csv", music=True) == []

@@ -1,0 +1,84 @@
+"""`rtspk models`: which embedders are installed, and which one every command takes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtspk.cli.options import AsJson
+from rtspk.cli.screen import answers, plain, print_json, say
+
+__all__ = ["Stage", "add", "list_", "remove", "use"]
+
+Stage = Annotated[
+    str, typer.Option("--stage", metavar="STAGE", help="How far it is: experimental, staging or production.")
+]
+Name = Annotated[str, typer.Argument(metavar="ID", help="As `rtspk models list` shows it, or `bundled`.")]
+
+
+def list_(as_json: AsJson = False) -> None:
+    """Show the models: stage, size, error rates where they are known, and which one is in use."""
+    from rtspk.engine.registry import Registry
+
+    models = Registry().models()
+    if as_json:
+        rows = [
+            {
+                "id": model.id,
+                "in_use": model.in_use,
+                "stage": model.stage,
+                "dimension": model.dimension,
+                "bytes": model.size,
+                "licence": model.licence,
+                "eer": model.error_rates,
+                "folder": str(model.folder),
+            }
+            for model in models
+        ]
+        print_json({"models": rows})
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("in use", "id", "stage", "dimension", "MB", "EER"):
+        table.add_column(name, justify="right" if name in {"dimension", "MB"} else "left")
+    for model in models:
+        rates = ", ".join(f"{length}: {rate:.2%}" for length, rate in model.error_rates.items())
+        table.add_row(
+            "*" if model.in_use else "",
+            plain(model.id),
+            model.stage,
+            str(model.dimension),
+            f"{model.size / 1e6:.1f}",
+            rates or "-",
+        )
+    answers().print(table)
+
+
+def add(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="As `rtspk export` makes it.")],
+    stage: Stage = "experimental",
+) -> None:
+    """Install a model folder under the id of its card."""
+    from rtspk.engine.registry import Registry
+
+    identity = Registry().add(folder, stage)
+    say(
+        f"{plain(identity)} is installed ({stage}): `rtspk models use {plain(identity)}` makes it the default"
+    )
+
+
+def use(name: Name) -> None:
+    """Make a model the default of every command that takes --model."""
+    from rtspk.engine.registry import Registry
+
+    model = Registry().use(name)
+    say(f"{plain(model.id)} is in use; a gallery keeps to the model that made its prints")
+
+
+def remove(name: Name) -> None:
+    """Delete an installed model."""
+    from rtspk.engine.registry import Registry
+
+    Registry().remove(name)
+    say(f"{plain(name)} is removed")

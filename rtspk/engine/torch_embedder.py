@@ -1,0 +1,181 @@
+"""The embedder on torch: windows of many sessions in one call, on a GPU by recorded graphs.
+
+It needs torch, and so `rtspk.engine.backend` imports it only where it is wanted.
+"""
+
+import json
+import threading
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - the name that the torch world uses
+
+from rtspk.engine.cohort import Cohort
+from rtspk.engine.conformer import Conformer, ConformerConfig
+from rtspk.engine.embedder import EmbedderCard
+from rtspk.engine.torch_features import TorchLogMel
+from rtspk.errors import ModelError
+from rtspk.types import Embedding, FloatArray, Window
+
+__all__ = ["TorchEmbedder"]
+
+WEIGHTS = "weights.safetensors"
+FRAMES: int = 64  # windows are padded to multiples of so many frames: few shapes, so few graphs
+LARGEST: int = 128  # windows in one call; batches are padded to powers of two up to it
+MOST_GRAPHS: int = 64  # shapes recorded; a graph holds its own memory, and the rest run as they come
+
+
+class TorchEmbedder:
+    """A backend for many windows at once; safe for threads, one call at a time on a GPU."""
+
+    def __init__(self, card: EmbedderCard, folder: Path, device: str) -> None:
+        if not card.mask_input:
+            raise ModelError(f"wanted a network that takes a mask, for torch, got {card.id}")
+        self.card = card
+        self.cohort = Cohort.read(folder / card.cohort) if card.cohort else None
+        self.device = torch.device(device)
+        self._network, self._mean = _read(folder / WEIGHTS, card)
+        self._network.to(self.device)
+        self._mean = self._mean.to(self.device)
+        self._features = TorchLogMel(card.features).to(self.device)
+        self._shapes: dict[tuple[int, int], _Shape] = {}
+        self._lock = threading.Lock()
+
+    def embed(self, windows: Sequence[Window]) -> list[Embedding]:
+        """One unit vector for each window, in order; windows of like length go through together."""
+        groups: dict[int, list[int]] = defaultdict(list)
+        for number, window in enumerate(windows):
+            if not len(window.features) or not window.mask.any():
+                raise ModelError(f"wanted a window with speech, got none between samples {window.segment}")
+            groups[-(-len(window.features) // FRAMES) * FRAMES].append(number)
+        vectors: dict[int, FloatArray] = {}
+        with self._lock:
+            for frames, numbers in groups.items():
+                for at in range(0, len(numbers), LARGEST):
+                    part = numbers[at : at + LARGEST]
+                    answers = self._embed([windows[number] for number in part], frames)
+                    vectors |= dict(zip(part, answers, strict=True))
+        return [Embedding(vectors[n], w.segment, w.net_speech) for n, w in enumerate(windows)]
+
+    def embed_samples(self, crops: Sequence[FloatArray]) -> FloatArray:
+        """Unit vectors of whole crops, features and all on the device, float32 [shape=(crops, dimension)].
+
+        For many clips at once, such as an archive: no window waits for a CPU.
+
+        Args:
+            crops: float32 [shape=(n,)] at 16 kHz each, of at least one frame
+        """
+        features = self.card.features
+        shortest = min((len(crop) for crop in crops), default=features.window)
+        if shortest < features.window:
+            raise ModelError(f"wanted crops of {features.window} samples or more, got one of {shortest}")
+        order = sorted(range(len(crops)), key=lambda number: len(crops[number]))  # like lengths together
+        vectors = np.zeros((len(crops), self.card.dimension), np.float32)
+        for at in range(0, len(order), LARGEST):
+            part = order[at : at + LARGEST]
+            counts = [1 + (len(crops[number]) - features.window) // features.hop for number in part]
+            frames = -(-max(counts) // FRAMES) * FRAMES
+            samples = torch.zeros(len(part), features.window + (frames - 1) * features.hop)
+            mask = torch.zeros(len(part), frames)
+            for row, (number, count) in enumerate(zip(part, counts, strict=True)):
+                samples[row, : len(crops[number])] = torch.from_numpy(crops[number])
+                mask[row, :count] = 1.0
+            with self._lock:
+                rows = self._features(samples.to(self.device))
+                vectors[part] = self.answer(rows, mask.to(self.device)).cpu().numpy()
+        return vectors
+
+    def _embed(self, windows: list[Window], frames: int) -> FloatArray:
+        """Vectors of up to LARGEST windows, none longer than `frames` [shape=(windows, dimension)]."""
+        batch = 1 << (len(windows) - 1).bit_length()
+        shape = self._shapes.get((batch, frames))
+        if shape is None:
+            recorded = self.device.type == "cuda" and len(self._shapes) < MOST_GRAPHS
+            shape = _Shape(self, batch, frames, recorded=recorded)
+            if len(self._shapes) < MOST_GRAPHS:
+                self._shapes[batch, frames] = shape
+        return shape.run(windows)
+
+    @torch.no_grad()
+    def answer(self, features: Tensor, mask: Tensor) -> Tensor:
+        """Unit vectors, float32 [shape=(B, dimension)], of features and a mask that lie on the device."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            answer = self._network(features, mask)
+        return F.normalize(answer.float() - self._mean)
+
+
+class _Shape:
+    """Buffers of one batch size and length, on both sides, and on a GPU the recorded work between them."""
+
+    def __init__(self, owner: TorchEmbedder, batch: int, frames: int, *, recorded: bool) -> None:
+        cuda = owner.device.type == "cuda"
+        mels = owner.card.features.mels
+        self._owner = owner
+        self._host = torch.zeros(batch, frames, mels + 1, pin_memory=cuda)  # the mask is the last column
+        self._input = torch.zeros(batch, frames, mels + 1, device=owner.device) if cuda else self._host
+        self._graph = self._record() if recorded else None
+
+    def run(self, windows: list[Window]) -> FloatArray:
+        """Vectors of the windows [shape=(windows, dimension)]."""
+        self._host.zero_()
+        for row, window in enumerate(windows):
+            length = len(window.features)
+            self._host[row, :length, :-1] = torch.from_numpy(np.ascontiguousarray(window.features))
+            self._host[row, :length, -1] = torch.from_numpy(np.ascontiguousarray(window.mask))
+        if self._input is not self._host:
+            self._input.copy_(self._host, non_blocking=True)
+        if self._graph is None:
+            answer = self._answer()
+        else:
+            self._graph.replay()
+            answer = self._recorded
+        found: FloatArray = answer[: len(windows)].cpu().numpy()
+        if not np.isfinite(found).all():
+            raise ModelError(f"wanted voices from {self._owner.card.id}, got NaN or infinity")
+        return found
+
+    def _answer(self) -> Tensor:
+        return self._owner.answer(self._input[..., :-1].contiguous(), self._input[..., -1].contiguous())
+
+    def _record(self) -> torch.cuda.CUDAGraph:
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call] # torch leaves it without types
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):  # what torch sets up at first calls must not be recorded
+            for _ in range(3):
+                self._answer()
+        torch.cuda.current_stream().wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self._recorded = self._answer()
+        return graph
+
+
+def _read(path: Path, card: EmbedderCard) -> tuple[Conformer, Tensor]:
+    """The network with its weights, and the mean that is subtracted from its answers."""
+    try:
+        from safetensors import safe_open
+    except ImportError as error:
+        raise ModelError("wanted safetensors for the torch backend: pip install rtspk[torch]") from error
+    if not path.is_file():
+        raise ModelError(f"wanted weights for torch at {path}, got nothing there")
+    try:
+        with safe_open(path, "pt") as file:
+            about = file.metadata() or {}
+            state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - no mapping
+        if about.get("network") != "conformer":
+            raise ModelError(
+                f"wanted a conformer in {path}, got {about.get('network', 'no word of what it is')}"
+            )
+        network = Conformer(ConformerConfig(**json.loads(about["config"])), card.features.mels)
+        mean = state.pop("mean")
+        network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        said = (str(error).splitlines() or [""])[0]
+        raise ModelError(
+            f"wanted weights of {card.id} in {path}, got a file that does not fit: {said}"
+        ) from error
+    return network.eval(), mean

@@ -1,0 +1,119 @@
+"""Installed models: found by id, used by default, never half there."""
+
+import shutil
+
+import pytest
+
+from rtspk.engine.embedder import BUNDLED
+from rtspk.engine.registry import Registry, resolve_model
+from rtspk.errors import ConfigError, ModelError
+
+SHIPPED = BUNDLED / "embedder"
+
+
+@pytest.fixture
+def exported(tmp_path):
+    """What `rtspk export` would have made: the bundled model under an id of its own."""
+    folder = tmp_path / "exported"
+    folder.mkdir()
+    card = (SHIPPED / "card.toml").read_text()
+    (folder / "card.toml").write_text(card.replace(card.split('"')[1], "mine-1", 1))
+    (folder / "README.md").write_text("# mine-1\n")
+    (folder / "metrics.toml").write_text('[eer]\nfull = 0.04\n"1.5" = 0.07\n')
+    (folder / "checkpoint.pt").write_text("stays where it is")
+    shutil.copyfile(SHIPPED / "model.onnx", folder / "model.onnx")
+    return folder
+
+
+@pytest.fixture
+def registry(tmp_path, monkeypatch):
+    monkeypatch.setenv("RTSPK_MODELS", str(tmp_path / "models"))
+    return Registry()
+
+
+def test_the_bundled_model_is_in_use_until_told_otherwise(registry):
+    (only,) = registry.models()
+    assert (only.folder, only.in_use, only.dimension) == (SHIPPED, True, 192)
+    assert resolve_model() == SHIPPED
+
+
+def test_an_added_model_is_found_by_its_id_and_by_its_folder(registry, exported):
+    assert registry.add(exported, "staging") == "mine-1"
+    folder = registry.folder / "mine-1"
+    assert resolve_model("mine-1") == folder
+    assert resolve_model(exported) == exported
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md",
+        "card.toml",
+        "metrics.toml",
+        "model.onnx",
+    ]
+    mine = registry.models()[1]
+    assert (mine.id, mine.stage, mine.in_use) == ("mine-1", "staging", False)
+    assert mine.error_rates == {"full": 0.04, "1.5": 0.07}
+    assert mine.size == (exported / "model.onnx").stat().st_size
+
+
+def test_the_model_in_use_is_the_default_and_bundled_goes_back(registry, exported):
+    registry.add(exported)
+    assert registry.use("mine-1").in_use
+    assert resolve_model() == registry.folder / "mine-1"
+    assert resolve_model("bundled") == SHIPPED
+    registry.use("bundled")
+    assert resolve_model() == SHIPPED
+
+
+def test_adding_again_replaces_the_files_and_the_stage(registry, exported):
+    registry.add(exported, "production")
+    (exported / "metrics.toml").unlink()
+    registry.add(exported, "experimental")
+    mine = registry.models()[1]
+    assert (mine.stage, mine.error_rates) == ("experimental", {})
+    assert sorted(path.name for path in registry.folder.iterdir()) == ["mine-1", "registry.toml"]
+
+
+def test_an_installed_model_may_be_added_from_where_it_is(registry, exported):
+    registry.add(exported)
+    registry.add(registry.folder / "mine-1", "production")
+    assert registry.models()[1].stage == "production"
+
+
+def test_a_model_in_use_is_not_removed(registry, exported):
+    registry.add(exported)
+    registry.use("mine-1")
+    with pytest.raises(ConfigError, match="not in use"):
+        registry.remove("mine-1")
+    registry.use("bundled")
+    registry.remove("mine-1")
+    assert len(registry.models()) == 1
+
+
+@pytest.mark.parametrize("name", ["nothing", "../models", "", "bundled"])
+def test_what_is_not_installed_is_not_removed(registry, name):
+    with pytest.raises(ModelError, match="one of bundled"):
+        registry.remove(name)
+
+
+def test_an_unknown_id_names_those_that_there_are(registry, exported):
+    registry.add(exported)
+    with pytest.raises(ModelError, match=r"one of bundled, mine-1; got 'nothing'"):
+        resolve_model("nothing")
+
+
+def test_a_folder_without_a_network_is_refused_and_leaves_nothing(registry, exported):
+    (exported / "model.onnx").unlink()
+    with pytest.raises(ModelError, match=r"model\.onnx"):
+        registry.add(exported)
+    assert not registry.folder.exists()
+
+
+def test_an_id_that_leads_elsewhere_is_refused(registry, exported):
+    card = (exported / "card.toml").read_text()
+    (exported / "card.toml").write_text(card.replace("mine-1", "../mine"))
+    with pytest.raises(ModelError, match="letters, digits"):
+        registry.add(exported)
+
+
+def test_an_unknown_stage_is_named(registry, exported):
+    with pytest.raises(ConfigError, match="got 'done'"):
+        registry.add(exported, "done")

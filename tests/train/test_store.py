@@ -1,0 +1,22 @@
+"""Decoded speech on disk is what the files hold."""
+
+import numpy as np
+import pytest
+
+from rtspk.audio import read_audio, write_wav
+from rtspk.errors import AudioError
+from rtspk.train.store import SampleStore
+
+
+def test_a_stretch_of_the_store_is_that_stretch_of_the_file(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, rate in (("a", 16_000), ("b", 22_050)):
+        write_wav(tmp_path / f"{name}.wav", rng.normal(0, 0.1, 12 * rate).astype(np.float32), rate)
+    files = [tmp_path / "b.wav", tmp_path / "a.wav"]
+    store = SampleStore.build(files, tmp_path / "cache", lambda *_: None)
+    for file in files:
+        whole = read_audio(file)
+        assert store.offsets[file][1] == len(whole)
+        assert store.read(file, 161_000, 170_000) == pytest.approx(whole[161_000:170_000], abs=1e-4)
+    with pytest.raises(AudioError, match="expected a file of this store"):
+        store.read(tmp_path / "c.wav", 0, 1)
