@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn, ParamSpec
 import typer
 
 import rtspk
-from rtspk.cli import build, data, demo, doctor, gallery, listen, measure, models, voices
+from rtspk.cli import build, data, demo, doctor, gallery, listen, measure, models, simulate, voices
 from rtspk.errors import RtspkError
 
 __all__ = ["app", "main"]
@@ -164,6 +164,7 @@ _add(app, "bench", measure.bench)
 _add(app, "check-manifest", data.check_manifest)
 _add(app, "segment", data.segment)
 _add(app, "teach", data.teach)
+_add(app, "simulate", simulate.simulate)
 _add(app, "train", build.train)
 _add(app, "export", build.export)
 _add(app, "doctor", doctor.doctor)

@@ -1,17 +1,21 @@
-"""One speaker of a simulated conversation: utterances trimmed to speech, cut and joined to any length."""
+"""One speaker of a simulated conversation: utterances trimmed to speech, cut and joined to any length.
+
+All of it happens on paper: pieces point into decoded sound, which is read where a conversation is mixed.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from rtspk.errors import FormatError
 from rtspk.train.manifest import Utterance
 from rtspk.train.store import SampleStore
 from rtspk.types import FloatArray, Segment, samples_of
 
-__all__ = ["PAUSE", "Speech", "Voice", "joined", "spoken"]
+__all__ = ["GRID", "PAUSE", "Catalogue", "Piece", "Speech", "Voice", "joined", "spoken"]
 
 FRAME: int = 160  # samples, 10 ms: the grid of the detector
 BELOW_LOUD_DB: float = 35.0  # frames this far below an utterance's 95th percentile are no speech
@@ -24,14 +28,169 @@ MARGIN: int = samples_of(0.05)  # kept around speech, so that no sound is cut of
 FADE: int = samples_of(0.005)
 SPEECH_LEVEL: float = 0.05  # root mean square of full scale before a speaker's own gain: -26 dB
 LEAST: int = samples_of(0.3)  # of a piece of speech
+GRID: int = samples_of(0.001)  # everything begins and ends on a millisecond, as RTTM is written
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """Where an utterance is, where in it there is speech, and how loud.
+
+    energy : float64 [shape=(frames,)], mean square of each 10 ms
+    """
+
+    utterance: Utterance
+    energy: NDArray[np.float64]
+    runs: tuple[Segment, ...]
+    gain: float  # brings its speech to `SPEECH_LEVEL`
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Samples [start, end) of an utterance; its runs of speech count from its own start."""
+
+    outline: Outline
+    start: int
+    end: int
+    runs: tuple[Segment, ...]
+
+    @property
+    def length(self) -> int:
+        """In samples."""
+        return self.end - self.start
+
+    def between(self, start: int, end: int) -> "Piece | None":
+        """What of it lies in [start, end), trimmed to its speech; None where there is none."""
+        clipped = [Segment(max(start, run.start), min(end, run.end)) for run in self.runs]
+        runs = [run for run in clipped if run.duration >= BLIP]
+        if not runs:
+            return None
+        first = max(0, start, runs[0].start - MARGIN)
+        last = min(self.length, end, runs[-1].end + MARGIN)
+        inside = tuple(Segment(run.start - first, run.end - first) for run in runs)
+        return Piece(self.outline, self.start + first, self.start + last, inside)
+
+    def cut(self, length: int) -> "tuple[Piece, Piece | None]":
+        """Cut at the quietest moment near `length`; no rest where too little is left to be of use."""
+        low, high = int(0.8 * length), int(1.2 * length)
+        if self.length <= high + LEAST:
+            return self, None
+        first = -(-(self.start + low) // FRAME)
+        near = self.outline.energy[first : (self.start + high) // FRAME + 2]
+        quiet = first + 1 + int(np.argmin(near[:-1] + near[1:]))
+        at = quiet * FRAME - self.start
+        head, tail = self.between(0, at), self.between(at, self.length)
+        if head is None:
+            return self, None
+        return head, tail if tail and sum(run.duration for run in tail.runs) >= LEAST else None
 
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """Sound and where in it there is speech."""
+    """One turn: pieces, each with where it begins in the turn, and where there is speech."""
 
-    samples: FloatArray
+    pieces: tuple[tuple[int, Piece], ...]
     runs: tuple[Segment, ...]
+    length: int
+
+    def until(self, end: int) -> "Speech | None":
+        """What is said before `end`, to the millisecond, if anything."""
+        end = end // GRID * GRID
+        kept = []
+        for at, piece in self.pieces:
+            head = piece.between(0, end - at)
+            if head is not None:
+                kept.append((at + head.start - piece.start, head))
+        return _speech(tuple(kept)) if kept else None
+
+
+class Catalogue:
+    """Decoded sound with its outlines, each of which is made once."""
+
+    def __init__(self, store: SampleStore) -> None:
+        self._store = store
+        self._outlines: dict[Utterance, Outline | None] = {}
+
+    def outline(self, utterance: Utterance) -> Outline | None:
+        """None where an utterance holds no speech."""
+        if utterance not in self._outlines:
+            energy = _energy(self._store.read(utterance.path, utterance.start, utterance.end))
+            runs = tuple(_runs(energy))
+            made = None
+            if runs:
+                loud = np.concatenate([energy[run.start // FRAME : run.end // FRAME] for run in runs])
+                made = Outline(utterance, energy, runs, SPEECH_LEVEL / float(np.sqrt(loud.mean())))
+            self._outlines[utterance] = made
+        return self._outlines[utterance]
+
+    def whole(self, utterance: Utterance) -> Piece | None:
+        """All of an utterance, trimmed to its speech."""
+        outline = self.outline(utterance)
+        if outline is None:
+            return None
+        length = len(outline.energy) * FRAME
+        return Piece(outline, 0, length, outline.runs).between(0, length)
+
+    def sound(self, piece: Piece) -> FloatArray:
+        """A piece at its level with soft edges, float32 [shape=(length,)]."""
+        begin = piece.outline.utterance.start
+        samples = self._store.read(piece.outline.utterance.path, begin + piece.start, begin + piece.end)
+        samples *= np.float32(piece.outline.gain)
+        ramp = np.linspace(0.0, 1.0, FADE, dtype=np.float32)
+        samples[:FADE] *= ramp
+        samples[-FADE:] *= ramp[::-1]
+        return samples
+
+
+class Voice:
+    """One speaker: speech still unused, and what was said so far, and where.
+
+    An utterance is used once before any is used again, and the rest of one that was cut comes next.
+    """
+
+    def __init__(
+        self, speaker: str, utterances: Sequence[Utterance], catalogue: Catalogue, rng: Generator
+    ) -> None:
+        self.speaker = speaker
+        self.said: list[Segment] = []
+        self.pieces: list[tuple[int, Piece]] = []
+        self.end = 0  # of the last that was said
+        self._utterances, self._catalogue, self._rng = utterances, catalogue, rng
+        self._queue: list[Utterance] = []
+        self._rest: Piece | None = None
+
+    def speech(self, length: int, pauses: tuple[float, float]) -> Speech:
+        """About `length` samples: utterances with short pauses between them."""
+        pieces = [(0, self._piece(length))]
+        end = pieces[0][1].length
+        while length - end > LEAST:
+            at = end + samples_of(self._rng.uniform(*pauses)) // GRID * GRID
+            piece = self._piece(max(LEAST, length - at))
+            pieces.append((at, piece))
+            end = at + piece.length
+        return _speech(tuple(pieces))
+
+    def say(self, speech: Speech, start: int) -> list[Segment]:
+        """Put speech on this speaker's track; returns where it sounds."""
+        self.pieces += [(start + at, piece) for at, piece in speech.pieces]
+        runs = [Segment(start + run.start, start + run.end) for run in speech.runs]
+        self.said += runs
+        self.end = max(self.end, start + speech.length)
+        return runs
+
+    def _piece(self, length: int) -> Piece:
+        piece, self._rest = (self._rest or self._next()).cut(length)
+        return piece
+
+    def _next(self) -> Piece:
+        """The next utterance that holds speech."""
+        for _ in range(len(self._utterances) + len(self._queue)):
+            if not self._queue:
+                order = self._rng.permutation(len(self._utterances))
+                self._queue = [self._utterances[i] for i in order]
+            piece = self._catalogue.whole(self._queue.pop())
+            if piece is not None:
+                return piece
+        raise FormatError(f"wanted speech in the utterances of {self.speaker}, got silence")
 
 
 def spoken(samples: FloatArray) -> list[Segment]:
@@ -42,109 +201,7 @@ def spoken(samples: FloatArray) -> list[Segment]:
     A frame of 10 ms is speech when it is less than 35 dB below the loud ones and 10 dB or more above the
     noise; pauses below 0.2 s are bridged and clicks are left out.
     """
-    frames = len(samples) // FRAME
-    if not frames:
-        return []
-    energy = np.square(samples[: frames * FRAME].reshape(frames, FRAME), dtype=np.float64).mean(1)
-    level = 10.0 * np.log10(np.convolve(energy, np.ones(3) / 3.0, "same") + 1e-14)
-    floor, loud = np.percentile(level, [5, 95])
-    if loud < SILENT_DB:
-        return []
-    noise = min(floor + ABOVE_FLOOR_DB, loud - FLOOR_BELOW_LOUD_DB)
-    speech = level > max(loud - BELOW_LOUD_DB, noise)
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], speech.astype(np.int8), [0]])))
-    runs = joined([Segment(int(a) * FRAME, int(b) * FRAME) for a, b in edges.reshape(-1, 2)])
-    return [run for run in runs if run.duration >= BLIP]
-
-
-class Voice:
-    """One speaker: speech still unused, and what was said so far, and where.
-
-    An utterance is used once before any is used again, and the rest of one that was cut comes next.
-    """
-
-    def __init__(self, speaker: str, utterances: list[Utterance], store: SampleStore, rng: Generator) -> None:
-        self.speaker = speaker
-        self.said: list[Segment] = []
-        self.end = 0  # of the last that was said
-        self._utterances, self._store, self._rng = utterances, store, rng
-        self._queue: list[Utterance] = []
-        self._rest: Speech | None = None
-        self._pieces: list[tuple[int, FloatArray]] = []
-
-    def speech(self, length: int, pauses: tuple[float, float]) -> Speech:
-        """About `length` samples: utterances with short pauses between them."""
-        sound = [self._piece(length)]
-        runs = list(sound[0].runs)
-        at = len(sound[0].samples)
-        while length - at > LEAST:
-            pause = samples_of(self._rng.uniform(*pauses))
-            piece = self._piece(max(LEAST, length - at - pause))
-            sound += [Speech(np.zeros(pause, np.float32), ()), piece]
-            runs += [Segment(at + pause + run.start, at + pause + run.end) for run in piece.runs]
-            at += pause + len(piece.samples)
-        return Speech(np.concatenate([part.samples for part in sound]), tuple(runs))
-
-    def say(self, speech: Speech, start: int) -> None:
-        """Put speech on this speaker's track."""
-        self._pieces.append((start, speech.samples))
-        self.said += [Segment(start + run.start, start + run.end) for run in speech.runs]
-        self.end = max(self.end, start + len(speech.samples))
-
-    def track(self, length: int) -> FloatArray:
-        """All that was said, float32 [shape=(length,)]."""
-        track = np.zeros(length, np.float32)
-        for start, samples in self._pieces:
-            track[start : start + len(samples)] += samples
-        return track
-
-    def _piece(self, length: int) -> Speech:
-        whole = self._rest or self._next()
-        piece, self._rest = _cut(whole, length)
-        return piece
-
-    def _next(self) -> Speech:
-        """The next utterance that holds speech, trimmed to it and brought to one level."""
-        for _ in range(len(self._utterances) + len(self._queue)):
-            if not self._queue:
-                order = self._rng.permutation(len(self._utterances))
-                self._queue = [self._utterances[i] for i in order]
-            utterance = self._queue.pop()
-            samples = self._store.read(utterance.path, utterance.start, utterance.end)
-            runs = spoken(samples)
-            if runs:
-                loud = np.concatenate([samples[run.start : run.end] for run in runs])
-                gain = SPEECH_LEVEL / float(np.sqrt(np.square(loud, dtype=np.float64).mean()))
-                return _between(Speech(samples * np.float32(gain), tuple(runs)), 0, len(samples))
-        raise FormatError(f"wanted speech in the utterances of {self.speaker}, got silence")
-
-
-def _cut(speech: Speech, length: int) -> tuple[Speech, Speech | None]:
-    """Cut at the quietest moment near `length`; the rest is None where too little is left to be of use."""
-    n = len(speech.samples)
-    low, high = int(0.8 * length), int(1.2 * length)
-    if n <= high + LEAST:
-        return speech, None
-    energy = np.convolve(np.square(speech.samples[low : high + 2 * FRAME]), np.ones(2 * FRAME), "valid")
-    at = low + FRAME + int(np.argmin(energy))
-    head, tail = _between(speech, 0, at), _between(speech, at, n)
-    if not head.runs:
-        return speech, None
-    return head, tail if sum(run.duration for run in tail.runs) >= LEAST else None
-
-
-def _between(speech: Speech, start: int, end: int) -> Speech:
-    """What lies in [start, end), trimmed to its speech, with soft edges."""
-    clipped = [Segment(max(start, run.start), min(end, run.end)) for run in speech.runs]
-    runs = [run for run in clipped if run.duration >= BLIP]
-    if not runs:
-        return Speech(np.zeros(0, np.float32), ())
-    first, last = max(start, runs[0].start - MARGIN), min(end, runs[-1].end + MARGIN)
-    samples = speech.samples[first:last].copy()
-    ramp = np.linspace(0.0, 1.0, FADE, dtype=np.float32)
-    samples[:FADE] *= ramp
-    samples[-FADE:] *= ramp[::-1]
-    return Speech(samples, tuple(Segment(run.start - first, run.end - first) for run in runs))
+    return _runs(_energy(samples))
 
 
 def joined(runs: Sequence[Segment]) -> list[Segment]:
@@ -156,3 +213,29 @@ def joined(runs: Sequence[Segment]) -> list[Segment]:
         else:
             out.append(run)
     return out
+
+
+def _energy(samples: FloatArray) -> NDArray[np.float64]:
+    """Mean square of each whole frame, float64 [shape=(frames,)]."""
+    frames = len(samples) // FRAME
+    blocks = samples[: frames * FRAME].reshape(frames, FRAME)
+    return np.einsum("ij,ij->i", blocks, blocks).astype(np.float64) / FRAME
+
+
+def _runs(energy: NDArray[np.float64]) -> list[Segment]:
+    if not len(energy):
+        return []
+    level = 10.0 * np.log10(np.convolve(energy, np.ones(3) / 3.0, "same") + 1e-14)
+    floor, loud = np.percentile(level, [5, 95])
+    if loud < SILENT_DB:
+        return []
+    noise = min(floor + ABOVE_FLOOR_DB, loud - FLOOR_BELOW_LOUD_DB)
+    speech = level > max(loud - BELOW_LOUD_DB, noise)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], speech.astype(np.int8), [0]])))
+    runs = joined([Segment(int(a) * FRAME, int(b) * FRAME) for a, b in edges.reshape(-1, 2)])
+    return [run for run in runs if run.duration >= BLIP]
+
+
+def _speech(pieces: tuple[tuple[int, Piece], ...]) -> Speech:
+    runs = [Segment(at + run.start, at + run.end) for at, piece in pieces for run in piece.runs]
+    return Speech(pieces, tuple(runs), max(at + piece.length for at, piece in pieces))
