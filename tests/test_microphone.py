@@ -400,8 +400,8 @@ def test_a_frozen_sound_server_ends_a_recording_with_an_error_and_not_a_hang(vir
 def test_a_recording_ends_at_ctrl_c(recorder):
     process = recorder()
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert err.rstrip().endswith("KeyboardInterrupt")
+    out, err = process.communicate(timeout=60)
+    assert err.rstrip().endswith("KeyboardInterrupt"), (process.returncode, out, err)
 
 
 def test_a_machine_without_microphones_is_told_in_one_line(virtual_microphone):

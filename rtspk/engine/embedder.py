@@ -15,7 +15,7 @@ from rtspk.errors import ModelError
 from rtspk.kernels.mel import MelConfig
 from rtspk.types import Embedding, FloatArray, Window
 
-__all__ = ["BUNDLED", "Embedder", "EmbedderCard", "OnnxEmbedder", "find_card", "load_embedder"]
+__all__ = ["BUNDLED", "Embedder", "EmbedderCard", "OnnxEmbedder", "find_card", "load_embedder", "read_cohort"]
 
 BUNDLED: Path = Path(__file__).parents[1] / "models"
 
@@ -60,7 +60,7 @@ class OnnxEmbedder:
 
     def __init__(self, card: EmbedderCard, folder: Path, threads: int = 1) -> None:
         self.card = card
-        self.cohort = Cohort.read(folder / card.cohort) if card.cohort else None
+        self.cohort = read_cohort(card, folder)
         self._network = Network(folder / card.file, threads)
         wanted = {card.features_input, card.mask_input} - {""}
         if wanted != set(self._network.inputs):
@@ -103,6 +103,22 @@ class OnnxEmbedder:
         if not np.isfinite(norm) or norm == 0.0:
             raise ModelError(f"wanted a voice from {card.file}, got a vector of length {norm}")
         return (vector / np.float32(norm)).astype(np.float32)
+
+
+def read_cohort(card: EmbedderCard, folder: Path) -> Cohort | None:
+    """The cohort that a model comes with, if it does.
+
+    Raises:
+        ModelError: it is missing, damaged, or of another model.
+    """
+    if not card.cohort:
+        return None
+    cohort = Cohort.read(folder / card.cohort)
+    if cohort.vectors.shape[1] != card.dimension:
+        raise ModelError(
+            f"wanted a cohort of {card.dimension} numbers a voice, got {cohort.vectors.shape[1]}"
+        )
+    return cohort
 
 
 def find_card(path: Path | None = None) -> Path:

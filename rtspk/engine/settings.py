@@ -27,19 +27,19 @@ class TrackerConfig:
     Values are from a search on conversations simulated from speakers held out of training (bench/LOG.md).
     """
 
-    window_seconds: float = 1.75  # what one vector hears, around its hop
+    window_seconds: float = 1.25  # what one vector hears, around its hop
     pause_seconds: float = 0.3  # beyond such a pause a window does not listen,
     focus_seconds: float = 0.75  # where it has at least this much speech without
     least_speech_seconds: float = 0.3  # in the window; less gets the label of its neighbourhood
     new_cosine: float = 0.26  # a window farther than this from all prototypes may be a new voice
     sharpness: float = 20.0  # log-likelihood for each unit of cosine
-    switch: float = 0.08  # chance in a hop that somebody else goes on
+    switch: float = 0.12  # chance in a hop that somebody else goes on
     birth_seconds: float = 1.75  # speech in hops that agree on a new voice before it gets a label
     first_seconds: float = 0.75  # likewise for the first voice of a session
     pool_cosine: float = 0.3  # windows of one new voice are at least this close
     update_margin: float = 0.1  # a prototype learns only from windows that are clearly its own
     exemplars: int = 40  # of a prototype; the two nearest are joined when there are more
-    merge_cosine: float = 0.4  # two prototypes this close are one voice
+    merge_cosine: float = 0.45  # two prototypes this close are one voice
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name that the torch world uses
 
-from rtspk.engine.cohort import Cohort
 from rtspk.engine.conformer import Conformer, ConformerConfig
-from rtspk.engine.embedder import EmbedderCard
+from rtspk.engine.embedder import EmbedderCard, read_cohort
 from rtspk.engine.torch_features import TorchLogMel
 from rtspk.errors import ModelError
 from rtspk.types import Embedding, FloatArray, Window
@@ -36,7 +35,7 @@ class TorchEmbedder:
         if not card.mask_input:
             raise ModelError(f"wanted a network that takes a mask, for torch, got {card.id}")
         self.card = card
-        self.cohort = Cohort.read(folder / card.cohort) if card.cohort else None
+        self.cohort = read_cohort(card, folder)
         self.device = torch.device(device)
         self._network, self._mean = _read(folder / WEIGHTS, card)
         self._network.to(self.device)

@@ -63,11 +63,18 @@ def test_the_files_of_all_bundled_models_are_what_their_sums_say():
     sums = (BUNDLED / "SHA256SUMS").read_text().split()
     listed = dict(zip(sums[1::2], sums[::2], strict=True))
     files = {
-        p.relative_to(BUNDLED).as_posix() for p in BUNDLED.rglob("*") if p.suffix in {".onnx", ".safetensors"}
+        p.relative_to(BUNDLED).as_posix()
+        for p in BUNDLED.rglob("*")
+        if p.suffix in {".npy", ".onnx", ".safetensors"}
     }
     assert files == listed.keys()
     for name, digest in listed.items():
         assert hashlib.sha256((BUNDLED / name).read_bytes()).hexdigest() == digest
+
+
+def plain_card():
+    """The bundled card without its cohort, which these tests do not copy."""
+    return (BUNDLED / "embedder" / "card.toml").read_text().replace('cohort = "cohort.npy"\n', "")
 
 
 def test_a_folder_without_a_card_is_refused(tmp_path):
@@ -84,15 +91,23 @@ def test_a_card_with_an_unknown_key_is_refused(tmp_path):
 
 
 def test_a_card_whose_inputs_are_not_the_networks_is_refused(tmp_path):
-    card = (BUNDLED / "embedder" / "card.toml").read_text().replace('"mask"', '"msk"')
+    card = plain_card().replace('"mask"', '"msk"')
     (tmp_path / "card.toml").write_text(card)
     shutil.copy(BUNDLED / "embedder" / "model.onnx", tmp_path)
     with pytest.raises(ModelError, match=r"wanted inputs features, msk in model\.onnx, got features, mask"):
         load_embedder(tmp_path)
 
 
+def test_a_cohort_of_another_model_is_refused(tmp_path):
+    for name in ("card.toml", "model.onnx"):
+        shutil.copy(BUNDLED / "embedder" / name, tmp_path)
+    np.save(tmp_path / "cohort.npy", np.eye(5))
+    with pytest.raises(ModelError, match=r"wanted a cohort of 192 numbers a voice, got 5"):
+        load_embedder(tmp_path)
+
+
 def test_a_card_whose_dimension_is_not_the_networks_is_refused(tmp_path, conversation):
-    card = (BUNDLED / "embedder" / "card.toml").read_text().replace("dimension = ", "dimension = 1")
+    card = plain_card().replace("dimension = ", "dimension = 1")
     (tmp_path / "card.toml").write_text(card)
     shutil.copy(BUNDLED / "embedder" / "model.onnx", tmp_path)
     with pytest.raises(ModelError, match=r"numbers from model\.onnx, got"):
@@ -100,7 +115,7 @@ def test_a_card_whose_dimension_is_not_the_networks_is_refused(tmp_path, convers
 
 
 def test_a_damaged_network_is_refused_in_one_line(tmp_path):
-    shutil.copy(BUNDLED / "embedder" / "card.toml", tmp_path)
+    (tmp_path / "card.toml").write_text(plain_card())
     (tmp_path / "model.onnx").write_bytes(b"no network")
     with pytest.raises(ModelError, match="got a file that does not load") as raised:
         load_embedder(tmp_path)

@@ -55,4 +55,5 @@ def test_a_recipe_that_begins_with_another_has_its_network(path):
         {name: value.shape for name, value in Learner(one, 5, []).network.state_dict().items()}
         for one in (recipe, first)
     ]
-    assert shapes[0] == shapes[1]
+    added = {name for name in shapes[0].keys() - shapes[1].keys() if ".residuals." in name}  # these may be
+    assert {name: shape for name, shape in shapes[0].items() if name not in added} == shapes[1]
