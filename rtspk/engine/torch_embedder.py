@@ -102,7 +102,9 @@ class TorchEmbedder:
     @torch.no_grad()
     def answer(self, features: Tensor, mask: Tensor) -> Tensor:
         """Unit vectors, float32 [shape=(B, dimension)], of features and a mask that lie on the device."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        cuda = self.device.type == "cuda"
+        # A graph must not hold on to casts of the weights that autocast keeps for one call.
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=cuda, cache_enabled=False):
             answer = self._network(features, mask)
         return F.normalize(answer.float() - self._mean)
 
