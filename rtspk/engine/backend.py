@@ -32,15 +32,14 @@ def load_backend(path: Path | None = None, *, device: str = "auto", threads: int
     missing = cuda_missing()
     if missing and device == "cuda":
         raise ConfigError(f"wanted a GPU, got none: {missing}")
-    card_path = find_card(path)
-    card = read_toml(card_path, EmbedderCard)
-    if missing or (
-        device == "auto" and not (card.mask_input and (card_path.parent / "weights.safetensors").is_file())
-    ):
+    if missing:
         return load_embedder(path, threads)
-    from rtspk.engine.torch_embedder import TorchEmbedder
+    from rtspk.engine.torch_embedder import TorchEmbedder, can_run
 
-    return TorchEmbedder(card, card_path.parent, "cuda")
+    card_path = find_card(path)
+    if device == "auto" and not can_run(card_path.parent):
+        return load_embedder(path, threads)
+    return TorchEmbedder(read_toml(card_path, EmbedderCard), card_path.parent, "cuda")
 
 
 def cuda_missing() -> str:
@@ -48,7 +47,7 @@ def cuda_missing() -> str:
 
     torch itself is imported only where a driver is there: the import takes a second that a CPU need not pay.
     """
-    if find_spec("torch") is None:
+    if find_spec("torch") is None or find_spec("safetensors") is None:
         return "torch is not installed (pip install rtspk[torch])"
     if not any(Path("/dev").glob("nvidia[0-9]*")) and not Path("/dev/dxg").exists():
         return "no NVIDIA device"

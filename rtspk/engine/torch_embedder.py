@@ -20,7 +20,7 @@ from rtspk.engine.torch_features import TorchLogMel
 from rtspk.errors import ModelError
 from rtspk.types import Embedding, FloatArray, Window
 
-__all__ = ["TorchEmbedder"]
+__all__ = ["TorchEmbedder", "can_run"]
 
 WEIGHTS = "weights.safetensors"
 FRAMES: int = 64  # windows are padded to multiples of so many frames: few shapes, so few graphs
@@ -153,6 +153,20 @@ class _Shape:
         with torch.cuda.graph(graph):
             self._recorded = self._answer()
         return graph
+
+
+def can_run(folder: Path) -> bool:
+    """Whether a model folder holds weights that this backend builds a network for."""
+    from safetensors import SafetensorError, safe_open
+
+    path = folder / WEIGHTS
+    if not path.is_file():
+        return False
+    try:
+        with safe_open(path, "pt") as file:
+            return (file.metadata() or {}).get("network") == "conformer"
+    except SafetensorError:
+        return False
 
 
 def _read(path: Path, card: EmbedderCard) -> tuple[Conformer, Tensor]:

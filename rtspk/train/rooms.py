@@ -3,13 +3,18 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtspk.files import write_atomically
 from rtspk.types import SAMPLE_RATE, FloatArray
 
-__all__ = ["room_bank"]
+if TYPE_CHECKING:
+    import pyroomacoustics
+
+__all__ = ["LONGEST", "draw_room", "room_bank"]
 
 LONGEST = SAMPLE_RATE // 2  # later reflections are cut
 
@@ -34,7 +39,8 @@ def room_bank(count: int, seed: int, folder: Path, progress: Callable[[int, int]
         return [bank[name].astype(np.float32) for name in bank.files]
 
 
-def _simulate(rng: np.random.Generator) -> FloatArray:
+def draw_room(rng: np.random.Generator) -> "tuple[pyroomacoustics.ShoeBox, NDArray[np.float64]]":
+    """Draw an empty room of everyday size and furnishing, and its size in metres [shape=(3,)]."""
     import pyroomacoustics
 
     size = rng.uniform([3.0, 3.0, 2.4], [10.0, 8.0, 4.0])
@@ -45,6 +51,11 @@ def _simulate(rng: np.random.Generator) -> FloatArray:
         materials=pyroomacoustics.Material(absorption),
         max_order=int(rng.integers(6, 13)),
     )
+    return room, size
+
+
+def _simulate(rng: np.random.Generator) -> FloatArray:
+    room, size = draw_room(rng)
     source = rng.uniform(0.4, size - 0.4)
     distance = rng.uniform(0.3, 4.0)
     direction = rng.normal(size=3)

@@ -12,12 +12,12 @@ import numpy as np
 
 from rtspk.errors import ConfigError
 from rtspk.files import write_atomically
-from rtspk.types import SAMPLE_RATE, FloatArray
+from rtspk.train.rooms import LONGEST, draw_room
+from rtspk.types import FloatArray
 
 __all__ = ["SEATS", "room_seats"]
 
 SEATS: int = 10  # in every room: one for each speaker there can be
-LONGEST: int = SAMPLE_RATE // 2  # later reflections are cut
 
 
 def room_seats(
@@ -51,16 +51,7 @@ def room_seats(
 
 
 def _simulate(rng: np.random.Generator) -> list[FloatArray]:
-    import pyroomacoustics
-
-    size = rng.uniform([3.0, 3.0, 2.4], [10.0, 8.0, 4.0])
-    absorption = rng.uniform(0.15, 0.7)
-    room = pyroomacoustics.ShoeBox(
-        size,
-        fs=SAMPLE_RATE,
-        materials=pyroomacoustics.Material(absorption),
-        max_order=int(rng.integers(6, 13)),
-    )
+    room, size = draw_room(rng)
     microphone = rng.uniform(0.4, size - 0.4)
     room.add_microphone(microphone)
     for _ in range(SEATS):

@@ -16,7 +16,7 @@ from rtspk.config import read_toml  # noqa: E402 - behind the skip
 from rtspk.engine import backend  # noqa: E402
 from rtspk.engine.backend import load_backend  # noqa: E402
 from rtspk.engine.embedder import EmbedderCard, OnnxEmbedder  # noqa: E402
-from rtspk.engine.torch_embedder import TorchEmbedder  # noqa: E402
+from rtspk.engine.torch_embedder import TorchEmbedder, can_run  # noqa: E402
 
 FOLDER = BUNDLED / "embedder"
 DEMO = BUNDLED.parent / "data" / "demo" / "conversation.opus"
@@ -111,6 +111,18 @@ def test_without_a_gpu_auto_is_the_cpu_and_cuda_is_refused(monkeypatch):
     assert isinstance(load_backend(device="auto"), OnnxEmbedder)
     with pytest.raises(ConfigError, match="wanted a GPU, got none: no NVIDIA device"):
         load_backend(device="cuda")
+
+
+def test_auto_keeps_a_network_that_torch_cannot_build_on_the_cpu(monkeypatch, tmp_path):
+    from safetensors.torch import save_file
+
+    monkeypatch.setattr(backend, "cuda_missing", lambda: "")
+    for name in ("card.toml", "model.onnx", "cohort.npy"):
+        (tmp_path / name).write_bytes((FOLDER / name).read_bytes())
+    assert isinstance(load_backend(tmp_path, device="auto"), OnnxEmbedder)
+    save_file({"mean": torch.zeros(3)}, tmp_path / "weights.safetensors", {"network": "resnet"})
+    assert isinstance(load_backend(tmp_path, device="auto"), OnnxEmbedder)
+    assert can_run(FOLDER)
 
 
 def test_an_unknown_device_is_named():
