@@ -1,12 +1,13 @@
 """Diarization over a folder of recordings, streamed as a live user would hear them.
 
-Two answers are scored. *First said* is each segment's label when it became final: what stood on the screen at
-that latency. *Revised* is what later events made of it.
+Two answers are scored. *First said* is each segment's label when its beginning was as old as the latency:
+what stood on the screen then, final or not. *Revised* is what later events made of it.
 """
 
 import json
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rtspk.audio import stream_audio
-from rtspk.engine.events import Event, ReviseEvent, SegmentEvent, SpeakerEvent
+from rtspk.bench.said import Said
 from rtspk.engine.pipeline import Engine
 from rtspk.engine.settings import SessionConfig
 from rtspk.errors import AudioError, FormatError
@@ -27,8 +28,9 @@ from rtspk.metrics import (
     jaccard_error,
     speaker_count_error,
 )
-from rtspk.rttm import ScoredRegion, SpeakerTurn, read_rttm, read_uem
-from rtspk.types import FloatArray, Segment, samples_of, seconds_of
+from rtspk.rttm import ScoredRegion, SpeakerTurn, read_rttm, read_uem, to_turns
+from rtspk.timeline import draw_timeline
+from rtspk.types import FloatArray, samples_of, seconds_of
 
 __all__ = ["DiarizationReport", "FileResult", "Score", "evaluate_diarization"]
 
@@ -177,6 +179,8 @@ def evaluate_diarization(
     progress: Callable[[int, int], None],
     *,
     config: SessionConfig | None = None,
+    pictures: Path | None = None,
+    chunk_seconds: float = CHUNK_SECONDS,
 ) -> DiarizationReport:
     """Stream every recording that has a reference through a session of its own, and score the answers.
 
@@ -189,6 +193,8 @@ def evaluate_diarization(
         collar: seconds left out around each boundary of the reference, half before and half after
         progress: called with recordings done and recordings in all
         config: all other settings of the sessions
+        pictures: a folder for a picture of each recording, reference above answer; None for none
+        chunk_seconds: what is handed over at once; it changes nothing but the delays
 
     Raises:
         FormatError: no reference, a reference of several recordings, or a recording that the UEM leaves out.
@@ -198,7 +204,7 @@ def evaluate_diarization(
     cases = list(_cases(reference, audio, uem))
     files = []
     for number, case in enumerate(cases, start=1):
-        files.append((case.name, _evaluate(engine, case, settings, collar)))
+        files.append((case.name, _evaluate(engine, case, settings, collar, pictures, chunk_seconds)))
         progress(number, len(cases))
     return DiarizationReport(latency, collar, "file" if uem is None else "uem", tuple(files))
 
@@ -213,51 +219,18 @@ class _Case:
     regions: list[ScoredRegion] | None
 
 
-@dataclass(slots=True)
-class _Said:
-    """What a session says of one recording, kept in both answers."""
-
-    spans: dict[int, Segment] = field(default_factory=dict)  # of final segments
-    first: dict[int, str] = field(default_factory=dict)  # their labels as first said
-    revised: dict[int, str] = field(default_factory=dict)  # and as they stand now
-    delays: dict[int, float] = field(default_factory=dict)  # seconds, of all segments
-
-    def hear(self, events: Sequence[Event], now: int) -> None:
-        """Take the events that came at stream time `now`, in samples."""
-        for event in events:
-            match event:
-                case SegmentEvent(number, _, turn, state):
-                    self.delays.setdefault(number, seconds_of(now - turn.segment.start))
-                    if state == "final":
-                        self.spans[number] = turn.segment
-                        self.first.setdefault(number, turn.label)
-                        self.revised[number] = turn.label
-                case ReviseEvent(changes):
-                    self.revised.update({c.id: c.label for c in changes if c.id in self.revised})
-                case SpeakerEvent("merged", gone, _, str(into)):
-                    self.revised.update(
-                        {number: into for number, label in self.revised.items() if label == gone}
-                    )
-
-    def turns(self, name: str, labels: dict[int, str]) -> list[SpeakerTurn]:
-        """One of the answers as RTTM has it."""
-        return [
-            SpeakerTurn(name, seconds_of(span.start), seconds_of(span.end), labels[number])
-            for number, span in self.spans.items()
-        ]
-
-    def flipped(self) -> int:
-        """Samples whose label is not what was first said."""
-        return sum(
-            span.duration for number, span in self.spans.items() if self.first[number] != self.revised[number]
-        )
-
-
-def _evaluate(engine: Engine, case: _Case, settings: SessionConfig, collar: float) -> FileResult:
-    said, length, seconds = _Said(), 0, 0.0
+def _evaluate(
+    engine: Engine,
+    case: _Case,
+    settings: SessionConfig,
+    collar: float,
+    pictures: Path | None,
+    chunk_seconds: float,
+) -> FileResult:
+    said, length, seconds = Said(samples_of(settings.latency)), 0, 0.0
     with engine.session(config=settings) as session:
         now = 0
-        for samples, is_sound in _padded(case.sound, settings.latency):
+        for samples, is_sound in _padded(case.sound, settings.latency, chunk_seconds):
             begin = time.process_time()
             events = session.push(samples)
             seconds += time.process_time() - begin
@@ -273,12 +246,22 @@ def _evaluate(engine: Engine, case: _Case, settings: SessionConfig, collar: floa
         _score(case.turns, said.turns(case.name, labels), regions, collar)
         for labels in (said.first, said.revised)
     )
+    if pictures is not None:
+        pictures.mkdir(parents=True, exist_ok=True)
+        draw_timeline(
+            to_turns(said.turns(case.name, said.revised)),
+            pictures / f"{case.name}.png",
+            title=f"{case.name}, latency {settings.latency:g} s: DER {first.error.rate:.1%} as first said, "
+            f"{revised.error.rate:.1%} revised",
+            reference=to_turns(case.turns),
+            end=length,
+        )
     return FileResult(
         first,
         revised,
-        sum(span.duration for span in said.spans.values()),
+        said.said(),
         said.flipped(),
-        tuple(said.delays[number] for number in said.spans),
+        tuple(said.delays[number] for number in sorted(said.final)),
         seconds,
         seconds_of(now),
     )
@@ -294,12 +277,12 @@ def _score(
     )
 
 
-def _padded(sound: Path, latency: float) -> Iterator[tuple[FloatArray, bool]]:
+def _padded(sound: Path, latency: float, chunk_seconds: float) -> Iterator[tuple[FloatArray, bool]]:
     """The chunks of a recording, then of silence; whether each is sound."""
-    for chunk in stream_audio(sound, chunk_seconds=CHUNK_SECONDS):
+    for chunk in stream_audio(sound, chunk_seconds=chunk_seconds):
         yield chunk.samples, True
-    silence = np.zeros(samples_of(CHUNK_SECONDS), np.float32)
-    for _ in range(round((latency + REST_SECONDS) / CHUNK_SECONDS)):
+    silence = np.zeros(samples_of(chunk_seconds), np.float32)
+    for _ in range(math.ceil((latency + REST_SECONDS) / chunk_seconds)):
         yield silence, False
 
 

@@ -15,11 +15,11 @@ import numpy as np
 from rtspk.audio import read_audio
 from rtspk.bench.report import Percentiles, Result, Timings, timed
 from rtspk.engine.pipeline import Engine
-from rtspk.engine.segmenter import ACTIVITY_HOP, SegmenterState
+from rtspk.engine.segmenter import ROWS
 from rtspk.engine.session import Session
 from rtspk.engine.settings import HOP, SessionConfig
 from rtspk.errors import ConfigError
-from rtspk.kernels.mel import StreamingLogMel
+from rtspk.kernels.mel import StreamingLogMel, log_mel
 from rtspk.types import SAMPLE_RATE, FloatArray, samples_of, seconds_of
 
 __all__ = ["run", "voices"]
@@ -72,7 +72,7 @@ def run(seed: int = 0, runs: int = 7, engine: Engine | None = None) -> list[Resu
     if not pushes:
         raise ConfigError("wanted sound in which the engine hears speech, got none")
     middles = tuple(statistics.median(clock.pushes) for clock in clocks)
-    results.append(_result("push_250ms_speech", middles, seed, seconds_of(HOP), Percentiles.of(pushes)))
+    results.append(_result("push_500ms_speech", middles, seed, seconds_of(HOP), Percentiles.of(pushes)))
     seconds = seconds_of(len(sound))
     stages = {
         "conversation": tuple(clock.whole for clock in clocks),
@@ -171,10 +171,12 @@ def _log_mel(engine: Engine, sound: FloatArray) -> None:
 
 
 def _activity(engine: Engine, sound: FloatArray) -> None:
-    """In pieces as near to a hop as whole frames of the detector allow."""
-    state, size = SegmenterState(), HOP // ACTIVITY_HOP * ACTIVITY_HOP
-    for start in range(0, len(sound) - size + 1, size):
-        engine.segmenter.activity(sound[start : start + size], state)
+    """The segmenter's window at every hop, features left out."""
+    rows = log_mel(sound, engine.segmenter.card.features)
+    longest = engine.segmenter.frames * ROWS
+    for end in range(HOP // 160, len(rows), HOP // 160):
+        last = end // ROWS * ROWS
+        engine.segmenter.speakers(rows[max(0, last - longest) : last])
 
 
 def _seconds(call: Callable[[], object]) -> float:

@@ -12,7 +12,21 @@ from typing import Annotated, NoReturn, ParamSpec
 import typer
 
 import rtspk
-from rtspk.cli import build, data, demo, doctor, gallery, listen, measure, models, simulate, voices
+from rtspk.cli import (
+    build,
+    calibrate,
+    data,
+    demo,
+    doctor,
+    gallery,
+    listen,
+    measure,
+    models,
+    serve,
+    simulate,
+    tune,
+    voices,
+)
 from rtspk.errors import RtspkError
 
 __all__ = ["app", "main"]
@@ -160,6 +174,8 @@ _add(app, "devices", listen.devices)
 _add(app, "enroll", voices.enroll)
 _add(app, "identify", voices.identify)
 _add(app, "verify", voices.verify)
+_add(app, "calibrate", calibrate.calibrate)
+_add(app, "serve", serve.serve)
 _add(app, "bench", measure.bench)
 _add(app, "check-manifest", data.check_manifest)
 _add(app, "segment", data.segment)
@@ -167,6 +183,7 @@ _add(app, "teach", data.teach)
 _add(app, "simulate", simulate.simulate)
 _add(app, "train", build.train)
 _add(app, "export", build.export)
+_add(app, "tune", tune.tune)
 _add(app, "doctor", doctor.doctor)
 
 app.add_typer(speakers, name="speakers")
@@ -187,3 +204,4 @@ _add(installed, "remove", models.remove)
 app.add_typer(evaluate, name="evaluate")
 _add(evaluate, "trials", measure.trials)
 _add(evaluate, "diarization", measure.diarization)
+_add(evaluate, "identification", measure.identification)

@@ -55,7 +55,14 @@ def train(
     from rtspk.train.distributed import Ranks, joined
     from rtspk.train.loop import Trainer
     from rtspk.train.recipe import Recipe
+    from rtspk.train.segmenter_recipe import is_segmenter_recipe
 
+    if is_segmenter_recipe(path):
+        for option, given in (("--sweep-workers", sweep), ("--track", track not in {"auto", "none"})):
+            if given:
+                raise ConfigError(f"wanted a segmenter's recipe without {option}, got it")
+        _say_checkpoint(_train_segmenter(path, data, out), as_json=as_json)
+        return
     wanted = Recipe.read(path)
     if sweep:
         _sweep(wanted, data, out, sweep, as_json=as_json)
@@ -68,10 +75,8 @@ def train(
         with ranks.in_turn():
             trainer = Trainer(wanted, data, out, advance, note, track, ranks)
         checkpoint = trainer.run()
-    if ranks.first and as_json:
-        print_json({"checkpoint": str(checkpoint)})
-    elif ranks.first:
-        say(f"{plain(str(checkpoint))}: next `rtspk export {plain(str(checkpoint))} --out DIR`")
+    if ranks.first:
+        _say_checkpoint(checkpoint, as_json=as_json)
 
 
 def export(
@@ -86,6 +91,13 @@ def export(
     _need_torch()
     if not checkpoint.is_file():
         raise ConfigError(f"wanted a checkpoint, got no file at {checkpoint}")
+    from rtspk.train.segmenter_export import export_segmenter, is_segmenter
+
+    if is_segmenter(checkpoint):
+        if register:
+            raise ConfigError("wanted an embedder to register, got a segmenter")
+        say(f"{plain(str(out))} holds {export_segmenter(checkpoint, out)}")
+        return
     if register:
         from rtspk.engine.registry import Registry, check_stage
 
@@ -97,6 +109,25 @@ def export(
         Registry().add(out, stage)
     named = plain(identity if register else str(out))
     say(f"{plain(str(out))} holds {identity}: try it with `rtspk listen --model {named} ...`")
+
+
+def _train_segmenter(path: Path, data: Path, out: Path) -> Path:
+    from rtspk.train.distributed import Ranks
+    from rtspk.train.segmenter_loop import SegmenterTrainer
+    from rtspk.train.segmenter_recipe import SegmenterRecipe
+
+    processes = Ranks.of_environment().count
+    if processes > 1:
+        raise ConfigError(f"wanted one process for a segmenter, got {processes}: run it without torchrun")
+    with progress() as advance:
+        return SegmenterTrainer(SegmenterRecipe.read(path), data, out, advance, note).run()
+
+
+def _say_checkpoint(checkpoint: Path, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"checkpoint": str(checkpoint)})
+    else:
+        say(f"{plain(str(checkpoint))}: next `rtspk export {plain(str(checkpoint))} --out DIR`")
 
 
 def _sweep(recipe: "Recipe", data: Path, out: Path, numbers: str, *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,7 +19,7 @@ import rtspk
 from rtspk.cli.gallery import model_of
 from rtspk.cli.options import AsJson, GalleryFile, ModelFolder
 from rtspk.cli.screen import answers, plain, print_json
-from rtspk.errors import RtspkError
+from rtspk.errors import GalleryError, RtspkError
 
 if TYPE_CHECKING:
     from rtspk.engine.pipeline import Engine
@@ -49,9 +49,18 @@ class Finding:
     said: str
 
 
-def doctor(gallery: GalleryFile = None, model: ModelFolder = None, as_json: AsJson = False) -> None:
+def doctor(
+    gallery: GalleryFile = None,
+    model: ModelFolder = None,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Save what can be read of a damaged gallery, and make it private."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Look at what works here: versions, processor, GPU, microphone, models, gallery."""
     findings = [
+        *(_repaired(gallery, model) if repair else []),
         *_machine(),
         _torch(),
         _microphones(),
@@ -213,18 +222,71 @@ def _gallery(gallery: Path | None, model: Path | None) -> Finding:
         names = int(connection.execute("SELECT count(*) FROM speakers").fetchone()[0])
     who = "1 name" if names == 1 else f"{names} names"
     if sys.platform != "win32" and path.stat().st_mode & 0o077:
-        return Finding("gallery", "note", f"{who} at {path}; others on this machine may read it: chmod 600")
+        said = f"{who} at {path}; others on this machine may read it: `rtspk doctor --repair`, or chmod 600"
+        return Finding("gallery", "note", said)
     return Finding("gallery", "ok", f"{who} at {path}, sound and private")
 
 
+def _repaired(gallery: Path | None, model: Path | None) -> list[Finding]:
+    """Save what can be saved of a damaged gallery, and close one that others may read."""
+    from rtspk.engine.pipeline import default_gallery
+
+    path = default_gallery() if gallery is None else gallery
+    if not path.is_file():
+        return []
+    findings = []
+    if _damage(path):
+        findings.append(_saved(path, model))
+    if sys.platform != "win32" and path.stat().st_mode & 0o077:
+        for end in ("", "-wal", "-shm"):
+            part = path.with_name(path.name + end)
+            if part.exists():
+                part.chmod(0o600)
+        findings.append(Finding("repair", "ok", f"{path} is its owner's alone now"))
+    return findings
+
+
+def _saved(path: Path, model: Path | None) -> Finding:
+    from rtspk.config import read_toml
+    from rtspk.engine.embedder import EmbedderCard
+    from rtspk.engine.gallery_repair import repair
+    from rtspk.engine.registry import resolve_model
+
+    try:
+        card = read_toml(resolve_model(model) / "card.toml", EmbedderCard)
+        done = repair(path, card.id, card.dimension)
+    except (RtspkError, OSError) as error:
+        return Finding("repair", "fail", str(error))
+    lost = f"; {done.lost} damaged prints are lost" if done.lost else ""
+    nameless = f"; {done.nameless} names are gone: rename `recovered ...`" if done.nameless else ""
+    said = (
+        f"{done.prints} prints of {done.names} names saved{lost}{nameless}; the damaged file is {done.kept}"
+    )
+    return Finding("repair", "ok", said)
+
+
 def _damage(path: Path) -> str:
+    """What is wrong with a gallery's file, or nothing: pages, tables, and every print."""
+    from rtspk.engine.gallery_file import vectors_of
+
     try:
         with closing(_read_only(path)) as connection:
-            verdict = str(connection.execute("PRAGMA integrity_check").fetchone()[0])
+            verdict = str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
             connection.execute("SELECT count(*) FROM speakers").fetchone()
-    except sqlite3.Error as error:
-        return f"wanted a gallery at {path}, got: {error}"
-    return "" if verdict == "ok" else f"damaged at {path}: {verdict}; use a backup"
+            dimension = int(
+                connection.execute("SELECT value FROM meta WHERE key = 'dimension'").fetchone()[0]
+            )
+            rows = connection.execute("SELECT vector FROM exemplars")
+            while some := rows.fetchmany(4096):
+                vectors_of([row[0] for row in some], dimension, str(path))
+    except (sqlite3.Error, TypeError, ValueError) as error:
+        return f"wanted a gallery at {path}, got: {error}; `rtspk doctor --repair` saves what can be read"
+    except GalleryError as error:
+        return str(error)
+    if verdict == "ok":
+        return ""
+    first = verdict.splitlines()[-1]
+    return f"damaged at {path}: {first}; `rtspk doctor --repair` saves what can be read, or use a backup"
 
 
 def _stranger(path: Path, model: Path | None) -> str:

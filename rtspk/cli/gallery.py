@@ -13,14 +13,20 @@ import typer
 
 from rtspk.cli.options import AsJson, GalleryFile, ModelFolder
 from rtspk.cli.screen import answers, plain, print_json, say, seconds_of
-from rtspk.errors import GalleryError
+from rtspk.errors import ConfigError, GalleryError
 
 if TYPE_CHECKING:
     from rtspk.engine.gallery import Gallery, SpeakerRecord
 
 __all__ = ["delete", "export", "import_", "list_", "merge", "model_of", "rename", "show"]
 
+SHORTEST_KEY = 8  # bytes
+
 Name = Annotated[str, typer.Argument(metavar="NAME")]
+ArchiveKey = Annotated[
+    Path | None,
+    typer.Option("--key", metavar="FILE", help="A file with the passphrase that signs the archive."),
+]
 
 
 def list_(gallery: GalleryFile = None, as_json: AsJson = False) -> None:
@@ -116,10 +122,12 @@ def delete(
 def export(
     file: Annotated[Path, typer.Argument(metavar="FILE.json")],
     gallery: GalleryFile = None,
+    key: ArchiveKey = None,
 ) -> None:
-    """Write all voices to a JSON file that only its owner may read."""
+    """Write all voices to a JSON file that only its owner may read; with --key it is signed."""
+    secret = _secret(key)
     with _opened(gallery) as opened:
-        count = opened.export(file)
+        count = opened.export(file, key=secret)
     say(f"{count} {'voice' if count == 1 else 'voices'} in {plain(str(file))}")
 
 
@@ -127,10 +135,12 @@ def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE.json")],
     gallery: GalleryFile = None,
     model: ModelFolder = None,
+    key: ArchiveKey = None,
 ) -> None:
-    """Add the voices of an exported file; importing twice changes nothing."""
+    """Add the voices of an exported file; importing twice changes nothing. With --key it must be signed."""
     from rtspk.engine.gallery import Gallery
 
+    secret = _secret(key)
     path = _where(gallery)
     if path.exists():
         opened = _opened(gallery)
@@ -142,7 +152,7 @@ def import_(
         card = read_toml(resolve_model(model) / "card.toml", EmbedderCard)
         opened = Gallery.open(path, card.id, card.dimension)
     with opened:
-        count = opened.import_(file)
+        count = opened.import_(file, key=secret)
     say(f"{count} new {'print' if count == 1 else 'prints'} from {plain(str(file))}")
 
 
@@ -154,6 +164,19 @@ def model_of(path: Path) -> tuple[str, int] | None:
         return str(meta["model"]), int(meta["dimension"])
     except (sqlite3.Error, KeyError, ValueError):
         return None
+
+
+def _secret(key: Path | None) -> bytes | None:
+    """The passphrase in a file, without the line break that editors put behind it."""
+    if key is None:
+        return None
+    try:
+        secret = key.read_bytes().rstrip(b"\r\n")
+    except OSError as error:
+        raise ConfigError(f"wanted a file with a key, got {error.strerror or error}: {key}") from error
+    if len(secret) < SHORTEST_KEY:
+        raise ConfigError(f"wanted a key of {SHORTEST_KEY} bytes or more, got {len(secret)} in {key}")
+    return secret
 
 
 def _where(gallery: Path | None) -> Path:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtspk.cli.options import AsJson, Device, GalleryFile, Latency, MaxSpeakers, Microphone, ModelFolder
-from rtspk.cli.screen import answers, plain, print_json, say, waiting
+from rtspk.cli.options import AsJson, ConfigFile, Device, GalleryFile, Latency, MaxSpeakers, Microphone, ModelFolder
+from rtspk.cli.screen import answers, note, plain, print_json, say, waiting
 from rtspk.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def listen(
     ] = "fast",
     latency: Latency = 1.0,
     max_speakers: MaxSpeakers = 20,
+    config: ConfigFile = None,
     gallery: GalleryFile = None,
     model: ModelFolder = None,
     device: Device = "auto",
@@ -50,6 +51,13 @@ def listen(
             metavar="live|jsonl|rttm|srt|json",
             help="Else live on a terminal, jsonl in a pipe, or what --output ends in.",
         ),
+    ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option("--server", metavar="ws://HOST:PORT", help="Let an `rtspk serve` do the work."),
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option("--token", envvar="RTSPK_TOKEN", metavar="TOKEN", help="For --server.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
@@ -66,9 +74,9 @@ def listen(
     Ctrl-C ends the microphone in order: outputs are written, and the exit status is 0.
     """
     from rtspk.cli.output import check_picture, check_writable, format_of
-    from rtspk.engine.settings import SessionConfig
+    from rtspk.engine.settings import session_config
 
-    config = SessionConfig(latency=latency, max_speakers=max_speakers)
+    settings = session_config(config, latency=latency, max_speakers=max_speakers)
     chosen = format_of(format_, output, is_terminal=sys.stdout.isatty())
     if output is not None:
         check_writable(output)
@@ -76,14 +84,33 @@ def listen(
         check_picture(picture)
     opened = _source(source, microphone or mic, rate, encoding, channels, pace)
     from rtspk.cli.stream import Outputs, run
+
+    shows_view = sys.stdout.isatty() and (
+        chosen == "live" or (output is not None and format_ in {None, "live"})
+    )
+    outputs = Outputs(chosen, output, picture, shows_view)
+    if server is not None:
+        if model is not None or config is not None:
+            raise ConfigError("wanted --model and --config with `rtspk serve`, got one of them with --server")
+        from rtspk.client import Client
+
+        is_live = opened.is_live or pace == "realtime"
+        with Client(
+            server,
+            token=token,
+            latency=latency,
+            max_speakers=max_speakers,
+            pace="live" if is_live else "file",
+        ) as client:
+            run(client, opened, outputs)
+            for warning in client.warnings():
+                note(f"rtspk: {warning.message}")
+        return
     from rtspk.engine.pipeline import Engine
 
     with waiting("loading the models"):
         engine = Engine.load(gallery, model=model, device=device, create=False)
-    shows_view = sys.stdout.isatty() and (
-        chosen == "live" or (output is not None and format_ in {None, "live"})
-    )
-    run(engine.session(config=config), opened, Outputs(chosen, output, picture, shows_view))
+    run(engine.session(config=settings), opened, outputs)
 
 
 def devices(as_json: AsJson = False) -> None:

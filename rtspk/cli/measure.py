@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtspk.cli.options import AsJson, Device, Latency, ModelFolder
+from rtspk.cli.options import AsJson, ConfigFile, Device, Latency, ModelFolder
 from rtspk.cli.screen import answers, progress, say
 from rtspk.errors import ConfigError
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 Suite = Callable[[int, int], "Iterable[Result]"]
 
-__all__ = ["bench", "diarization", "trials"]
+__all__ = ["bench", "diarization", "identification", "trials"]
 
-SUITES: tuple[str, ...] = ("kernels", "latency", "embedder")
+SUITES: tuple[str, ...] = ("kernels", "latency", "embedder", "gallery", "throughput")
 
 
 def trials(
@@ -58,9 +58,17 @@ def diarization(
         Path | None, typer.Option("--uem", metavar="DIR", help="What is scored, a UEM for each.")
     ] = None,
     latency: Latency = 1.0,
+    grid: Annotated[
+        str, typer.Option("--grid", metavar="S,S...", help="Several latencies one after another.")
+    ] = "",
     collar: Annotated[
         float, typer.Option("--collar", metavar="C", help="Seconds left out around each edge.")
     ] = 0.0,
+    pictures: Annotated[
+        Path | None,
+        typer.Option("--pictures", metavar="DIR", help="Draw each recording: the reference, the answer."),
+    ] = None,
+    config: ConfigFile = None,
     model: ModelFolder = None,
     device: Device = "auto",
     as_json: AsJson = False,
@@ -68,15 +76,84 @@ def diarization(
     """Diarization error rate with its parts, over a folder of conversations; overlap counts."""
     from rtspk.bench.diarization import evaluate_diarization
     from rtspk.engine.pipeline import Engine
+    from rtspk.engine.settings import session_config
+
+    latencies = _latencies(grid) if grid else [latency]
+    settings = [session_config(config, latency=one) for one in latencies]  # refuses what cannot be
+    if collar < 0:
+        raise ConfigError(f"wanted a --collar of 0 seconds or more, got {collar:g}")
+    if pictures is not None and pictures.exists() and not pictures.is_dir():
+        raise ConfigError(f"wanted a folder for --pictures, got the file {pictures}")
+    reports = []
+    with progress() as advance:
+        engine = Engine.load(":memory:", model=model, device=device)
+        for one in settings:
+            folder = pictures / f"{one.latency:g}s" if pictures is not None and grid else pictures
+            report = evaluate_diarization(
+                engine,
+                reference,
+                audio,
+                uem,
+                one.latency,
+                collar,
+                lambda done, of: advance("recordings", done, of),
+                config=one,
+                pictures=folder,
+            )
+            reports.append(report)
+    if as_json:
+        said = [report.to_json() for report in reports]
+        say('{"grid": [' + ", ".join(said) + "]}" if grid else said[0])
+        return
+    for report in reports:
+        report.table(answers())
+
+
+def _latencies(grid: str) -> list[float]:
+    """Numbers with commas between them.
+
+    >>> _latencies("0.5, 1,5")
+    [0.5, 1.0, 5.0]
+    """
+    try:
+        return [float(one) for one in grid.split(",")]
+    except ValueError as error:
+        raise ConfigError(f"wanted --grid as seconds such as 0.5,1,5, got {grid!r}") from error
+
+
+def identification(
+    gallery_audio: Annotated[
+        Path,
+        typer.Option(
+            "--gallery-audio",
+            metavar="DIR",
+            help="Clips of the people to enrol: a folder or a clip each, or what `simulate --enrol` wrote.",
+        ),
+    ],
+    audio: Annotated[Path, typer.Option("--audio", metavar="DIR", help="Conversations.")],
+    reference: Annotated[
+        Path, typer.Option("--reference", metavar="DIR", help="An RTTM of the same stem for each.")
+    ],
+    latency: Latency = 1.0,
+    segment: Annotated[
+        float, typer.Option("--segment", metavar="S", help="Seconds of speech that are looked up one by one.")
+    ] = 3.0,
+    model: ModelFolder = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Who is it, among the enrolled, or nobody: rates at false alarms, and how soon a name comes."""
+    from rtspk.bench.identification import evaluate_identification
+    from rtspk.engine.pipeline import Engine
     from rtspk.engine.settings import SessionConfig
 
     SessionConfig(latency=latency)  # refuses what cannot be, before the work
-    if collar < 0:
-        raise ConfigError(f"wanted a --collar of 0 seconds or more, got {collar:g}")
+    if not 0.5 <= segment <= 60.0:
+        raise ConfigError(f"wanted a --segment of 0.5 to 60 seconds, got {segment:g}")
     with progress() as advance:
         engine = Engine.load(":memory:", model=model, device=device)
-        report = evaluate_diarization(
-            engine, reference, audio, uem, latency, collar, lambda done, of: advance("recordings", done, of)
+        report = evaluate_identification(
+            engine, gallery_audio, audio, reference, advance, latency=latency, segment=segment
         )
     if as_json:
         say(report.to_json())
@@ -85,14 +162,19 @@ def diarization(
 
 
 def bench(
-    suite: Annotated[str, typer.Argument(metavar="kernels|latency|embedder|all")] = "all",
+    suite: Annotated[str, typer.Argument(metavar="kernels|latency|embedder|gallery|throughput|all")] = "all",
     seed: Annotated[int, typer.Option("--seed", metavar="N")] = 0,
-    runs: Annotated[int, typer.Option("--runs", metavar="N", help="Of each case; the median counts.")] = 7,
+    runs: Annotated[
+        int, typer.Option("--runs", metavar="N", help="Of each case; the median counts. Throughput: one.")
+    ] = 7,
     model: ModelFolder = None,
     peer: Annotated[
         Path | None,
         typer.Option("--peer", metavar="DIR", help="Another model, timed beside ours by `bench embedder`."),
     ] = None,
+    exemplars: Annotated[
+        int, typer.Option("--exemplars", metavar="N", help="Of the largest gallery of `bench gallery`.")
+    ] = 1_000_000,
     as_json: AsJson = False,
 ) -> None:
     """How fast: a table, or with --json one line a case."""
@@ -104,7 +186,7 @@ def bench(
 
     results: list[Result] = []
     for name in SUITES if suite == "all" else (suite,):
-        for result in _suite(name, model, peer)(seed, runs):
+        for result in _suite(name, model, peer, exemplars)(seed, runs):
             results.append(result)
             if as_json:
                 say(result.json_line())
@@ -112,7 +194,15 @@ def bench(
         print_table(results, answers())
 
 
-def _suite(name: str, model: Path | None, peer: Path | None) -> Suite:
+def _suite(name: str, model: Path | None, peer: Path | None, exemplars: int) -> Suite:
+    if name == "gallery":
+        from rtspk.bench import gallery
+
+        return partial(gallery.run, largest=exemplars)
+    if name == "throughput":
+        from rtspk.bench import throughput
+
+        return lambda seed, _runs: throughput.run(seed, 1)  # one run holds thousands of delays
     if name == "embedder":
         from rtspk.bench import embedder
         from rtspk.engine.registry import resolve_model

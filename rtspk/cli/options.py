@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AsJson", "Device", "GalleryFile", "Latency", "MaxSpeakers", "Microphone", "ModelFolder"]
+__all__ = [
+    "AsJson",
+    "ConfigFile",
+    "Device",
+    "GalleryFile",
+    "Latency",
+    "MaxSpeakers",
+    "Microphone",
+    "ModelFolder",
+]
 
 GalleryFile = Annotated[
     Path | None,
@@ -36,5 +45,9 @@ Microphone = Annotated[
 ]
 Latency = Annotated[
     float, typer.Option("--latency", metavar="S", help="Seconds, 0.5 to 5; everything older is final.")
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Gates as TOML, as `rtspk tune` writes them."),
 ]
 MaxSpeakers = Annotated[int, typer.Option("--max-speakers", metavar="N", help="Labels at most.")]

@@ -16,6 +16,7 @@ from rtspk.files import write_atomically
 from rtspk.types import seconds_of
 
 if TYPE_CHECKING:
+    from rtspk.client import Client
     from rtspk.engine.events import Event
     from rtspk.engine.pipeline import LocalSession
     from rtspk.transcript import Transcript
@@ -51,7 +52,7 @@ class Bar:
         self._advance(self._source.name, int(seconds_of(position)), int(self._source.duration or 0))
 
 
-def run(session: "LocalSession", source: Source, outputs: Outputs) -> "Transcript":
+def run(session: "LocalSession | Client", source: Source, outputs: Outputs) -> "Transcript":
     """Stream a source and write what was asked for; returns what was said."""
     kept = AtEnd()
     listeners: list[Listener] = [kept]
@@ -92,7 +93,9 @@ def draw(transcript: "Transcript", path: Path, title: str) -> None:
     draw_timeline(transcript.turns(), path, title=title, end=transcript.samples)
 
 
-def stream(session: "LocalSession", source: Source, listeners: Sequence[Listener]) -> RtspkError | None:
+def stream(
+    session: "LocalSession | Client", source: Source, listeners: Sequence[Listener]
+) -> RtspkError | None:
     """Push a source through a session and end both.
 
     Returns:

@@ -7,7 +7,7 @@ import typer
 
 from rtspk.cli.options import AsJson, Device, GalleryFile, Microphone, ModelFolder
 from rtspk.cli.screen import answers, note, plain, print_json, progress, say, seconds_of, waiting
-from rtspk.errors import ConfigError
+from rtspk.errors import AudioError, ConfigError
 
 if TYPE_CHECKING:
     from rtspk.engine.pipeline import Enrolment, Identification
@@ -19,7 +19,7 @@ LONGEST_RECORDING: float = 600.0  # s; a voice is known long before
 
 
 def enroll(
-    name: Annotated[str, typer.Argument(metavar="NAME")],
+    name: Annotated[str | None, typer.Argument(metavar="NAME")] = None,
     clips: Annotated[
         list[str] | None, typer.Argument(metavar="CLIP...", help="Recordings of this voice alone.")
     ] = None,
@@ -28,6 +28,12 @@ def enroll(
         typer.Option("--mic", metavar="SECONDS", help="Record the microphone for so long instead."),
     ] = None,
     microphone: Microphone = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--folder", metavar="DIR", help="Enrol everybody in it: a folder of clips or a clip each."
+        ),
+    ] = None,
     gallery: GalleryFile = None,
     model: ModelFolder = None,
     device: Device = "auto",
@@ -40,6 +46,13 @@ def enroll(
     """
     from rtspk.engine.gallery_records import clean_name
 
+    if folder is not None:
+        if name is not None or clips or mic is not None or microphone is not None:
+            raise ConfigError("wanted --folder by itself, got a NAME, CLIPs or --mic too")
+        _enroll_folder(folder, gallery, model, device, as_json=as_json)
+        return
+    if name is None:
+        raise ConfigError("wanted a NAME with CLIPs or --mic SECONDS, or --folder DIR, got neither")
     clean_name(name)
     if bool(clips) == (mic is not None):
         raise ConfigError(f"wanted CLIPs or --mic SECONDS, got {'both' if clips else 'neither'}")
@@ -60,6 +73,39 @@ def enroll(
         print_json(_enrolment_json(enrolled))
     else:
         _print_enrolment(enrolled)
+
+
+def _enroll_folder(
+    folder: Path, gallery: Path | None, model: Path | None, device: str, *, as_json: bool
+) -> None:
+    """Enrol everybody in a folder; who cannot be enrolled is named, and the others are."""
+    from rtspk.engine.gallery_records import clean_name
+    from rtspk.people import people_in
+
+    people = people_in(folder)
+    for name, clips in people.items():  # before a gallery is made for them
+        clean_name(name)
+        _checked([str(clip) for clip in clips])
+    from rtspk.engine.pipeline import Engine
+
+    enrolled: list[Enrolment] = []
+    refused: dict[str, str] = {}
+    with progress() as advance:
+        engine = Engine.load(gallery, model=model, device=device)
+        for number, (name, clips) in enumerate(people.items(), start=1):
+            try:
+                enrolled.append(engine.enroll(name, *clips))
+            except AudioError as error:
+                refused[name] = str(error)
+            advance("listening to the voices", number, len(people))
+    if as_json:
+        print_json({"enrolled": [_enrolment_json(one) for one in enrolled], "refused": refused})
+    else:
+        for one in enrolled:
+            _print_enrolment(one, with_name=True)
+    if refused:
+        first = next(f"{name}: {why}" for name, why in refused.items())
+        raise AudioError(f"wanted everybody in {folder} enrolled, got {len(refused)} refused; {first}")
 
 
 def identify(
@@ -160,6 +206,7 @@ def _enrolment_json(enrolled: "Enrolment") -> dict[str, object]:
         "name": enrolled.name,
         "net_speech": round(seconds_of(enrolled.net_speech), 3),
         "exemplars": enrolled.exemplars,
+        "complete": enrolled.complete,
         "quality": round(enrolled.quality, 3),
         "near": None
         if near is None
@@ -168,12 +215,12 @@ def _enrolment_json(enrolled: "Enrolment") -> dict[str, object]:
     }
 
 
-def _print_enrolment(enrolled: "Enrolment") -> None:
+def _print_enrolment(enrolled: "Enrolment", *, with_name: bool = False) -> None:
     prints = "1 print" if enrolled.exemplars == 1 else f"{enrolled.exemplars} prints"
     speech = seconds_of(enrolled.net_speech)
     say(f"{plain(enrolled.name)}: {speech:.1f} s of speech in {prints}, quality {enrolled.quality:.0%}")
     for warning in enrolled.warnings:
-        note(f"rtspk: {warning}")
+        note(f"rtspk: {plain(enrolled.name)}: {warning}" if with_name else f"rtspk: {warning}")
 
 
 def _identification_json(found: "Identification") -> dict[str, object]:

@@ -12,6 +12,8 @@ __all__ = ["Cohort"]
 
 NEAREST: int = 200  # of the cohort; with fewer their spread is chance, with more the tail is not theirs
 
+FEW: int = 20  # likewise, for one voice alone: those that could be taken for it
+
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
@@ -50,6 +52,19 @@ class Cohort:
         count = min(NEAREST, len(self.vectors))
         nearest = np.partition(scores, -count, axis=1)[:, -count:]
         return nearest.mean(axis=1), nearest.std(axis=1).clip(1e-4)
+
+    def nearness(self, vectors: FloatArray) -> FloatArray:
+        """How near the few nearest voices of the cohort are to each vector: their mean cosine.
+
+        vectors : float32 [shape=(n, dimension)], of unit length; returns float32 [shape=(n,)]
+
+        A voice that many strangers are near to needs a higher score to be somebody. For naming this did
+        better than AS-norm (see bench/LOG.md), and the enrolled need no standing of their own.
+        """
+        scores = vectors @ self.vectors.T  # (n, speakers)
+        count = min(FEW, len(self.vectors))
+        nearest: FloatArray = np.partition(scores, -count, axis=1)[:, -count:].mean(axis=1)
+        return nearest
 
     def normalise(self, scores: FloatArray, one: FloatArray, other: FloatArray) -> FloatArray:
         """Scores in deviations from what each side scores against its own nearest strangers.

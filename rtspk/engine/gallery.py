@@ -1,18 +1,21 @@
 """The enrolled voices: names with several prints each, kept in SQLite, found by FAISS.
 
-The file is the truth and the index is made from it: a name that another process stores is found by the next
+The file is the truth and the index follows it: a name that another process stores is found by the next
 search.
 """
 
+import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-
-from rtspk.engine.gallery_file import GalleryFile, Value
+from rtspk.engine.calibration import Calibration
+from rtspk.engine.gallery_codes import drop_codes
+from rtspk.engine.gallery_file import STORED, GalleryFile, Value, vectors_of
+from rtspk.engine.gallery_index import GalleryIndex
 from rtspk.engine.gallery_records import (
     Exemplar,
     Print,
@@ -21,13 +24,12 @@ from rtspk.engine.gallery_records import (
     clean_name,
     unit_vectors,
 )
-from rtspk.engine.voice_index import VoiceIndex
-from rtspk.errors import GalleryError
+from rtspk.errors import ConfigError, GalleryError
 from rtspk.types import FloatArray
 
 __all__ = ["Exemplar", "Gallery", "Print", "SpeakerDetail", "SpeakerRecord", "clean_name"]
 
-STORED = np.dtype("<f4")  # how the file holds a vector, on any machine
+MOST_VALUES = 500  # in one statement; SQLite may allow 999
 
 RECORDS = """
     SELECT name, speakers.created, count(exemplars.id), coalesce(sum(net_speech), 0)
@@ -48,9 +50,7 @@ class Gallery:
         self.dimension = dimension
         self._file = file
         self._lock = threading.RLock()
-        self._index: VoiceIndex | None = None  # None: to be made from the file
-        self._names: dict[int, str] = {}  # of the index's speakers
-        self._seen = 0  # the file's data version when the index was made
+        self._index = GalleryIndex(file, dimension)
 
     @classmethod
     def open(
@@ -84,14 +84,14 @@ class Gallery:
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""
+        self._index.close()
         with self._lock:
-            self._index = None
             self._file.close()
 
     def __len__(self) -> int:
         """How many names are enrolled."""
         with self._lock:
-            return int(self._file.read("SELECT count(*) FROM speakers")[0][0])
+            return self._index.names()
 
     def add(
         self,
@@ -104,11 +104,39 @@ class Gallery:
         """Store prints under a name, new or known; returns what is now known of it.
 
         Args:
-            name: any Unicode text of up to 200 characters.
+            name: any text that `clean_name` allows.
             prints: one or more.
             source: what they were made from, such as a file name; one for all or one for each.
             qualities: how good each print is, 0 to 1; 1 where not said.
         """
+        return self.add_many([(name, prints, source, qualities)])[0]
+
+    def add_many(
+        self,
+        people: Iterable[tuple[str, Sequence[Print], str | Sequence[str], Sequence[float] | None]],
+    ) -> list[SpeakerRecord]:
+        """`add` for several names at once, all or none; each is a name, its prints, sources and qualities."""
+        checked = [self._checked(*one) for one in people]
+        with self._lock:
+            with self._file.writing():
+                for name, rows in checked:
+                    speaker = self._find(name) or self._file.write(
+                        "INSERT INTO speakers (name) VALUES (?)", name
+                    )
+                    for row in rows:
+                        self._file.write(INSERT, speaker, *row)
+                records = [self._record(name) for name, _ in checked]
+            self._index.note_change()
+        return records
+
+    def _checked(
+        self,
+        name: str,
+        prints: Sequence[Print],
+        source: str | Sequence[str],
+        qualities: Sequence[float] | None,
+    ) -> tuple[str, list[tuple[Value, ...]]]:
+        """A clean name and the rows of its prints, ready to be stored."""
         name = clean_name(name)
         sources = [source] * len(prints) if isinstance(source, str) else list(source)
         if len(sources) != len(prints):
@@ -121,17 +149,11 @@ class Gallery:
             raise GalleryError(f"wanted a quality from 0 to 1 for each print, got {list(qualities)}")
         if min(one.net_speech for one in prints) < 0:
             raise GalleryError("wanted net speech of 0 samples or more, got less")
-        with self._lock:
-            with self._file.writing():
-                speaker = self._find(name) or self._file.write("INSERT INTO speakers (name) VALUES (?)", name)
-                for vector, one, origin, quality in zip(vectors, prints, sources, qualities, strict=True):
-                    values = speaker, _stored(vector), origin, int(one.net_speech), float(quality)
-                    self._file.write(INSERT, *values)
-                record = self._record(name)
-            if self._index is not None:
-                self._index.add(speaker, vectors)
-                self._names[speaker] = name
-        return record
+        rows: list[tuple[Value, ...]] = [
+            (_stored(vector), origin, int(one.net_speech), float(quality))
+            for vector, one, origin, quality in zip(vectors, prints, sources, qualities, strict=True)
+        ]
+        return name, rows
 
     def speakers(self) -> list[SpeakerRecord]:
         """All names, in the order of their characters."""
@@ -149,15 +171,12 @@ class Gallery:
     def rename(self, old: str, new: str) -> SpeakerRecord:
         """Give a speaker another name that nobody has yet."""
         old, new = clean_name(old), clean_name(new)
-        with self._lock:
-            with self._file.writing():
-                speaker = self._need(old)
-                if new != old and self._find(new):
-                    raise GalleryError(f"wanted a name that is free, got {new!r}: merge the two instead")
-                self._file.write("UPDATE speakers SET name = ? WHERE id = ?", new, speaker)
-                record = self._record(new)
-            self._names[speaker] = new
-        return record
+        with self._lock, self._file.writing():
+            speaker = self._need(old)
+            if new != old and self._find(new):
+                raise GalleryError(f"wanted a name that is free, got {new!r}: merge the two instead")
+            self._file.write("UPDATE speakers SET name = ? WHERE id = ?", new, speaker)
+            return self._record(new)
 
     def merge(self, source: str, into: str) -> SpeakerRecord:
         """Move all prints of one name to another, and forget the first name."""
@@ -169,8 +188,10 @@ class Gallery:
                 gone, kept = self._need(source), self._need(into)
                 self._file.write("UPDATE exemplars SET speaker = ? WHERE speaker = ?", kept, gone)
                 self._file.write("DELETE FROM speakers WHERE id = ?", gone)
+                drop_codes(self._file, self.dimension, [-gone])
+                self._file.count_up("removals")
                 record = self._record(into)
-            self._index = None
+            self._index.note_change()
         return record
 
     def delete(self, name: str) -> None:
@@ -178,9 +199,13 @@ class Gallery:
         name = clean_name(name)
         with self._lock:
             with self._file.writing():
-                self._file.write("DELETE FROM speakers WHERE id = ?", self._need(name))
+                speaker = self._need(name)
+                rows = self._file.read("SELECT id FROM exemplars WHERE speaker = ?", speaker)
+                self._file.write("DELETE FROM speakers WHERE id = ?", speaker)
+                drop_codes(self._file, self.dimension, [-speaker, *(int(row[0]) for row in rows)])
+                self._file.count_up("removals")
                 self._file.mark_unclean()
-            self._index = None
+            self._index.note_change()
             self._file.wipe()
 
     def search(self, vector: FloatArray, k: int) -> list[tuple[str, float]]:
@@ -198,11 +223,40 @@ class Gallery:
             raise GalleryError(f"wanted one or more names to search for, got {k}")
         queries = unit_vectors(vectors, self.dimension)
         with self._lock:
-            found = self._fresh_index().search(queries, k)
-            return [[(self._names[speaker], score) for speaker, score in best] for best in found]
+            found = self._index.search(queries, k)
+            names = self._names_of({speaker for best in found for speaker, _ in best})
+        return [[(names[speaker], score) for speaker, score in best if speaker in names] for best in found]
 
-    def export(self, path: Path) -> int:
-        """Write all voices to a JSON file that only its owner may read; returns how many names."""
+    def calibration(self) -> Calibration | None:
+        """What scores mean in this deployment, where `calibrate` was told."""
+        with self._lock:
+            rows = self._file.read("SELECT value FROM meta WHERE key = 'calibration'")
+        if not rows:
+            return None
+        try:
+            return Calibration(**json.loads(str(rows[0][0])))
+        except (TypeError, ValueError, ConfigError) as error:
+            raise GalleryError(
+                f"wanted a calibration in the gallery {self._file.where}, got {error}"
+            ) from error
+
+    def calibrate(self, calibration: Calibration | None) -> None:
+        """Keep what scores mean in this deployment; None goes back to the model's own."""
+        with self._lock, self._file.writing():
+            self._file.write("DELETE FROM meta WHERE key = 'calibration'")
+            if calibration is not None:
+                value = json.dumps(asdict(calibration))
+                self._file.write("INSERT INTO meta VALUES ('calibration', ?)", value)
+
+    def settle(self) -> None:
+        """Wait until the index of a large gallery, made in the background, is as it should be."""
+        self._index.wait()
+
+    def export(self, path: Path, *, key: bytes | None = None) -> int:
+        """Write all voices to a JSON file that only its owner may read; returns how many names.
+
+        With a key the file is signed: who imports it with the same key knows that it was not changed.
+        """
         from rtspk.engine.gallery_exchange import write_export  # pydantic takes a while to import
 
         with self._lock, self._file.reading():
@@ -211,17 +265,20 @@ class Gallery:
                 SpeakerDetail(str(name), str(created), self._exemplars(int(speaker)))
                 for speaker, name, created in rows
             ]
-        write_export(path, self.model_id, self.dimension, speakers)
+        write_export(path, self.model_id, self.dimension, speakers, key)
         return len(speakers)
 
-    def import_(self, path: Path) -> int:
+    def import_(self, path: Path, *, key: bytes | None = None) -> int:
         """Add the voices of an exported file, all or none; returns how many prints were new.
 
         A name that is known gains the prints that it does not have yet: importing twice changes nothing.
         """
         from rtspk.engine.gallery_exchange import read_export  # pydantic takes a while to import
 
-        details = read_export(path, self.model_id, self.dimension)
+        return self.take(read_export(path, self.model_id, self.dimension, key))
+
+    def take(self, details: Iterable[SpeakerDetail]) -> int:
+        """Add voices as another gallery shows them, all or none; returns how many prints were new."""
         added = 0
         with self._lock:
             with self._file.writing():
@@ -236,35 +293,22 @@ class Gallery:
                             self._file.write(INSERT_DATED, speaker, vector, *values)
                             known.add(vector)
                             added += 1
-            self._index = None
+            self._index.note_change()
         return added
 
-    def _fresh_index(self) -> VoiceIndex:
-        """The index of what the file holds now."""
-        seen = self._file.data_version()
-        if self._index is None or seen != self._seen:
-            with self._file.reading():
-                names = self._file.read("SELECT id, name FROM speakers")
-                rows = self._file.read("SELECT speaker, vector FROM exemplars ORDER BY speaker, id")
-            owners = np.array([row[0] for row in rows], dtype=np.int64)
-            vectors = self._vectors_of([row[1] for row in rows])
-            self._index = VoiceIndex(self.dimension, owners, vectors)
-            self._names = {int(speaker): str(name) for speaker, name in names}
-            self._seen = seen
-        return self._index
-
-    def _vectors_of(self, blobs: Sequence[Value]) -> FloatArray:
-        """Stored vectors as float32 [shape=(blobs, dimension)]; one that is damaged is refused."""
-        data = b"".join(blob for blob in blobs if isinstance(blob, bytes))
-        if len(data) == len(blobs) * self.dimension * STORED.itemsize:
-            vectors = np.frombuffer(data, dtype=STORED).reshape(-1, self.dimension).astype(np.float32)
-            if (np.abs(np.einsum("nd,nd->n", vectors, vectors) - 1.0) < 1e-3).all():
-                return vectors
-        raise GalleryError(f"wanted unit vectors, got damaged ones in the gallery {self._file.where}")
+    def _names_of(self, speakers: Collection[int]) -> dict[int, str]:
+        """Names as they are now."""
+        wanted = sorted(speakers)
+        names: dict[int, str] = {}
+        for start in range(0, len(wanted), MOST_VALUES):
+            own = wanted[start : start + MOST_VALUES]
+            sql = f"SELECT id, name FROM speakers WHERE id IN ({','.join('?' * len(own))})"
+            names.update((int(speaker), str(name)) for speaker, name in self._file.read(sql, *own))
+        return names
 
     def _exemplars(self, speaker: int) -> tuple[Exemplar, ...]:
         rows = self._file.read(EXEMPLARS, speaker)
-        vectors = self._vectors_of([row[0] for row in rows])
+        vectors = vectors_of([row[0] for row in rows], self.dimension, self._file.where)
         return tuple(
             Exemplar(vector, str(source), int(net_speech), float(quality), str(created))
             for vector, (_, source, net_speech, quality, created) in zip(vectors, rows, strict=True)

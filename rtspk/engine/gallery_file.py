@@ -8,37 +8,64 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rtspk.errors import GalleryError, RtspkError, StorageError
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["GalleryFile", "Value"]
+from rtspk.errors import GalleryError, RtspkError, StorageError
+from rtspk.types import FloatArray
+
+__all__ = ["APPLICATION", "STORED", "VERSION", "GalleryFile", "Value", "vectors_of"]
 
 Value = str | int | float | bytes
 
 APPLICATION = 0x72747370  # "rtsp": tells our files from other programs' (PRAGMA application_id)
-VERSION = 1  # of the tables (PRAGMA user_version)
+VERSION = 2  # of the tables (PRAGMA user_version)
+PAGE = 16_384  # bytes: a 192-d print is 0.9 kB, and of smaller pages a fifth would stay empty
+CHECKED = 64 << 20  # bytes: a larger file is looked through by `rtspk doctor`, not at every opening
+AT_ONCE = 2_048  # rows with vectors that are read at once
+STORED = np.dtype("<f4")  # how the file holds a vector, on any machine
 MAGIC = b"SQLite format 3\x00"
 REFUSED = frozenset(
     {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
 )
 LITTLE_ROOM = 1 << 20  # an I/O error with less than this free is a full disk
 
+WAY_OUT = "`rtspk doctor --repair` saves what can be read, or use a backup"
+
 NOW = "DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))"
-SCHEMA = (
-    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    f"""CREATE TABLE speakers (
-        id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created TEXT NOT NULL {NOW})""",
-    f"""CREATE TABLE exemplars (
-        id INTEGER PRIMARY KEY,
+EXEMPLARS = f"""CREATE TABLE exemplars (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, -- never given twice: what is new is behind what is known
         speaker INTEGER NOT NULL REFERENCES speakers (id) ON DELETE CASCADE,
         vector BLOB NOT NULL, -- float32, little-endian, unit length
         source TEXT NOT NULL, -- what it was made from
         net_speech INTEGER NOT NULL, -- samples at 16 kHz
         quality REAL NOT NULL, -- 0 to 1
-        created TEXT NOT NULL {NOW})""",
-    "CREATE INDEX exemplars_of_speaker ON exemplars (speaker)",
+        created TEXT NOT NULL {NOW})"""
+OWNERS = "CREATE INDEX exemplars_of_speaker ON exemplars (speaker)"
+CODES = """CREATE TABLE codes ( -- short codes of the exemplars, once there are very many
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        generation INTEGER NOT NULL, covered INTEGER NOT NULL,
+        ids BLOB NOT NULL, codes BLOB NOT NULL, codebook BLOB NOT NULL)"""
+SCHEMA = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    f"""CREATE TABLE speakers (
+        id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created TEXT NOT NULL {NOW})""",
+    EXEMPLARS,
+    OWNERS,
+    CODES,
+)
+FROM_FIRST = (  # what makes a file of version 2 of one of version 1
+    "ALTER TABLE exemplars RENAME TO former",
+    "DROP INDEX exemplars_of_speaker",
+    EXEMPLARS,
+    "INSERT INTO exemplars SELECT id, speaker, vector, source, net_speech, quality, created FROM former",
+    "DROP TABLE former",
+    OWNERS,
+    CODES,
+    f"PRAGMA user_version = {VERSION}",
 )
 
 
@@ -57,7 +84,8 @@ class GalleryFile:
         self, path: Path | None, model: str, dimension: int, *, create: bool, busy_seconds: float
     ) -> None:
         self.where = "in memory" if path is None else str(path)
-        self._path = path
+        self.on_disk = path is not None
+        self._path, self._model, self._dimension = path, model, dimension
         self._busy_seconds = busy_seconds
         if path is not None:
             self._prepare(path, create=create)
@@ -78,10 +106,34 @@ class GalleryFile:
         """Close the connection; a second time does nothing."""
         self._connection.close()
 
+    def another(self) -> "GalleryFile":
+        """Open another connection to the same file, for another thread."""
+        return GalleryFile(
+            self._path, self._model, self._dimension, create=False, busy_seconds=self._busy_seconds
+        )
+
     def read(self, sql: str, *values: Value) -> list[tuple[Value, ...]]:
         """All rows of a query; none of it stays open, so that no reader holds up a writer."""
         with self._translated():
             return self._connection.execute(sql, values).fetchall()
+
+    def read_vectors(self, sql: str, *values: Value) -> tuple[NDArray[np.int64], FloatArray]:
+        """Many vectors at once, without a Python object for each that stays.
+
+        Args:
+            sql: selects an id, an owner and a vector
+            values: of its marks
+
+        Returns:
+            ids and owners, int64 [shape=(n, 2)], and vectors, float32 [shape=(n, dimension)]
+        """
+        numbers, parts = [np.zeros((0, 2), np.int64)], [np.zeros((0, self._dimension), np.float32)]
+        with self._translated():
+            cursor = self._connection.execute(sql, values)
+            while rows := cursor.fetchmany(AT_ONCE):
+                numbers.append(np.array([row[:2] for row in rows], np.int64))
+                parts.append(vectors_of([row[2] for row in rows], self._dimension, self.where))
+        return np.concatenate(numbers), np.concatenate(parts)
 
     def write(self, sql: str, *values: Value) -> int:
         """Change rows inside `writing`; returns the id of the row last inserted."""
@@ -102,6 +154,15 @@ class GalleryFile:
     def data_version(self) -> int:
         """A number that changes when another connection has changed the gallery."""
         return int(self.read("PRAGMA data_version")[0][0])
+
+    def counter(self, key: str) -> int:
+        """A number that the gallery keeps under a key, 0 at first."""
+        rows = self.read("SELECT value FROM meta WHERE key = ?", key)
+        return int(rows[0][0]) if rows else 0
+
+    def count_up(self, key: str) -> None:
+        """Raise such a number by one, inside `writing`."""
+        self.write("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, str(self.counter(key) + 1))
 
     def mark_unclean(self) -> None:
         """Note, inside `writing`, that something deleted still has to be wiped out of the file."""
@@ -152,8 +213,10 @@ class GalleryFile:
                 run(f"PRAGMA {pragma}")
             if run("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 self._check(model, dimension)
+                self._migrate()
                 unclean = bool(run("SELECT 1 FROM meta WHERE key = 'unclean'").fetchall())
             else:
+                run(f"PRAGMA page_size = {PAGE}")
                 self._create(model, dimension)
                 unclean = False
             self._switch_to_log()
@@ -191,14 +254,14 @@ class GalleryFile:
         if run("PRAGMA application_id").fetchone()[0] != APPLICATION:
             raise GalleryError(f"wanted a gallery, got another program's SQLite file at {self.where}")
         version = run("PRAGMA user_version").fetchone()[0]
-        if version != VERSION:
+        if not 1 <= version <= VERSION:
             raise GalleryError(
                 f"wanted a gallery of version {VERSION}, got version {version} at {self.where}: "
                 "use the version of rtspk that made it"
             )
-        verdict = run("PRAGMA quick_check(1)").fetchone()[0]
-        if verdict != "ok":
-            raise GalleryError(f"wanted a sound gallery, got a damaged one at {self.where}: use a backup")
+        size = run("PRAGMA page_count").fetchone()[0] * run("PRAGMA page_size").fetchone()[0]
+        if size <= CHECKED and run("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise GalleryError(f"wanted a sound gallery, got a damaged one at {self.where}: {WAY_OUT}")
         meta = dict(run("SELECT key, value FROM meta").fetchall())
         made_by, made_with = meta.get("model"), meta.get("dimension")
         if (made_by, made_with) != (model, str(dimension)):
@@ -208,6 +271,16 @@ class GalleryFile:
                 "load that model, or enroll the voices again into another file "
                 "(`rtspk models list` shows what is installed, --model ID loads it)"
             )
+
+    def _migrate(self) -> None:
+        """Bring the tables of an older version to today's; nothing is lost, older programs refuse them."""
+        if self._connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+            return
+        with self._transaction("BEGIN IMMEDIATE"):
+            if self._connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+                return  # another program was faster
+            for statement in FROM_FIRST:
+                self._connection.execute(statement)
 
     @contextlib.contextmanager
     def _transaction(self, begin: str) -> Iterator[None]:
@@ -242,10 +315,20 @@ class GalleryFile:
                 "got it locked by another program; try again"
             )
         if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-            return GalleryError(f"wanted a sound gallery, got a damaged one at {self.where}: use a backup")
+            return GalleryError(f"wanted a sound gallery, got a damaged one at {self.where}: {WAY_OUT}")
         if code in REFUSED:
             return StorageError(f"wanted to read and write the gallery {self.where}, got: {error}")
         return GalleryError(f"wanted a sound gallery at {self.where}, got: {error}")
 
     def _disk_is_full(self) -> bool:
         return self._path is not None and shutil.disk_usage(self._path.parent).free < LITTLE_ROOM
+
+
+def vectors_of(blobs: Sequence[Value], dimension: int, where: str) -> FloatArray:
+    """Stored vectors as float32 [shape=(blobs, dimension)]; one that is damaged is refused."""
+    data = b"".join(blob for blob in blobs if isinstance(blob, bytes))
+    if len(data) == len(blobs) * dimension * STORED.itemsize:
+        vectors = np.frombuffer(data, dtype=STORED).reshape(-1, dimension).astype(np.float32)
+        if (np.abs(np.einsum("nd,nd->n", vectors, vectors) - 1.0) < 1e-3).all():
+            return vectors
+    raise GalleryError(f"wanted unit vectors, got damaged ones in the gallery {where}: {WAY_OUT}")

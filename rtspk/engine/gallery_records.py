@@ -12,10 +12,14 @@ from rtspk.types import FloatArray
 
 __all__ = ["Exemplar", "Print", "SpeakerDetail", "SpeakerRecord", "clean_name", "unit_vectors"]
 
-LONGEST_NAME = 200  # characters
+LONGEST_NAME = 300  # characters
 
 # Control characters, halves of characters that are none, and line breaks other than the control ones.
 UNFIT_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+TURNING = frozenset(
+    "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)  # they reorder what is printed behind
+UNSEEN_CATEGORIES = frozenset({"Cf", "Zs", "Mn", "Me", "Cn", "Co"})
 
 
 class Print(Protocol):
@@ -63,6 +67,10 @@ class SpeakerDetail:
 def clean_name(name: str) -> str:
     """Bring a name into the form in which it is stored: outer blanks gone, composed characters (NFC).
 
+    The rule: 1 to 300 characters of any script, at least one of which can be seen. Quotes, blanks, slashes
+    and dots are letters like any other, since a name is never part of a path or a command. Refused are
+    control characters, line breaks, and marks that turn the direction of what is printed behind the name.
+
     >>> clean_name("  Anna ")
     'Anna'
     """
@@ -72,8 +80,10 @@ def clean_name(name: str) -> str:
     if len(name) > LONGEST_NAME:
         raise GalleryError(f"wanted a name of at most {LONGEST_NAME} characters, got {len(name)}")
     for character in name:
-        if unicodedata.category(character) in UNFIT_CATEGORIES:
+        if unicodedata.category(character) in UNFIT_CATEGORIES or character in TURNING:
             raise GalleryError(f"wanted a name without control characters, got {character!a} in it")
+    if all(unicodedata.category(character) in UNSEEN_CATEGORIES for character in name):
+        raise GalleryError(f"wanted a name that can be seen, got {name!a}")
     return name
 
 

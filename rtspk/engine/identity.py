@@ -1,31 +1,64 @@
-"""Labels become names: the gallery is asked about a whole cluster, and a name sticks to it."""
+"""Labels become names: the gallery is asked about a whole cluster, and a name sticks to it.
 
+Either a voice is one of the enrolled or it is a stranger's: each name's evidence is its likelihood ratio, and
+the posterior weighs them against each other and against "nobody". So two near names share what there is, and
+the more people are enrolled, the more evidence each of them needs.
+"""
+
+import math
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from rtspk.engine.calibration import Calibration
+from rtspk.engine.cohort import Cohort
 from rtspk.engine.gallery import Gallery
 from rtspk.engine.settings import IdentityConfig
 from rtspk.types import FloatArray, Match
 
 __all__ = ["Identities", "IdentitiesState", "matches"]
 
+RIVALS: int = 16  # names whose evidence is weighed; those behind them have next to none
+KNOWN: float = 0.5  # that a voice is one of the enrolled, before it is heard
+
 
 def matches(
-    gallery: Gallery, calibration: Calibration, vector: FloatArray, net_speech: int, count: int
+    gallery: Gallery,
+    calibration: Calibration,
+    vector: FloatArray,
+    net_speech: int,
+    count: int,
+    *,
+    cohort: Cohort | None = None,
+    quality: float = 1.0,
+    known: float = KNOWN,
 ) -> list[Match]:
-    """The names nearest to a voice, best first, with calibrated probabilities.
+    """The names nearest to a voice, best first, with the probability of each; they sum to one at most.
 
     Args:
         gallery: the enrolled
         calibration: of the model that made both sides
-        vector: float32 [shape=(dimension,)]
+        vector: unit length, float32 [shape=(dimension,)]
         net_speech: samples of speech behind it
         count: how many at most
+        cohort: of that model, where the calibration has a term for it
+        quality: of the recording, 0 to 1
+        known: the probability that the voice is one of the enrolled, before it was heard
     """
-    return [
-        Match(name, score, calibration.probability(score, net_speech))
-        for name, score in gallery.search(vector, count)
-    ]
+    found = gallery.search(vector, max(count, RIVALS))
+    if not found:
+        return []
+    standing = 0.0
+    if calibration.cohort and cohort is not None:
+        standing = float(cohort.nearness(vector[None] / np.float32(np.linalg.norm(vector)))[0])
+    scores = np.array([score for _, score in found])
+    odds = calibration.with_prior(0.5).odds(scores, net_speech, standing=standing, quality=quality)
+    odds += math.log(known / (1.0 - known) / max(len(found), len(gallery)))
+    top = max(0.0, float(odds.max()))
+    weights = np.exp(odds - top)
+    chances = weights / (weights.sum() + math.exp(-top))
+    best = sorted(zip(found, chances.tolist(), strict=True), key=lambda one: -one[1])
+    return [Match(name, score, chance) for (name, score), chance in best[:count]]
 
 
 @dataclass(slots=True)
@@ -33,13 +66,20 @@ class IdentitiesState:
     """Who holds which name, and how surely."""
 
     held: dict[int, Match] = field(default_factory=dict)
+    pinned: set[int] = field(default_factory=set)  # labels whose name a person gave
 
 
 class Identities:
     """Shared and read-only; `IdentitiesState` is the session's."""
 
-    def __init__(self, gallery: Gallery, calibration: Calibration, config: IdentityConfig) -> None:
-        self.gallery, self.calibration, self.config = gallery, calibration, config
+    def __init__(
+        self,
+        gallery: Gallery,
+        calibration: Calibration,
+        config: IdentityConfig,
+        cohort: Cohort | None = None,
+    ) -> None:
+        self.gallery, self.calibration, self.config, self.cohort = gallery, calibration, config, cohort
 
     def update(
         self, label: int, vector: FloatArray, net_speech: int, state: IdentitiesState
@@ -49,21 +89,20 @@ class Identities:
         Returns:
             the labels whose name changes, each with the new one
         """
+        if label in state.pinned:
+            return []
         config = self.config
         before = state.held.get(label)
-        found = matches(self.gallery, self.calibration, vector, net_speech, config.candidates)
+        found = matches(
+            self.gallery, self.calibration, vector, net_speech, config.candidates, cohort=self.cohort
+        )
         best = found[0] if found else None
-        rival = found[1].score if len(found) > 1 else -1.0
         if before is not None:
             own = next((m for m in found if m.name == before.name), None)
-            if (
-                own is not None
-                and own.probability >= config.keep_probability
-                and (best is own or best is None or best.score - own.score < config.margin)
-            ):
+            if own is not None and own.probability >= config.keep_probability:
                 state.held[label] = own
                 return []
-        if best is None or best.probability < config.probability or best.score - rival < config.margin:
+        if best is None or best.probability < config.probability:
             if before is None:
                 return []
             del state.held[label]
@@ -73,17 +112,38 @@ class Identities:
         )
         changes: list[tuple[int, str | None]] = []
         if holder is not None:
-            if state.held[holder].probability >= best.probability:
+            if holder in state.pinned or state.held[holder].probability >= best.probability:
                 return []
             del state.held[holder]
             changes.append((holder, None))
         state.held[label] = best
         return [*changes, (label, best.name)]
 
+    def pin(self, label: int, name: str, state: IdentitiesState) -> list[tuple[int, str | None]]:
+        """Give a label the name that a person says it has; no other label keeps that name.
+
+        Returns:
+            the labels whose name changes, each with the new one
+        """
+        changes: list[tuple[int, str | None]] = []
+        for other in [o for o, m in state.held.items() if m.name == name and o != label]:
+            del state.held[other]
+            state.pinned.discard(other)
+            changes.append((other, None))
+        before = state.held.get(label)
+        state.held[label] = Match(name, 1.0, 1.0)
+        state.pinned.add(label)
+        return [*changes, (label, name)] if before is None or before.name != name else changes
+
     def merge(self, gone: int, kept: int, state: IdentitiesState) -> list[tuple[int, str | None]]:
         """A label's name goes to the one that it turned out to be."""
         match = state.held.pop(gone, None)
-        if match is None or kept in state.held:
+        pinned = gone in state.pinned
+        state.pinned.discard(gone)
+        # What a person said of one of them stands before what was only heard of the other.
+        if match is None or (kept in state.held and not (pinned and kept not in state.pinned)):
             return []
+        if pinned:
+            state.pinned.add(kept)
         state.held[kept] = match
         return [(kept, match.name)]

@@ -10,28 +10,33 @@ from typing import Self
 import numpy as np
 
 from rtspk.audio import read_audio
+from rtspk.config import read_toml
 from rtspk.engine.backend import load_backend
-from rtspk.engine.embedder import BUNDLED, Embedder
+from rtspk.engine.calibration import Calibration
+from rtspk.engine.embedder import Embedder, find_card
 from rtspk.engine.events import Event
 from rtspk.engine.frontend import Frontend
-from rtspk.engine.gallery import Gallery
+from rtspk.engine.gallery import Gallery, clean_name
 from rtspk.engine.identity import Identities, matches
-from rtspk.engine.network import Network
 from rtspk.engine.prototype import unit
 from rtspk.engine.registry import resolve_model
-from rtspk.engine.segmenter import Segmenter
+from rtspk.engine.segmenter import Segmenter, load_segmenter
 from rtspk.engine.session import Session, SessionParts
 from rtspk.engine.settings import SessionConfig
 from rtspk.engine.tracker import Tracker
 from rtspk.engine.voiceprint import Voiceprint, voiceprint
 from rtspk.errors import AudioError, GalleryError
-from rtspk.types import FloatArray, Match, samples_of
+from rtspk.types import FloatArray, Match, samples_of, seconds_of
 
 __all__ = ["Engine", "Enrolment", "Identification", "LocalSession", "Verification", "default_gallery"]
 
 ENOUGH: int = samples_of(10.0)  # net speech from which more enrolment gains little
 NEAR: float = 0.5  # probability from which another name counts as near
-TWO_VOICES: float = 0.1  # two pieces less probably of one voice than this speak of a second one
+TWO_VOICES: float = 0.1  # parts less probably of one voice than this speak of a second one
+FEWEST: float = 0.1  # share of the pairs of parts that must be so
+ECHO: float = 0.55  # seconds of decay; a dry voice has 0.2 to 0.4
+NOISY: float = 10.0  # dB of speech above the background
+NAMING: str = "naming.toml"  # beside a model's card: what its scores mean for names
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,7 @@ class Enrolment:
     quality: float
     near: Match | None
     warnings: tuple[str, ...]
+    complete: float  # share of the speech that makes a reliable print, 1 at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,16 @@ class LocalSession:
         self._session.finish()
         return self._answered()
 
+    def label(self, speaker: str, name: str, *, keep: bool = False) -> list[Event]:
+        """Say who a label such as "S2" is; `keep` stores the voice in the gallery too."""
+        self._session.label(speaker, name, keep=keep)
+        return self._session.events_to_send()
+
+    def merge(self, gone: str, kept: str) -> list[Event]:
+        """Say that two labels are one person."""
+        self._session.merge(gone, kept)
+        return self._session.events_to_send()
+
     def _answered(self) -> list[Event]:
         while windows := self._session.windows_to_embed():
             self._session.receive_embeddings(self._embedder.embed(windows))
@@ -107,8 +123,15 @@ class LocalSession:
 class Engine:
     """Everything that is shared and read-only, but for the gallery, which is safe for threads."""
 
-    def __init__(self, embedder: Embedder, segmenter: Segmenter, gallery: Gallery) -> None:
+    def __init__(
+        self,
+        embedder: Embedder,
+        segmenter: Segmenter,
+        gallery: Gallery,
+        naming: Calibration | None = None,
+    ) -> None:
         self.embedder, self.segmenter, self.gallery = embedder, segmenter, gallery
+        self.naming = naming or embedder.card.calibration  # from scores to the probabilities of names
 
     @classmethod
     def load(
@@ -135,8 +158,9 @@ class Engine:
             ConfigError: a GPU was asked for and there is none.
             GalleryError: there is no such gallery, or another model made it.
         """
-        embedder = load_backend(resolve_model(model), device=device, threads=threads)
-        segmenter = Segmenter(Network(BUNDLED / "silero-vad" / "model.onnx"))
+        folder = resolve_model(model)
+        embedder = load_backend(folder, device=device, threads=threads)
+        segmenter = load_segmenter()
         path = default_gallery() if gallery is None else Path(gallery)
         kept: Path | None = path
         if str(gallery) == ":memory:":
@@ -145,11 +169,8 @@ class Engine:
             if gallery is not None or "RTSPK_GALLERY" in os.environ:
                 raise GalleryError(f"wanted a gallery at {path}, got nothing there; `rtspk enroll` makes one")
             kept = None
-        return cls(
-            embedder,
-            segmenter,
-            Gallery.open(kept, embedder.card.id, embedder.card.dimension, create=create or kept is None),
-        )
+        opened = Gallery.open(kept, embedder.card.id, embedder.card.dimension, create=create or kept is None)
+        return cls(embedder, segmenter, opened, opened.calibration() or _naming(folder))
 
     def session(
         self, *, latency: float = 1.0, max_speakers: int = 20, config: SessionConfig | None = None
@@ -170,17 +191,21 @@ class Engine:
         return SessionParts(
             Frontend(card.features, self.segmenter, config.activity),
             Tracker(config.tracker, config.max_speakers),
-            Identities(self.gallery, card.calibration, config.identity),
+            Identities(self.gallery, self.naming, config.identity, self.embedder.cohort),
             config,
         )
 
-    def voiceprint(self, clip: str | Path | FloatArray) -> Voiceprint:
-        """The voice of a clip: a file, or samples float32 [shape=(n,)] at 16 kHz."""
+    def voiceprint(self, clip: str | Path | FloatArray, *, with_parts: bool = False) -> Voiceprint:
+        """The voice of a clip: a file, or samples float32 [shape=(n,)] at 16 kHz.
+
+        With parts, its speech is also embedded in pieces of 2 s.
+        """
         if isinstance(clip, np.ndarray):
             samples, what = clip, "the samples"
         else:
             samples, what = read_audio(clip), str(clip)
-        return voiceprint(samples, self.segmenter, self.embedder, SessionConfig().activity, what)
+        activity = SessionConfig().activity
+        return voiceprint(samples, self.segmenter, self.embedder, activity, what, with_parts=with_parts)
 
     def enroll(self, name: str, *clips: str | Path | FloatArray) -> Enrolment:
         """Store the voice of some clips under a name, new or known; all of them or none.
@@ -192,10 +217,12 @@ class Engine:
         """
         if not clips:
             raise AudioError(f"wanted at least one clip for {name!r}, got none")
-        prints = [self.voiceprint(clip) for clip in clips]
+        prints = [self.voiceprint(clip, with_parts=True) for clip in clips]
         everything = unit(np.sum([p.vector * np.float32(p.net_speech) for p in prints], axis=0))
         net_speech = sum(p.net_speech for p in prints)
-        near = self._near(name, everything, net_speech)
+        quality = min(p.quality.score for p in prints)
+        found = self._matches(everything, net_speech, 3, quality)
+        near = next((m for m in found if m.name != clean_name(name) and m.probability >= NEAR), None)
         warnings = _warnings(prints, net_speech, self._one_voice(prints), near)
         sources = ["samples" if isinstance(clip, np.ndarray) else Path(clip).name for clip in clips]
         self.gallery.add(
@@ -204,15 +231,16 @@ class Engine:
             [source for source, p in zip(sources, prints, strict=True) for _ in p.pieces],
             qualities=[p.quality.score for p in prints for _ in p.pieces],
         )
-        quality = min(p.quality.score for p in prints)
-        return Enrolment(name, net_speech, sum(len(p.pieces) for p in prints), quality, near, warnings)
+        exemplars = sum(len(p.pieces) for p in prints)
+        complete = round(min(1.0, net_speech / ENOUGH), 3)
+        return Enrolment(name, net_speech, exemplars, quality, near, warnings, complete)
 
     def identify(
         self, clip: str | Path | FloatArray, *, count: int = 5, probability: float = 0.5
     ) -> Identification:
         """The enrolled names nearest to a clip, and the best one where it is probable enough."""
         heard = self.voiceprint(clip)
-        found = matches(self.gallery, self.embedder.card.calibration, heard.vector, heard.net_speech, count)
+        found = self._matches(heard.vector, heard.net_speech, count, heard.quality.score)
         best = found[0] if found else Match("", 0.0, 0.0)
         name = best.name if best.probability >= probability else None
         return Identification(name, best.score, best.probability, tuple(found), heard.net_speech)
@@ -224,21 +252,26 @@ class Engine:
         probability = self.embedder.card.calibration.probability(score, min(a.net_speech, b.net_speech))
         return Verification(probability >= 0.5, score, probability)
 
-    def _one_voice(self, prints: list[Voiceprint]) -> float:
-        """Probability that the two pieces that are least alike are of one voice."""
-        pieces = [piece for p in prints for piece in p.pieces]
-        probability = self.embedder.card.calibration.probability
-        return min(
-            (
-                probability(float(a.vector @ b.vector), min(a.net_speech, b.net_speech))
-                for a, b in combinations(pieces, 2)
-            ),
-            default=1.0,
-        )
+    def _matches(self, vector: FloatArray, net_speech: int, count: int, quality: float) -> list[Match]:
+        cohort = self.embedder.cohort
+        return matches(self.gallery, self.naming, vector, net_speech, count, cohort=cohort, quality=quality)
 
-    def _near(self, name: str, vector: FloatArray, net_speech: int) -> Match | None:
-        found = matches(self.gallery, self.embedder.card.calibration, vector, net_speech, 3)
-        return next((m for m in found if m.name != name and m.probability >= NEAR), None)
+    def _one_voice(self, prints: list[Voiceprint]) -> float:
+        """Probability that the parts that are least alike are of one voice."""
+        parts = [part for p in prints for part in p.parts]
+        probability = self.embedder.card.calibration.probability
+        chances = sorted(
+            probability(float(a.vector @ b.vector), min(a.net_speech, b.net_speech))
+            for a, b in combinations(parts, 2)
+        )
+        # Among very many pairs of one voice some are unlike, and two voices make more than a few.
+        return chances[int(FEWEST * len(chances))] if chances else 1.0
+
+
+def _naming(folder: Path) -> Calibration | None:
+    """What a model says of its scores and names, where it says it."""
+    path = find_card(folder).with_name(NAMING)
+    return read_toml(path, Calibration) if path.is_file() else None
 
 
 def _warnings(
@@ -247,14 +280,20 @@ def _warnings(
     """What a person should know before relying on this enrolment."""
     said = []
     if net_speech < ENOUGH:
-        said.append(f"{net_speech / ENOUGH:.0%} of the speech that makes a reliable print: 10 s are better")
+        wanted = seconds_of(ENOUGH)
+        said.append(
+            f"{net_speech / ENOUGH:.0%} of the speech that makes a reliable print: {wanted:g} s are better"
+        )
     noises = [p.quality.signal_to_noise_db for p in prints if p.quality.signal_to_noise_db is not None]
-    if noises and min(noises) < 10.0:
+    if noises and min(noises) < NOISY:
         said.append(f"noisy: speech is only {min(noises):.0f} dB above the background")
     if max(p.quality.clipped_share for p in prints) > 0.01:
         said.append("clipped: the recording was too loud")
+    decay = max((p.quality.decay_seconds or 0.0) for p in prints)
+    if decay > ECHO:
+        said.append(f"echo: sound takes about {decay:.1f} s to die away; nearer to the microphone is better")
     if one_voice < TWO_VOICES:
-        said.append("this sounds like more than one person")
+        said.append("this sounds like two people")
     if near is not None:
         said.append(f"this is close to {near.name} (probability {near.probability:.2f})")
     return tuple(said)

@@ -1,60 +1,109 @@
-"""Who is active in each moment; for now one local speaker: whether anyone speaks at all.
+"""Who of up to three local speakers is active in each 40 ms: the network, and how it is fed.
 
-The network is Silero VAD (MIT), which looks at 32 ms at a time and remembers what came before.
+Local means within one window: which voice is number 1 is new in each.
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
+from rtspk.config import read_toml
 from rtspk.engine.network import Network
-from rtspk.errors import SessionError
+from rtspk.engine.powerset import CLASSES, speaker_probabilities
+from rtspk.errors import ModelError
+from rtspk.kernels.mel import MelConfig
 from rtspk.types import FloatArray
 
-__all__ = ["ACTIVITY_HOP", "Segmenter", "SegmenterState"]
+__all__ = ["ACTIVITY_HOP", "ROWS", "Segmenter", "SegmenterCard", "load_segmenter"]
 
-ACTIVITY_HOP: int = 512  # samples, 32 ms: what Silero VAD takes at 16 kHz
-CONTEXT: int = 64  # samples of the frame before that it wants again
-WIDTH: int = 128  # of its memory
+ACTIVITY_HOP: int = 640  # samples, 40 ms: what is decided at once
+ROWS: int = 4  # feature rows of 10 ms in it
+LEAST: int = 2  # activity frames that the network takes
+SILENT: float = 7.0  # mean log-mel of a row; white noise 80 dB below full scale has more
+BUNDLED: Path = Path(__file__).parents[1] / "models" / "segmenter"
 
 
-@dataclass(slots=True)
-class SegmenterState:
-    """What the network remembers between frames.
+@dataclass(frozen=True, slots=True)
+class SegmenterCard:
+    """What `card.toml` beside the network says of it."""
 
-    hidden, cell : float32 [shape=(1, 1, 128)]
-    context : float32 [shape=(64,)]
-    """
-
-    hidden: FloatArray = field(default_factory=lambda: np.zeros((1, 1, WIDTH), np.float32))
-    cell: FloatArray = field(default_factory=lambda: np.zeros((1, 1, WIDTH), np.float32))
-    context: FloatArray = field(default_factory=lambda: np.zeros(CONTEXT, np.float32))
+    id: str
+    file: str
+    licence: str
+    source: str = ""
+    seconds: float = 5.0  # what it heard at once in training; it takes less, not more
+    features: MelConfig = field(default_factory=MelConfig)
 
 
 class Segmenter:
-    """Shared by all sessions; what a stream needs to remember is in its `SegmenterState`."""
+    """Shared by all sessions; it remembers nothing."""
 
-    def __init__(self, network: Network) -> None:
-        self._network = network
+    def __init__(self, card: SegmenterCard, folder: Path, threads: int = 1) -> None:
+        self.card = card
+        self._network = Network(folder / card.file, threads)
+        self.frames = round(card.seconds * 25)  # activity frames of the longest window
 
-    def activity(self, samples: FloatArray, state: SegmenterState) -> FloatArray:
-        """Probability of speech in each frame of 32 ms; moves `state` on.
+    def speakers(self, features: FloatArray) -> FloatArray:
+        """The chance of each local speaker to be active, in one window.
 
         Args:
-            samples: float32 [shape=(frames * 512,)], the next of the stream
-            state: the stream's memory
+            features: float32 [shape=(rows, mels)]; rows in whole groups of four, no more than the window's
 
         Returns:
-            float32 [shape=(frames,)]
+            float32 [shape=(rows / 4, 3)]; zero where there is no sound at all
         """
-        if len(samples) % ACTIVITY_HOP:
-            raise SessionError(f"wanted whole frames of {ACTIVITY_HOP} samples, got {len(samples)} samples")
-        frames = samples.reshape(-1, ACTIVITY_HOP)
-        if not len(frames):
-            return np.zeros(0, np.float32)
-        before = np.concatenate([state.context[None], frames[:-1, -CONTEXT:]])
-        speech, state.hidden, state.cell = self._network.run(
-            {"input": np.concatenate([before, frames], axis=1), "h": state.hidden, "c": state.cell}
-        )
-        state.context = frames[-1, -CONTEXT:].copy()
-        return speech.reshape(-1)
+        chances = speaker_probabilities(self._classes(features))
+        loud = features.reshape(-1, ROWS, features.shape[1]).mean(2).max(1) > SILENT
+        return np.asarray(chances * loud[:, None], np.float32)
+
+    def speech(self, features: FloatArray) -> FloatArray:
+        """The chance that somebody speaks, and the chance that two do, in a recording of any length.
+
+        Windows overlap by half, and where two know of a frame, the one counts in whose middle it is.
+
+        Args:
+            features: float32 [shape=(rows, mels)]; rows behind the last whole group of four are left out
+
+        Returns:
+            float32 [shape=(rows / 4, 2)]
+        """
+        frames = len(features) // ROWS
+        out = np.zeros((frames, 2), np.float32)
+        step = self.frames // 2
+        for first in range(0, max(1, frames - self.frames + step), step):
+            last = min(frames, first + self.frames)
+            first = max(0, last - self.frames)  # noqa: PLW2901 - the last window ends with the recording
+            rows = features[first * ROWS : last * ROWS]
+            classes = self._classes(rows)
+            loud = rows.reshape(-1, ROWS, rows.shape[1]).mean(2).max(1) > SILENT
+            heard = np.stack([1.0 - classes[:, 0], classes[:, 4:].sum(1)], axis=1) * loud[:, None]
+            kept = first + (step // 2 if first else 0)
+            out[kept:last] = heard[kept - first :]
+        return out
+
+    def _classes(self, features: FloatArray) -> FloatArray:
+        frames = len(features) // ROWS
+        if len(features) % ROWS or frames > self.frames:
+            raise ModelError(
+                f"wanted whole groups of {ROWS} rows, at most {self.frames * ROWS}, got {len(features)} rows"
+            )
+        if frames < LEAST:  # nothing to compare with: nobody is heard
+            out = np.zeros((frames, CLASSES), np.float32)
+            out[:, 0] = 1.0
+            return out
+        chances: FloatArray = np.exp(self._network.run({self._network.inputs[0]: features[None]})[0][0])
+        return chances
+
+
+def load_segmenter(folder: Path = BUNDLED, threads: int = 1) -> Segmenter:
+    """Load a segmenter from its folder; by default the one that comes with rtspk.
+
+    Raises:
+        ModelError: the folder or its network is missing or damaged.
+        ConfigError: the card is no valid card.
+    """
+    card = folder / "card.toml"
+    if not card.is_file():
+        raise ModelError(f"wanted a model card at {card}, got nothing there")
+    return Segmenter(read_toml(card, SegmenterCard), folder, threads)

@@ -10,16 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtspk.engine.events import EndEvent, Event, SpeakerEvent
-from rtspk.engine.frontend import Frontend, FrontendState, focus
+from rtspk.engine.frontend import Frontend, FrontendState
+from rtspk.engine.gallery_records import clean_name
 from rtspk.engine.identity import Identities, IdentitiesState
+from rtspk.engine.local import LocalActivity
+from rtspk.engine.powerset import LOCAL_SPEAKERS
 from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.settings import HOP, SessionConfig
-from rtspk.engine.tracker import Tracker, TrackerState
-from rtspk.engine.turns import Draft, Turns, TurnsState, label_text, mean_vector
+from rtspk.engine.tracker import RECENT, Heard, Joined, Links, Tracker, TrackerState, piece_of
+from rtspk.engine.turns import Draft, Said, Turns, TurnsState, label_text, mean_vector
 from rtspk.errors import ModelError, SessionError
-from rtspk.kernels.mel import MelConfig
 from rtspk.types import Embedding, FloatArray, Segment, Window, samples_of
 
 __all__ = ["Session", "SessionParts", "SessionState"]
@@ -38,13 +41,40 @@ class SessionParts:
     config: SessionConfig
 
 
-@dataclass(slots=True)
-class Heard:
-    """A hop that waits for its embedding, or for its turn behind one that does."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one local speaker says in one hop, before it is known who that is."""
 
-    hop: int
+    piece: int
     spans: list[Segment]
     wanted: bool  # whether the network was asked
+    alone: bool  # whether it hears nobody else
+    overlap: bool  # whether somebody else speaks in some of it
+    links: Links
+    apart: Links
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A hop that waits for its embeddings, or for its turn behind one that does."""
+
+    hop: int
+    asked: list[Asked]
+    answers: list[Embedding] = field(default_factory=list)
+
+    @property
+    def missing(self) -> int:
+        """How many answers are still to come."""
+        return sum(one.wanted for one in self.asked) - len(self.answers)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """When one local speaker spoke in one hop: frame i of `active`, bool [shape=(n,)], is `first` + i."""
+
+    piece: int
+    first: int
+    active: NDArray[np.bool_]
 
 
 @dataclass(slots=True)
@@ -55,17 +85,13 @@ class SessionState:
     tracker: TrackerState = field(default_factory=TrackerState)
     turns: TurnsState = field(default_factory=TurnsState)
     identities: IdentitiesState = field(default_factory=IdentitiesState)
-    heard: deque[Heard] = field(default_factory=deque)
+    waiting: deque[Waiting] = field(default_factory=deque)
+    traces: deque[Trace] = field(default_factory=lambda: deque(maxlen=RECENT))
     windows: list[Window] = field(default_factory=list)
     asked: int = 0  # windows taken and not answered yet
     next_hop: int = 0
     finished: bool = False
     ended: bool = False
-
-    @classmethod
-    def empty(cls, features: MelConfig) -> "SessionState":
-        """Before the first sample."""
-        return cls(FrontendState.empty(features))
 
 
 class Session:
@@ -73,14 +99,14 @@ class Session:
 
     def __init__(self, parts: SessionParts, state: SessionState | None = None) -> None:
         self._parts = parts
-        self.state = SessionState.empty(parts.frontend.features) if state is None else state
-        self._turns = Turns(self.state.turns)
-        hops = samples_of(parts.config.latency) // HOP
-        width = samples_of(parts.config.tracker.window_seconds) // HOP * HOP
-        # A hop's window ends `after` hops behind it: as late as the latency allows, never beyond its middle.
-        self._after = min(hops - 1, (width // HOP) // 2)
-        self._before = width // HOP - 1 - self._after
+        self.state = SessionState(parts.frontend.empty()) if state is None else state
+        self._turns = Turns(self.state.turns, samples_of(parts.config.activity.join_seconds))
+        config = parts.config
+        hops = samples_of(config.latency) // HOP
         self._lag = hops * HOP
+        # A hop's window ends `after` hops behind it, as late as the latency allows.
+        self._after = min(hops - 1, -(-samples_of(config.tracker.after_seconds) // HOP))
+        self._before = samples_of(config.tracker.before_seconds)
 
     def receive_audio(self, samples: FloatArray) -> None:
         """Take the next of the stream: float32 [shape=(n,)] at 16 kHz, any n.
@@ -117,14 +143,59 @@ class Session:
         self.state.asked -= len(batch)
         answers = deque(batch)
         while answers:
-            heard = self.state.heard.popleft()
-            self._decide(heard, answers.popleft() if heard.wanted else None)
+            first = next(one for one in self.state.waiting if one.missing)
+            first.answers.append(answers.popleft())
         self._advance()
 
     def events_to_send(self) -> list[Event]:
         """What there is to say; take and clear."""
         events, self.state.turns.events = self.state.turns.events, []
         return events
+
+    def label(self, speaker: str, name: str, *, keep: bool = False) -> None:
+        """Say who a label is: its turns so far and to come get the name.
+
+        Args:
+            speaker: a label of this session, such as "S2"
+            name: of the person
+            keep: store the voice in the gallery too, so that other sessions know it
+
+        Raises:
+            SessionError: no such label, or a session without a gallery.
+            GalleryError: a name that is none.
+        """
+        label, identities = self._label_of(speaker), self._parts.identities
+        if identities is None:
+            raise SessionError(f"wanted a session with a gallery to name {speaker}, got one without")
+        name = clean_name(name)
+        if keep:
+            prototype = self.state.tracker.prototypes[self.state.tracker.labels.index(label)]
+            speech = [samples_of(float(weight)) for weight in prototype.weights]
+            pieces = [
+                Embedding(vector, Segment(0, net), net)
+                for vector, net in zip(prototype.exemplars, speech, strict=True)
+            ]
+            identities.gallery.add(name, pieces, [f"session, {speaker}"] * len(pieces))
+        self._rename(identities.pin(label, name, self.state.identities))
+
+    def merge(self, gone: str, kept: str) -> None:
+        """Say that two labels are one person: the first one's turns become the second one's.
+
+        Raises:
+            SessionError: no such label, or the same one twice.
+        """
+        first, second = self._label_of(gone), self._label_of(kept)
+        if first == second:
+            raise SessionError(f"wanted two labels to merge, got {gone} twice")
+        self._parts.tracker.join(first, second, self.state.tracker)
+        self._joined(first, second)
+
+    def _label_of(self, speaker: str) -> int:
+        for label in self.state.tracker.labels:
+            if label_text(label) == speaker:
+                return label
+        known = ", ".join(label_text(label) for label in self.state.tracker.labels) or "none yet"
+        raise SessionError(f"wanted a label of this session ({known}), got {speaker!r}")
 
     def finish(self) -> None:
         """End the stream. The last windows may still want an answer; then comes the end event. Idempotent."""
@@ -145,65 +216,103 @@ class Session:
             self._ask(hop, time)
 
     def _ask(self, hop: int, time: int) -> None:
-        state, frontend = self.state, self._parts.frontend
+        state = self.state
         state.next_hop = hop + 1
-        spans = self._spans(hop, time)
-        wanted = False
-        if spans:
-            segment = Segment((hop - self._before) * HOP, (hop + 1 + self._after) * HOP)
-            features, mask = frontend.window(segment, state.frontend)
-            mask = self._focused(mask)
-            net = int(mask.sum()) * frontend.features.hop
-            wanted = net >= samples_of(self._parts.config.tracker.least_speech_seconds)
-            if wanted:
-                state.windows.append(Window(segment, features, mask, net))
-        state.heard.append(Heard(hop, spans, wanted))
+        activity = self._parts.frontend.listen(state.frontend)
+        region = activity.region(hop * HOP, min((hop + 1) * HOP, time))
+        speaking = [n for n in range(LOCAL_SPEAKERS) if activity.active[region, n].any()]
+        links = [self._links(activity, n) for n in range(LOCAL_SPEAKERS)]
+        asked = []
+        for n in speaking:
+            others = tuple(link for m in range(LOCAL_SPEAKERS) if m != n for link in links[m])
+            asked.append(self._asked(hop, n, activity, region, time, links[n], others))
+        for n in speaking:
+            base = activity.first + region.start
+            state.traces.append(Trace(piece_of(hop, n), base, activity.active[region, n]))
+        state.waiting.append(Waiting(hop, asked))
 
-    def _focused(self, mask: FloatArray) -> FloatArray:
-        """The part of a window's speech that belongs to its hop."""
-        config, row = self._parts.config.tracker, self._parts.frontend.features.hop
-        first = self._before * HOP // row
-        gap, least = samples_of(config.pause_seconds) // row, samples_of(config.focus_seconds) // row
-        return focus(mask, first, first + HOP // row, gap, least)
+    def _asked(
+        self,
+        hop: int,
+        speaker: int,
+        activity: LocalActivity,
+        region: slice,
+        time: int,
+        links: Links,
+        apart: Links,
+    ) -> Asked:
+        state, frontend, config = self.state, self._parts.frontend, self._parts.config.tracker
+        row = frontend.features.hop
+        segment = Segment(hop * HOP - self._before, (hop + 1 + self._after) * HOP)
+        least = samples_of(config.alone_seconds) // row
+        features, mask, alone = frontend.window(segment, speaker, activity, least, state.frontend)
+        net = int(mask.sum()) * row
+        wanted = net >= samples_of(config.least_speech_seconds)
+        if wanted:
+            state.windows.append(Window(segment, features, mask, net))
+        shared = bool((activity.active[region].sum(1)[activity.active[region, speaker]] > 1).any())
+        spans = activity.spans(speaker, region, time)
+        return Asked(piece_of(hop, speaker), spans, wanted, alone, shared, links, apart)
 
-    def _spans(self, hop: int, time: int) -> list[Segment]:
-        """Speech within a hop, as stretches of samples."""
-        start, end = hop * HOP, min((hop + 1) * HOP, time)
-        first = start // ACTIVITY_HOP
-        speech = self._parts.frontend.speech(start, end, self.state.frontend)
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], speech, [False]]).astype(np.int8)))
-        spans = [
-            Segment(max(start, (first + int(a)) * ACTIVITY_HOP), min(end, (first + int(b)) * ACTIVITY_HOP))
-            for a, b in edges.reshape(-1, 2)
-        ]
-        return [span for span in spans if span.duration > 0]
+    def _links(self, activity: LocalActivity, speaker: int) -> Links:
+        """The pieces of earlier hops whose speech this window gives to a local speaker."""
+        out = []
+        for trace in self.state.traces:
+            first = max(trace.first, activity.first)
+            last = min(trace.first + len(trace.active), activity.first + len(activity.active))
+            if last <= first:
+                continue
+            own = activity.active[first - activity.first : last - activity.first, speaker]
+            shared = int((own & trace.active[first - trace.first : last - trace.first]).sum())
+            if shared:
+                out.append((trace.piece, shared * ACTIVITY_HOP))
+        return tuple(out)
 
     def _advance(self) -> None:
-        """Decide all hops in front of the first that still waits for its embedding."""
+        """Decide all hops in front of the first that still waits for an embedding."""
         state = self.state
-        while state.heard and not state.heard[0].wanted:
-            self._decide(state.heard.popleft(), None)
-        if state.finished and not state.ended and not state.heard:
+        while state.waiting and not state.waiting[0].missing:
+            self._decide(state.waiting.popleft())
+        if state.finished and not state.ended and not state.waiting:
             self._end()
 
-    def _decide(self, heard: Heard, embedding: Embedding | None) -> None:
-        state, tracker = self.state, self._parts.tracker
-        if heard.spans:
-            speech = sum(span.duration for span in heard.spans)
-            decision, birth = tracker.observe(heard.hop, embedding, speech, state.tracker)
-            if birth is not None:
+    def _decide(self, waiting: Waiting) -> None:
+        state = self.state
+        if waiting.asked:
+            answers = iter(waiting.answers)
+            vectors = [next(answers) if one.wanted else None for one in waiting.asked]
+            heard = [
+                Heard(one.piece, sum(s.duration for s in one.spans), vector, one.alone, one.links, one.apart)
+                for one, vector in zip(waiting.asked, vectors, strict=True)
+            ]
+            decisions, births = self._parts.tracker.observe(heard, state.tracker)
+            for birth in births:
                 state.turns.events.append(SpeakerEvent("new", label_text(birth.label)))
-                self._turns.born(birth.label, birth.hops)
-            self._turns.extend(decision, heard.spans, embedding.vector if embedding else None)
-            if embedding is not None and not decision.provisional:
-                self._identify(decision.label)
+                self._turns.born(birth.label, birth.pieces)
+            self._turns.extend(
+                [
+                    Said(decision, one.spans, None if vector is None else vector.vector, one.overlap)
+                    for decision, one, vector in zip(decisions, waiting.asked, vectors, strict=True)
+                ]
+            )
+            sure = [
+                d.label
+                for d, vector in zip(decisions, vectors, strict=True)
+                if vector is not None and not d.provisional
+            ]
+            for label in sure:
+                self._identify(label)
+            if sure:
                 self._merge()
-        time = (heard.hop + 1) * HOP
+            self._review(waiting.hop)
+        time = (waiting.hop + 1) * HOP
         self._turns.pause(time)
         self._finalise(time + self._after * HOP - self._lag)
         self._turns.drop_unknown(time - FORGET)
 
     def _finalise(self, horizon: int) -> None:
+        for draft in self._turns.ageing(horizon):
+            self._settle(draft)
         for draft in self._turns.due(horizon):
             self._settle(draft)
             self._turns.finalise(draft)
@@ -215,12 +324,16 @@ class Session:
             return
         label, cosine = self._parts.tracker.nearest(vector, self.state.tracker)
         own = self._parts.tracker.cosine(draft.label, vector, self.state.tracker)
-        if label != draft.label and cosine - own >= self._parts.config.tracker.update_margin:
-            draft.label = label
+        if label == draft.label or cosine - own < self._parts.config.tracker.update_margin:
+            return
+        if not self._turns.speaks(label, draft):
+            self._turns.relabel(draft, label)
 
     def _identify(self, label: int) -> None:
         identities, state = self._parts.identities, self.state
         if identities is None:
+            return
+        if label not in state.tracker.labels:  # joined to another a moment ago
             return
         prototype = state.tracker.prototypes[state.tracker.labels.index(label)]
         self._rename(identities.update(label, prototype.centroid, prototype.speech, state.identities))
@@ -229,7 +342,31 @@ class Session:
         joined = self._parts.tracker.merge(self.state.tracker, self.state.identities.held)
         if joined is None:
             return
-        gone, kept = joined
+        self._joined(*joined)
+
+    def _review(self, hop: int) -> None:
+        """Let the slow path look at all that is remembered, and say what changes."""
+        tracker, state = self._parts.tracker, self.state
+        changes = tracker.review(hop, state.tracker, state.identities.held)
+        for change in changes:
+            if isinstance(change, Joined):
+                self._joined(change.gone, change.kept)
+            else:
+                state.turns.events.append(SpeakerEvent("new", label_text(change.label)))
+        if changes:
+            self._turns.reconsider(self._judge)
+
+    def _judge(self, label: int, vector: FloatArray) -> int:
+        """The label of a turn with this vector, which has another now."""
+        tracker, state = self._parts.tracker, self.state.tracker
+        nearest, cosine = tracker.nearest(vector, state)
+        if label not in state.labels or nearest == label:
+            return label
+        own = tracker.cosine(label, vector, state)
+        return nearest if cosine - own >= self._parts.config.tracker.update_margin else label
+
+    def _joined(self, gone: int, kept: int) -> None:
+        """Say that a label is part of another from now on."""
         self.state.turns.events.append(SpeakerEvent("merged", label_text(gone), into=label_text(kept)))
         self._turns.merge(gone, kept)
         if self._parts.identities is not None:

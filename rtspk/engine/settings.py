@@ -1,23 +1,26 @@
 """What a session can be told: the user's latency, and the tracker's gates with their reasons."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+from rtspk.config import read_toml
 from rtspk.errors import ConfigError
 from rtspk.types import SAMPLE_RATE
 
-__all__ = ["HOP", "ActivityConfig", "IdentityConfig", "SessionConfig", "TrackerConfig"]
+__all__ = ["HOP", "ActivityConfig", "IdentityConfig", "SessionConfig", "TrackerConfig", "session_config"]
 
-HOP: int = SAMPLE_RATE // 4  # 0.25 s: how often the engine decides; 25 feature frames
+HOP: int = SAMPLE_RATE // 2  # 0.5 s: how often the engine decides; 50 feature frames
 
 
 @dataclass(frozen=True, slots=True)
 class ActivityConfig:
-    """When a probability of speech counts as speech."""
+    """When the chance that a local speaker is active counts as speech."""
 
-    onset: float = 0.5  # Silero's own default
-    offset: float = 0.35  # likewise: onset - 0.15
+    onset: float = 0.55
+    offset: float = 0.4
     shortest_seconds: float = 0.1  # a shorter blip is no speech
     gap_seconds: float = 0.2  # a shorter pause is no pause
+    join_seconds: float = 0.3  # nor does a shorter one end a turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,29 +30,40 @@ class TrackerConfig:
     Values are from a search on conversations simulated from speakers held out of training (bench/LOG.md).
     """
 
-    window_seconds: float = 1.25  # what one vector hears, around its hop
-    pause_seconds: float = 0.3  # beyond such a pause a window does not listen,
-    focus_seconds: float = 0.75  # where it has at least this much speech without
-    least_speech_seconds: float = 0.3  # in the window; less gets the label of its neighbourhood
-    new_cosine: float = 0.26  # a window farther than this from all prototypes may be a new voice
-    sharpness: float = 20.0  # log-likelihood for each unit of cosine
-    switch: float = 0.12  # chance in a hop that somebody else goes on
-    birth_seconds: float = 1.75  # speech in hops that agree on a new voice before it gets a label
+    before_seconds: float = 1.0  # how far a vector hears back from its hop,
+    after_seconds: float = 0.5  # and forth, where the latency allows
+    least_speech_seconds: float = 0.3  # of one voice in the window; less gets the label of its neighbourhood
+    alone_seconds: float = 0.4  # with less of it alone, speech under other voices is heard too
+    new_cosine: float = 0.2  # a window farther than this from all prototypes may be a new voice
+    sharpness: float = 34.0  # log-likelihood for each unit of cosine
+    switch: float = 0.2  # chance in a hop that somebody else goes on
+    link_switch: float = 0.05  # likewise where the segmenter says that it is the same local speaker,
+    link_seconds: float = 0.05  # so much of whose earlier speech is half of a proof
+    apart: float = 0.95  # how surely another local speaker of the window is not this one
+    birth_seconds: float = 1.5  # speech in hops that agree on a new voice before it gets a label
     first_seconds: float = 0.75  # likewise for the first voice of a session
-    pool_cosine: float = 0.3  # windows of one new voice are at least this close
-    update_margin: float = 0.1  # a prototype learns only from windows that are clearly its own
+    pool_cosine: float = 0.34  # windows of one new voice are at least this close
+    update_margin: float = 0.07  # a prototype learns only from windows that are clearly its own
     exemplars: int = 40  # of a prototype; the two nearest are joined when there are more
-    merge_cosine: float = 0.45  # two prototypes this close are one voice
+    merge_cosine: float = 0.65  # two prototypes this close are one voice,
+    memory: int = 160  # windows that are grouped anew,
+    review_seconds: float = 5.0  # so often
+    group_cosine: float = 0.2  # mean cosine of all pairs of two groups of one voice,
+    group_doubt: float = 0.0  # and so much less parts a label in two, so much more joins two labels
+    split_seconds: float = 4.0  # of speech in a group that gets a label of its own
+    together_seconds: float = 1.0  # unless both spoke in hops of so much speech together
 
 
 @dataclass(frozen=True, slots=True)
 class IdentityConfig:
-    """When a label gets an enrolled name."""
+    """When a label gets an enrolled name; probabilities are posteriors over all names and a stranger.
+
+    Values are from conversations simulated from speakers held out of training (bench/LOG.md).
+    """
 
     probability: float = 0.7
     keep_probability: float = 0.4  # a name that falls below is taken back
-    margin: float = 0.04  # cosine over the next name
-    candidates: int = 5
+    candidates: int = 5  # names among which the one held so far is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +81,19 @@ class SessionConfig:
             raise ConfigError(f"wanted a latency of 0.5 to 5 seconds, got {self.latency:g}")
         if not 1 <= self.max_speakers <= 100:
             raise ConfigError(f"wanted 1 to 100 speakers at most, got {self.max_speakers}")
+
+
+def session_config(
+    path: Path | None, *, latency: float | None = None, max_speakers: int | None = None
+) -> SessionConfig:
+    """Settings from a TOML file, or the usual ones; what is given beside it counts more.
+
+    Raises:
+        ConfigError: the file is no valid config, or a number is out of its range.
+    """
+    config = SessionConfig() if path is None else read_toml(path, SessionConfig)
+    return replace(
+        config,
+        latency=config.latency if latency is None else latency,
+        max_speakers=config.max_speakers if max_speakers is None else max_speakers,
+    )

@@ -1,6 +1,7 @@
-"""Hops become turns: growing while tentative, final once, revised only by saying so."""
+"""What is said in hops becomes turns: growing while tentative, final once, revised only by saying so."""
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,20 +11,30 @@ from rtspk.engine.events import Change, Event, Reason, ReviseEvent, SegmentEvent
 from rtspk.engine.tracker import Decision
 from rtspk.types import FloatArray, Segment, Turn, samples_of
 
-__all__ = ["Draft", "Turns", "TurnsState", "label_text", "mean_vector"]
+__all__ = ["Draft", "Said", "Turns", "TurnsState", "label_text", "mean_vector"]
 
-JOIN: int = samples_of(0.3)  # a shorter pause does not end a turn
 LONGEST: int = samples_of(10.0)  # a longer turn is cut, so that it becomes final
 SLIVER: int = samples_of(
     0.25
 )  # somebody who speaks less before another goes on without a pause is that other
 REMEMBERED: int = 2048  # final segments that a revise event can still name
+RECONSIDERED: int = 256  # of these, that are looked at again when the voices are grouped anew
 UNKNOWN: int = -1  # no voice is known yet
 
 
 def label_text(label: int) -> str:
     """How a label is written: S1, S2, ..."""
     return f"S{label + 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one local speaker says in one hop, and who that is."""
+
+    decision: Decision
+    spans: list[Segment]
+    vector: FloatArray | None
+    overlap: bool = False  # whether somebody else speaks in some of it
 
 
 @dataclass(slots=True)
@@ -38,11 +49,13 @@ class Draft:
     end: int
     label: int
     provisional: bool
-    hops: list[int]
-    score: float = 0.0  # sums over the hops that have a score
+    pieces: list[int]
+    score: float = 0.0  # sums over the pieces that have a score
     confidence: float = 0.0
     scored: int = 0
     heard: FloatArray | None = None
+    overlap: bool = False
+    settled: bool = False  # whether its beginning is older than the latency
     rev: int = 0
 
 
@@ -53,14 +66,15 @@ class Final:
     id: int
     rev: int
     label: int
-    hops: tuple[int, ...]  # only where they may turn out to be a new voice's
+    pieces: tuple[int, ...]  # only where they may turn out to be a new voice's
+    vector: FloatArray | None = None  # what was heard of it, float32 [shape=(dimension,)]
 
 
 @dataclass(slots=True)
 class TurnsState:
-    """The open turn, those closed but not final, and the last final ones."""
+    """The open turns, those closed but not final, and the last final ones."""
 
-    open: Draft | None = None
+    open: list[Draft] = field(default_factory=list)
     closed: list[Draft] = field(default_factory=list)
     finals: deque[Final] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     names: dict[int, str] = field(default_factory=dict)
@@ -71,49 +85,78 @@ class TurnsState:
 class Turns:
     """The verbs on a `TurnsState`; every change of what was said goes into its events."""
 
-    def __init__(self, state: TurnsState) -> None:
+    def __init__(self, state: TurnsState, join: int) -> None:
         self.state = state
+        self._join = join  # samples; a shorter pause does not end a turn
 
-    def extend(self, decision: Decision, spans: list[Segment], vector: FloatArray | None) -> None:
+    def extend(self, hop: Sequence[Said]) -> None:
         """Give the speech of one hop to whoever was decided on."""
-        state = self.state
-        for span in spans:
-            draft = state.open
-            if draft is not None and draft.end - draft.start < SLIVER and span.start <= draft.end:
-                draft.label, draft.provisional = decision.label, decision.provisional
-            if (
-                draft is None
-                or (draft.label, draft.provisional) != (decision.label, decision.provisional)
-                or span.start - draft.end > JOIN
-                or span.end - draft.start > LONGEST
-            ):
-                self.close()
-                draft = Draft(state.next_id, span.start, span.end, decision.label, decision.provisional, [])
-                state.next_id += 1
-                state.open = draft
-            draft.end = span.end
-            if draft.hops[-1:] != [decision.hop]:  # a pause within a hop parts it between two turns
-                draft.hops.append(decision.hop)
-        draft = state.open
-        if draft is None:
-            return
-        if vector is not None:
-            draft.score += decision.score
-            draft.confidence += decision.confidence
-            draft.scored += 1
-            draft.heard = vector.copy() if draft.heard is None else draft.heard + vector
-        self._say(draft, "tentative")
+        for said in hop:
+            draft = None
+            for span in said.spans:
+                draft = self._draft(said, span, alone=len(hop) == 1)
+                draft.end = max(draft.end, span.end)
+                if draft.pieces[-1:] != [said.decision.piece]:  # a pause within a hop parts it
+                    draft.pieces.append(said.decision.piece)
+            if draft is None:
+                continue
+            draft.overlap |= said.overlap
+            if said.vector is not None:
+                draft.score += said.decision.score
+                draft.confidence += said.decision.confidence
+                draft.scored += 1
+                draft.heard = said.vector.copy() if draft.heard is None else draft.heard + said.vector
+            self._say(draft, "tentative")
+
+    def _draft(self, said: Said, span: Segment, *, alone: bool) -> Draft:
+        """The turn that goes on with this span, or a new one."""
+        state, decision = self.state, said.decision
+        who = (decision.label, decision.provisional)
+        for draft in state.open:
+            if alone and draft.end - draft.start < SLIVER and draft.start <= span.start <= draft.end:
+                draft.label, draft.provisional = who
+            if (draft.label, draft.provisional) != who:
+                continue
+            if span.start - draft.end <= self._join and span.end - draft.start <= LONGEST:
+                return draft
+        for draft in [d for d in state.open if (d.label, d.provisional) == who]:
+            self._close(draft)
+        state.open.append(Draft(state.next_id, span.start, span.end, *who, []))
+        state.next_id += 1
+        return state.open[-1]
 
     def pause(self, time: int) -> None:
-        """Nobody spoke up to `time`: a turn that ended long enough before is closed."""
-        if self.state.open is not None and time - self.state.open.end > JOIN:
-            self.close()
+        """Turns that ended long enough before `time` are closed."""
+        for draft in [d for d in self.state.open if time - d.end > self._join]:
+            self._close(draft)
 
     def close(self) -> None:
-        """End the open turn."""
-        if self.state.open is not None:
-            self.state.closed.append(self.state.open)
-            self.state.open = None
+        """End the open turns."""
+        for draft in list(self.state.open):
+            self._close(draft)
+
+    def _close(self, draft: Draft) -> None:
+        self.state.open.remove(draft)
+        self.state.closed.append(draft)
+
+    def ageing(self, horizon: int) -> list[Draft]:
+        """Turns, whose voice is known, that begin before the horizon for the first time."""
+        out = [d for d in self._drafts() if d.start < horizon and not d.settled and d.label != UNKNOWN]
+        for draft in out:
+            draft.settled = True
+        return out
+
+    def relabel(self, draft: Draft, label: int) -> None:
+        """A turn that is not final is another label's."""
+        draft.label = label
+        self._say(draft, "tentative")
+
+    def speaks(self, label: int, draft: Draft) -> bool:
+        """Whether a label has another turn, not final yet, at the time of a draft."""
+        return any(
+            d is not draft and d.label == label and d.start < draft.end and draft.start < d.end
+            for d in self._drafts()
+        )
 
     def due(self, horizon: int) -> list[Draft]:
         """Closed turns, whose voice is known, that end at or before the horizon; they leave the state."""
@@ -124,30 +167,43 @@ class Turns:
     def finalise(self, draft: Draft) -> None:
         """Say a turn for the last time."""
         self._say(draft, "final")
-        hops = tuple(draft.hops) if draft.provisional else ()
-        self.state.finals.append(Final(draft.id, draft.rev, draft.label, hops))
+        pieces = tuple(draft.pieces) if draft.provisional else ()
+        self.state.finals.append(Final(draft.id, draft.rev, draft.label, pieces, mean_vector(draft)))
+
+    def reconsider(self, judge: Callable[[int, FloatArray], int]) -> None:
+        """Ask for the label of each of the last final turns anew; those that change are revised.
+
+        Args:
+            judge: from a label and a turn's vector to the label that it should have
+        """
+        moved: dict[int, list[Final]] = {}
+        for final in list(self.state.finals)[-RECONSIDERED:]:
+            if final.vector is not None and (label := judge(final.label, final.vector)) != final.label:
+                moved.setdefault(label, []).append(final)
+        for label, finals in moved.items():
+            self._revise(finals, label, "corrected")
 
     def drop_unknown(self, before: int) -> None:
         """Forget turns older than `before` that never got a voice."""
         self.state.closed = [d for d in self.state.closed if d.label != UNKNOWN or d.end > before]
 
-    def born(self, label: int, hops: tuple[int, ...]) -> None:
+    def born(self, label: int, pieces: tuple[int, ...]) -> None:
         """Give a new label the earlier turns that were its own."""
-        own = set(hops)
-        drafts = [*self.state.closed, *([self.state.open] if self.state.open else [])]
-        for draft in drafts:
-            if draft.provisional and 2 * len(own.intersection(draft.hops)) >= len(draft.hops):
+        own = set(pieces)
+        for draft in self._drafts():
+            if draft.provisional and 2 * len(own.intersection(draft.pieces)) >= len(draft.pieces):
                 draft.label, draft.provisional = label, False
                 self._say(draft, "tentative")
-        mine = [f for f in self.state.finals if f.hops and 2 * len(own.intersection(f.hops)) >= len(f.hops)]
+        mine = [
+            f for f in self.state.finals if f.pieces and 2 * len(own.intersection(f.pieces)) >= len(f.pieces)
+        ]
         self._revise(mine, label, "new")
 
     def merge(self, gone: int, kept: int) -> None:
         """All turns of one label are another's."""
-        for draft in [*self.state.closed, *([self.state.open] if self.state.open else [])]:
+        for draft in self._drafts():
             if draft.label == gone:
-                draft.label = kept
-                self._say(draft, "tentative")
+                self.relabel(draft, kept)
         self._revise([f for f in self.state.finals if f.label == gone], kept, "merged")
 
     def name(self, label: int, name: str | None) -> None:
@@ -160,10 +216,13 @@ class Turns:
         reason: Reason = "named" if before is None else "renamed"
         self._revise([f for f in self.state.finals if f.label == label], label, reason)
 
+    def _drafts(self) -> list[Draft]:
+        return [*self.state.closed, *self.state.open]
+
     def _revise(self, finals: list[Final], label: int, reason: Reason) -> None:
         changes = []
         for final in finals:
-            final.rev, final.label, final.hops = final.rev + 1, label, ()
+            final.rev, final.label, final.pieces = final.rev + 1, label, ()
             changes.append(
                 Change(final.id, final.rev, label_text(label), self.state.names.get(label), reason)
             )
@@ -180,6 +239,7 @@ class Turns:
             self.state.names.get(draft.label),
             draft.score / max(1, draft.scored),
             draft.confidence / max(1, draft.scored),
+            draft.overlap,
         )
         self.state.events.append(SegmentEvent(draft.id, draft.rev, turn, state))
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rtspk.types import FloatArray
 
-__all__ = ["VoiceIndex"]
+__all__ = ["VoiceIndex", "centroids"]
 
 # How many rows to fetch for each name wanted: most names have a few exemplars, more are fetched where needed.
 ROWS_PER_NAME = 8
@@ -42,10 +42,20 @@ class VoiceIndex:
         }
         if several.any():
             sums = np.add.reduceat(vectors, starts, axis=0)[several]
-            self._flat.add(_centroids(sums, vectors[starts[several]]))
+            self._flat.add(centroids(sums, vectors[starts[several]]))
+
+    def __len__(self) -> int:
+        """How many exemplars are in it."""
+        return len(self._owners) - len(self._centroid_row)
+
+    def knows(self, owner: int) -> bool:
+        """Whether a speaker has an exemplar in it."""
+        return owner in self._speakers
 
     def add(self, owner: int, vectors: FloatArray) -> None:
         """Add exemplars of one speaker: vectors : float32 [shape=(exemplars, dimension)], unit length."""
+        if not len(vectors):
+            return
         self._flat.add(vectors)
         self._owners = np.append(self._owners, np.full(len(vectors), owner, dtype=np.int64))
         self._speakers.add(owner)
@@ -55,7 +65,7 @@ class VoiceIndex:
             own[row] = False
         exemplars = self._rows()[own]  # (exemplars, dimension), a copy
         if len(exemplars) > 1:
-            centroid = _centroids(exemplars.sum(axis=0, keepdims=True), exemplars[:1])
+            centroid = centroids(exemplars.sum(axis=0, keepdims=True), exemplars[:1])
             if row is not None:
                 self._rows()[row] = centroid
             else:
@@ -95,12 +105,12 @@ class VoiceIndex:
         return flat.reshape(-1, self._dimension)
 
 
-def _centroids(sums: FloatArray, instead: FloatArray) -> FloatArray:
+def centroids(sums: FloatArray, instead: FloatArray) -> FloatArray:
     """Scale sums of unit vectors to unit length.
 
     Vectors that cancel out have no middle, and a row of zeros must not enter: one of them stands instead.
     sums, instead : float32 [shape=(speakers, dimension)]
     """
     norms = np.linalg.norm(sums, axis=1, keepdims=True)
-    centroids: FloatArray = np.where(norms > 1e-3, sums / np.maximum(norms, 1e-3), instead)
-    return centroids
+    scaled: FloatArray = np.where(norms > 1e-3, sums / np.maximum(norms, 1e-3), instead)
+    return scaled

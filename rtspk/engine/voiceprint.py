@@ -6,19 +6,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtspk.engine.embedder import Embedder
-from rtspk.engine.frontend import speech_runs
+from rtspk.engine.local import speech_runs
 from rtspk.engine.prototype import unit
-from rtspk.engine.segmenter import ACTIVITY_HOP, Segmenter, SegmenterState
+from rtspk.engine.segmenter import ACTIVITY_HOP, ROWS, Segmenter
 from rtspk.engine.settings import ActivityConfig
 from rtspk.errors import AudioError
 from rtspk.kernels.mel import log_mel
-from rtspk.types import Embedding, FloatArray, Segment, Window, samples_of, seconds_of
+from rtspk.types import SAMPLE_RATE, Embedding, FloatArray, Segment, Window, samples_of, seconds_of
 
 __all__ = ["ClipQuality", "Voiceprint", "voiceprint"]
 
 PIECE: int = samples_of(6.0)  # net speech of one piece: beyond it a vector gains little
+PART: int = samples_of(2.0)  # short enough that two people who take turns seldom share one
 LEAST: int = samples_of(0.5)  # net speech without which nothing can be said
 CLIPPED: float = 0.985  # of full scale
+
+# How sound dies away: the steepest falls of level cannot be steeper than the room lets them be.
+FALL_HOP: int = samples_of(0.01)
+FALL: int = 12  # hops of one fall: shorter falls are the voice's own, longer ones rare
+FALLS: int = 20  # fewer than this say nothing
+STEEPEST: float = 5.0  # percent of the falls
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +34,16 @@ class ClipQuality:
 
     signal_to_noise_db: float | None  # None where the clip has no pause to hear the noise in
     clipped_share: float  # of the samples of speech
+    decay_seconds: float | None = None  # for the level to fall by 60 dB; None where too few falls are heard
 
     @property
     def score(self) -> float:
         """All of it in one number from 0 to 1."""
         noise = 1.0 if self.signal_to_noise_db is None else min(1.0, max(0.1, self.signal_to_noise_db / 20.0))
         clipping = max(0.1, 1.0 - 20.0 * self.clipped_share)
-        return round(noise * clipping, 3)
+        decay = 0.0 if self.decay_seconds is None else self.decay_seconds
+        echo = min(1.0, max(0.3, 1.4 - decay))  # a dry voice has up to 0.4 s of its own
+        return round(noise * clipping * echo, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +51,20 @@ class Voiceprint:
     """All pieces of a clip and what they have in common."""
 
     pieces: tuple[Embedding, ...]
+    parts: tuple[Embedding, ...]  # the same speech in shorter pieces, where they were asked for
     vector: FloatArray  # unit, [shape=(dimension,)]
     net_speech: int
     quality: ClipQuality
 
 
 def voiceprint(
-    samples: FloatArray, segmenter: Segmenter, embedder: Embedder, activity: ActivityConfig, what: str
+    samples: FloatArray,
+    segmenter: Segmenter,
+    embedder: Embedder,
+    activity: ActivityConfig,
+    what: str,
+    *,
+    with_parts: bool = False,
 ) -> Voiceprint:
     """Make the voiceprint of a clip.
 
@@ -57,6 +74,7 @@ def voiceprint(
         embedder: hears the voice
         activity: what counts as speech
         what: the clip's name, for the error
+        with_parts: embed the speech in short parts too, to hear whether they are one voice
 
     Raises:
         AudioError: less than half a second of speech.
@@ -74,20 +92,26 @@ def voiceprint(
             f"wanted at least {seconds_of(LEAST)} s of speech in {what}, got {seconds_of(net_speech):.1f} s "
             f"in {seconds_of(len(samples)):.1f} s of sound"
         )
-    pieces = tuple(embedder.embed(_pieces(features, mask, config.hop)))
+    pieces = tuple(embedder.embed(_pieces(features, mask, config.hop, PIECE)))
+    parts = tuple(embedder.embed(_pieces(features, mask, config.hop, PART))) if with_parts else ()
     vector = unit(np.sum([piece.vector * np.float32(piece.net_speech) for piece in pieces], axis=0))
-    return Voiceprint(pieces, vector, net_speech, _quality(samples, speech))
+    return Voiceprint(pieces, parts, vector, net_speech, _quality(samples, speech))
 
 
 def _speech(samples: FloatArray, segmenter: Segmenter, activity: ActivityConfig) -> NDArray[np.bool_]:
-    padded = np.concatenate([samples, np.zeros(-len(samples) % ACTIVITY_HOP, np.float32)])
-    return speech_runs(segmenter.activity(padded, SegmenterState()), activity)
+    """Whether somebody speaks, for each 40 ms, also for those that the end cuts short."""
+    config = segmenter.card.features
+    if len(samples) < config.window:
+        return np.zeros(0, bool)
+    rows = log_mel(samples, config)
+    missing = -(-len(samples) // ACTIVITY_HOP) * ROWS - len(rows)  # those that would reach behind the end
+    return speech_runs(segmenter.speech(np.pad(rows, ((0, missing), (0, 0)), "edge"))[:, 0], activity)
 
 
-def _pieces(features: FloatArray, mask: NDArray[np.bool_], hop: int) -> list[Window]:
-    """Equal shares of the speech, none longer than PIECE."""
+def _pieces(features: FloatArray, mask: NDArray[np.bool_], hop: int, longest: int) -> list[Window]:
+    """Equal shares of the speech, none longer than so many samples."""
     spoken = np.flatnonzero(mask)
-    count = -(-len(spoken) * hop // PIECE)
+    count = -(-len(spoken) * hop // longest)
     windows = []
     for own in np.array_split(spoken, count):
         first, last = int(own[0]), int(own[-1]) + 1
@@ -112,4 +136,21 @@ def _quality(samples: FloatArray, speech: NDArray[np.bool_]) -> ClipQuality:
         signal = float(np.square(spoken).mean())
         ratio = round(10.0 * float(np.log10(max(signal, 1e-10) / max(noise, 1e-10))), 1)
     clipped = float((np.abs(spoken) >= CLIPPED).mean()) if len(spoken) else 0.0
-    return ClipQuality(ratio, clipped)
+    return ClipQuality(ratio, clipped, _decay(samples))
+
+
+def _decay(samples: FloatArray) -> float | None:
+    """Seconds for the level to fall by 60 dB, from its steepest falls; None where there are few."""
+    whole = len(samples) // FALL_HOP
+    if whole < 2 * FALL:
+        return None
+    power = np.square(samples[: whole * FALL_HOP].reshape(whole, FALL_HOP)).mean(1)
+    level = 10.0 * np.log10(np.convolve(power, np.full(3, 1 / 3), "same") + 1e-10)  # dB
+    low, high = np.percentile(level, [10, 95])
+    middle = np.arange(FALL) - (FALL - 1) / 2
+    slopes = np.convolve(level, (middle / (middle @ middle))[::-1], "valid")  # dB a hop
+    begin, end = level[: len(slopes)], level[FALL - 1 :][: len(slopes)]
+    falls = slopes[(begin > high - 25.0) & (end > low + 6.0) & (slopes < 0)]  # of speech, above the noise
+    if len(falls) < FALLS:
+        return None
+    return round(60.0 / -float(np.percentile(falls, STEEPEST)) * FALL_HOP / SAMPLE_RATE, 2)

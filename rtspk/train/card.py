@@ -5,7 +5,7 @@ from dataclasses import asdict
 from rtspk.train.checkpoint import Checkpoint
 from rtspk.train.network import describe
 
-__all__ = ["card_text", "metrics_text", "readme_text"]
+__all__ = ["card_text", "metrics_text", "readme_text", "toml_value"]
 
 Value = str | int | float | bool | tuple[object, ...] | list[object]
 
@@ -25,7 +25,7 @@ def card_text(checkpoint: Checkpoint, identity: str) -> str:
         *(['cohort = "cohort.npy"'] if len(checkpoint.cohort) > 1 else []),
         "",
         "[features]",
-        *(f"{name} = {_toml(value)}" for name, value in asdict(recipe.features.mel()).items()),
+        *(f"{name} = {toml_value(value)}" for name, value in asdict(recipe.features.mel()).items()),
     ]
     if checkpoint.calibration is not None:
         fitted = asdict(checkpoint.calibration)
@@ -105,7 +105,8 @@ def _closed_set(accuracy: dict[str, float]) -> list[str]:
     ]
 
 
-def _toml(value: Value) -> str:
+def toml_value(value: Value) -> str:
+    """A value as TOML writes it."""
     if isinstance(value, bool):
         return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else str(value)

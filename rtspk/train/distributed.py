@@ -148,22 +148,24 @@ class _Rows:
         """Batch norm over all processes' rows; torch's own SyncBatchNorm knows GPUs alone."""
         if not module.training:
             return type(module).forward(module, x)
-        axes, shape = [0, *range(2, x.ndim)], [1, -1, *[1] * (x.ndim - 2)]
-        wide = x.float()
-        count = self._total * x[0, 0].numel()
-        mean = _summed(wide.sum(axes)) / count
-        apart = wide - mean.view(shape)
-        variance = _summed(apart.square().sum(axes)) / count
         means, variances, batches = module.running_mean, module.running_var, module.num_batches_tracked
         assert means is not None
         assert variances is not None
         assert batches is not None
+        axes, shape = [0, *range(2, x.ndim)], [1, -1, *[1] * (x.ndim - 2)]
+        near = means.clone()  # the squares of what is left when it is taken away do not drown the variance
+        apart = x.float() - near.view(shape)
+        count = self._total * x[0, 0].numel()
+        # Both sums in one round: a network of many batch norms waits for rounds more than for numbers.
+        sums = _summed(torch.cat([apart.sum(axes), apart.square().sum(axes)])) / count
+        offset, square = sums.chunk(2)
+        variance = (square - offset.square()).clamp(min=0.0)
         with torch.no_grad():
-            means.lerp_(mean, module.momentum or 0.0)
+            means.lerp_(near + offset, module.momentum or 0.0)
             variances.lerp_(variance * count / (count - 1), module.momentum or 0.0)
             batches.add_(1)
         scale = (variance + module.eps).rsqrt() * module.weight
-        return (apart * scale.view(shape) + module.bias.view(shape)).to(x.dtype)
+        return ((apart - offset.view(shape)) * scale.view(shape) + module.bias.view(shape)).to(x.dtype)
 
 
 def _summed(own: Tensor) -> Tensor:

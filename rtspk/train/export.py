@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,11 +13,11 @@ from rtspk.errors import ModelError
 from rtspk.files import write_atomically
 from rtspk.train.card import card_text, metrics_text, readme_text
 from rtspk.train.checkpoint import read_checkpoint
+from rtspk.train.onnx_file import exported
 from rtspk.train.scoring import CentredEmbedder
+from rtspk.train.weights_file import halved
 
 __all__ = ["export_checkpoint"]
-
-SMALLEST_HALVED: int = 1024  # numbers; smaller tables stay in single precision
 
 
 def export_checkpoint(path: Path, out: Path) -> str:
@@ -34,8 +33,6 @@ def export_checkpoint(path: Path, out: Path) -> str:
     Raises:
         ModelError: the path is no finished run, or of a model that the engine could not feed.
     """
-    from safetensors.torch import save
-
     checkpoint = read_checkpoint(path)
     features = checkpoint.recipe.features
     if features.kind != "mel":
@@ -47,13 +44,9 @@ def export_checkpoint(path: Path, out: Path) -> str:
     network = _onnx(model, features.width)
     identity = f"{checkpoint.recipe.name}-{hashlib.sha256(network).hexdigest()[:8]}"
     write_atomically(out / "model.onnx", network)
-    weights = {
-        name: value.half().contiguous() if value.is_floating_point() else value.contiguous()
-        for name, value in model.state_dict().items()
-    }
     kind = checkpoint.recipe.model.network
     about = {"network": kind, "config": json.dumps(asdict(model.network.config))}  # to build it again
-    write_atomically(out / "weights.safetensors", save(weights, about))
+    write_atomically(out / "weights.safetensors", halved(model, about))
     if len(checkpoint.cohort) > 1:
         buffer = io.BytesIO()
         np.save(buffer, checkpoint.cohort.half().numpy())
@@ -65,44 +58,10 @@ def export_checkpoint(path: Path, out: Path) -> str:
 
 
 def _onnx(model: CentredEmbedder, width: int) -> bytes:
-    import onnx
-
     group = model.network.frames_multiple
-    example = (torch.randn(2, 5 * group, width), torch.ones(2, 5 * group))
     # Frames in whole groups, as the network takes them: only so can the exporter prove that lengths agree.
     batch, frames = torch.export.Dim("batch", min=1), group * torch.export.Dim("groups", min=2)
-    program = torch.onnx.export(
-        model,
-        example,
-        input_names=["features", "mask"],
-        output_names=["embedding"],
-        dynamic_shapes=({0: batch, 1: frames}, {0: batch, 1: frames}),
-        dynamo=True,
-        verbose=False,
+    example = (torch.randn(2, 5 * group, width), torch.ones(2, 5 * group))
+    return exported(
+        model, example, ["features", "mask"], ["embedding"], ({0: batch, 1: frames}, {0: batch, 1: frames})
     )
-    if program is None:
-        raise ModelError("wanted an ONNX program from torch, got none")
-    proto: onnx.ModelProto = program.model_proto
-    _halve(proto)
-    onnx.checker.check_model(proto)
-    return proto.SerializeToString()
-
-
-def _halve(proto: "onnx.ModelProto") -> None:  # type: ignore[name-defined] # noqa: F821 - imported where it is needed
-    """Store large tables in half precision, with a cast in front of each; the arithmetic stays in single."""
-    import onnx
-    from onnx import numpy_helper
-
-    casts = []
-    for table in proto.graph.initializer:
-        if table.data_type != onnx.TensorProto.FLOAT:
-            continue
-        values = numpy_helper.to_array(table)
-        if values.size < SMALLEST_HALVED:
-            continue
-        name = table.name
-        table.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
-        casts.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
-    nodes: Sequence[onnx.NodeProto] = list(proto.graph.node)
-    del proto.graph.node[:]
-    proto.graph.node.extend([*casts, *nodes])

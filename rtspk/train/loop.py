@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,7 @@ from rtspk.train.losses import build_classifier
 from rtspk.train.manifest import hold_out, read_noises
 from rtspk.train.network import SpeakerNetwork, build_network
 from rtspk.train.optimiser import Optimiser, cycle_ends, rate_at
+from rtspk.train.progress import Progress
 from rtspk.train.recipe import Recipe
 from rtspk.train.rooms import room_bank
 from rtspk.train.scoring import CentredEmbedder, centred, cohort_of, sets_of, voices
@@ -42,13 +43,6 @@ from rtspk.train.targets import read_targets
 from rtspk.train.tracking import Row, measured, open_tracker
 
 __all__ = ["Trainer"]
-
-
-class Progress(Protocol):
-    """Hears how far a run is."""
-
-    def __call__(self, what: str, done: int, of: int, detail: str = "", /) -> None:
-        """Hear what is being done, how much of it is done, how much there is, and how it goes."""
 
 
 def _unsaid(line: str) -> None:

@@ -6,6 +6,7 @@ B is the batch, C the channels, T the frames, M the mel bands.
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that the torch world uses
 
@@ -119,6 +120,7 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(
                     module.weight, mode="fan_out", nonlinearity="relu"
                 )  # arXiv:1502.01852
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # a fifth of a step less
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Embed a batch; a frame off the mask changes nothing, wherever it stands.

@@ -9,12 +9,11 @@ from rich.console import Console
 from rtspk.audio import write_wav
 from rtspk.bench.diarization import evaluate_diarization
 from rtspk.bench.latency import voices
-from rtspk.engine.embedder import BUNDLED, EmbedderCard
+from rtspk.engine.embedder import EmbedderCard
 from rtspk.engine.events import Change, EndEvent, ReviseEvent, SegmentEvent, SpeakerEvent
 from rtspk.engine.gallery import Gallery
-from rtspk.engine.network import Network
 from rtspk.engine.pipeline import Engine
-from rtspk.engine.segmenter import Segmenter
+from rtspk.engine.segmenter import load_segmenter
 from rtspk.engine.settings import SessionConfig
 from rtspk.errors import AudioError, ConfigError, FormatError
 from rtspk.rttm import SpeakerTurn, write_rttm
@@ -255,7 +254,7 @@ def test_the_engine_itself_is_streamed_and_scored(tmp_path):
     write_wav(tmp_path / "talk.wav", voices(6.0, seed=1))
     write_rttm(tmp_path / "talk.rttm", [SpeakerTurn("talk", 0, 6, "Anna")])
     gallery = Gallery.open(None, "plain", 80)
-    engine = Engine(MeanSpectrum(), Segmenter(Network(BUNDLED / "silero-vad" / "model.onnx")), gallery)
+    engine = Engine(MeanSpectrum(), load_segmenter(), gallery)
     total = evaluate_diarization(engine, tmp_path, tmp_path, None, 1.0, 0.0, quiet).total
     assert 0.0 < total.first.error.rate < 0.7
     assert total.processing_seconds > 0.0

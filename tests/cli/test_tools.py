@@ -6,12 +6,19 @@ import json
 import os
 import sqlite3
 
+import numpy as np
 import pytest
 
+from rtspk.audio import read_audio, write_wav
 from rtspk.cli import build, doctor
+from rtspk.cli.gallery import model_of
+from rtspk.config import read_toml
+from rtspk.engine.calibration import Calibration
+from rtspk.engine.embedder import EmbedderCard, find_card
 from rtspk.engine.gallery import Gallery
 from rtspk.errors import ConfigError
-from rtspk.rttm import read_rttm
+from rtspk.rttm import SpeakerTurn, read_rttm, write_rttm
+from rtspk.types import Embedding, Segment
 
 
 def test_the_doctor_says_what_works(rtspk):
@@ -118,7 +125,7 @@ def test_diarization_is_evaluated_in_the_promised_keys(rtspk, voices, tmp_path):
 @pytest.mark.parametrize(
     ("args", "word"),
     [
-        (["bench", "everything"], "wanted a bench of kernels, latency, embedder or all"),
+        (["bench", "everything"], "wanted a bench of kernels, latency, embedder, gallery, throughput or all"),
         (["bench", "kernels", "--runs", "0"], "wanted at least one run"),
         (["export", "none.pt", "--out", "model"], "wanted"),
         (["train", "no-such-recipe", "--data", ".", "--out", "run"], "wanted"),
@@ -146,3 +153,74 @@ def test_training_without_torch_names_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(ConfigError, match=r"pip install rtspk\[train\]"):
         build.train("conformer-distill", tmp_path, tmp_path)
+
+
+def test_identification_is_evaluated_in_the_promised_keys(rtspk, voices, tmp_path):
+    parts, turns, at = [], [], 0.0
+    for who, clip in (("Anna", voices.a2), ("Who", voices.b2)):
+        sound = read_audio(clip)
+        turns.append(SpeakerTurn("talk", at, at + len(sound) / 16000, who))
+        at += len(sound) / 16000 + 0.5
+        parts += [sound, np.zeros(8000, np.float32)]
+    (tmp_path / "talk").mkdir()
+    (tmp_path / "people").mkdir()
+    write_wav(tmp_path / "talk" / "talk.wav", np.concatenate(parts))
+    write_rttm(tmp_path / "talk" / "talk.rttm", turns)
+    (tmp_path / "people" / "Anna.opus").write_bytes(voices.a1.read_bytes())
+    folders = ["--gallery-audio", "people", "--audio", "talk", "--reference", "talk"]
+    done = rtspk("evaluate", "identification", *folders, "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert set(report) >= {"far", "time_to_name", "ece", "stream"}
+    assert report["far"]["0.01"]["identification_rate"] == 1.0
+    assert report["time_to_name"]["p50"] < 10.0
+    assert report["stream"]["stranger_speech_named"] < 0.3
+    assert "wanted a --segment of 0.5" in rtspk("evaluate", "identification", *folders, "--segment", 0).stderr
+
+
+def test_a_calibration_of_ones_own_is_kept_in_the_gallery(rtspk, voices, tmp_path):
+    pairs = {(1, voices.a1, voices.a2), (1, voices.b2, voices.b1), (0, voices.a1, voices.b1)}
+    pairs |= {(0, voices.a2, voices.b2), (0, voices.b1, voices.a2)}
+    lines = [f"{same} {os.path.relpath(a, tmp_path)} {os.path.relpath(b, tmp_path)}" for same, a, b in pairs]
+    (tmp_path / "few.txt").write_text("\n".join(lines))
+    few = rtspk("calibrate", "few.txt", "--gallery", "voices.db")
+    assert (few.returncode, few.stderr.count("\n")) == (2, 1)
+    assert "wanted 20 trials of one voice and 20 of two" in few.stderr
+    (tmp_path / "trials.txt").write_text("\n".join(lines * 12))
+    done = rtspk("calibrate", "trials.txt", "--gallery", "voices.db", "--out", "naming.toml", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["calibration"]
+    card = EmbedderCard(id=model_of(tmp_path / "voices.db")[0], file="", licence="", dimension=192)
+    with Gallery.open(tmp_path / "voices.db", card.id, card.dimension) as gallery:
+        assert gallery.calibration().scale == pytest.approx(found["scale"], abs=1e-4)
+    assert read_toml(tmp_path / "naming.toml", Calibration).scale == pytest.approx(found["scale"], rel=1e-4)
+
+
+def test_the_doctor_saves_what_can_be_read_of_a_damaged_gallery(rtspk, tmp_path):
+    model, dimension = model_of_default()
+    path = tmp_path / "voices.db"
+    rng = np.random.default_rng(0)
+    with Gallery.open(path, model, dimension) as gallery:
+        gallery.add_many(
+            (f"name {n}", [Embedding(row, Segment(0, 1), 1)], "x", None)
+            for n, row in enumerate(rng.normal(size=(100, dimension)).astype(np.float32))
+        )
+    data = bytearray(path.read_bytes())
+    data[16_384 * 6 : 16_384 * 7] = bytes(16_384)
+    path.write_bytes(data)
+    path.chmod(0o644)
+    looked = rtspk("doctor", "--gallery", "voices.db")
+    assert looked.returncode == 1
+    assert "`rtspk doctor --repair` saves what can be read" in looked.stdout
+    assert path.read_bytes() == data
+    done = rtspk("doctor", "--gallery", "voices.db", "--repair")
+    assert done.returncode == 0, done.stdout
+    assert "names saved" in done.stdout
+    with Gallery.open(path, model, dimension) as gallery:
+        assert 70 < len(gallery) < 100
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def model_of_default():
+    card = read_toml(find_card(), EmbedderCard)
+    return card.id, card.dimension

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from rtspk.audio import read_audio
+from rtspk.audio import read_audio, write_wav
 from rtspk.cli.gallery import model_of
 
 
@@ -17,7 +17,7 @@ def json_of(done):
 
 def test_enroll_tells_what_it_got_and_identify_finds_it(rtspk, voices):
     anna = json_of(rtspk("enroll", "Anna", voices.a1, "--json"))
-    assert set(anna) == {"name", "net_speech", "exemplars", "quality", "near", "warnings"}
+    assert set(anna) == {"name", "net_speech", "exemplars", "complete", "quality", "near", "warnings"}
     assert 5.0 < anna["net_speech"] < 10.0
     again = rtspk("enroll", "Another", voices.a2)
     assert again.returncode == 0
@@ -106,3 +106,35 @@ def test_enrolling_what_makes_no_sense_is_one_line(rtspk, args, word):
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert word in done.stderr
     assert json_of(rtspk("speakers", "list", "--json"))["speakers"] == []
+
+
+def test_a_folder_of_people_is_enrolled_at_once(rtspk, voices, tmp_path):
+    (tmp_path / "people" / "Anna O'Hara").mkdir(parents=True)
+    (tmp_path / "people" / "Anna O'Hara" / "a.opus").write_bytes(voices.a1.read_bytes())
+    (tmp_path / "people" / "Ben.opus").write_bytes(voices.b1.read_bytes())
+    done = json_of(rtspk("enroll", "--folder", "people", "--json"))
+    assert [one["name"] for one in done["enrolled"]] == ["Anna O'Hara", "Ben"]
+    assert done["refused"] == {}
+    assert rtspk("identify", voices.b2).stdout.splitlines()[0] == "Ben"
+
+    write_wav(tmp_path / "people" / "Cleo.wav", np.zeros(32_000, np.float32))
+    some = rtspk("enroll", "--folder", "people", "--gallery", "other.db")
+    assert some.returncode == 2
+    assert "got 1 refused; Cleo: wanted at least 0.5 s of speech" in some.stderr
+    assert "Ben: " in some.stdout
+
+    assert "wanted --folder by itself" in rtspk("enroll", "Ben", "--folder", "people").stderr
+    assert "wanted a folder of people" in rtspk("enroll", "--folder", "nobody").stderr
+    assert "wanted a NAME with CLIPs" in rtspk("enroll").stderr
+
+
+def test_an_archive_is_signed_with_a_key_and_opened_with_it_alone(rtspk, voices, tmp_path):
+    assert rtspk("enroll", "Anna", voices.a1).returncode == 0
+    (tmp_path / "key").write_text("correct horse battery\n")
+    (tmp_path / "short").write_text("abc\n")
+    assert rtspk("speakers", "export", "voices.json", "--key", "key").returncode == 0
+    without = rtspk("speakers", "import", "voices.json", "--gallery", "new.db")
+    assert (without.returncode, without.stderr.count("\n")) == (2, 1)
+    assert "wanted the key of a signed archive" in without.stderr
+    assert rtspk("speakers", "import", "voices.json", "--gallery", "new.db", "--key", "key").returncode == 0
+    assert "wanted a key of 8 bytes" in rtspk("speakers", "export", "x.json", "--key", "short").stderr

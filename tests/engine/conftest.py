@@ -9,14 +9,13 @@ import pytest
 
 import rtspk
 from rtspk.audio import read_audio
-from rtspk.engine.embedder import BUNDLED, EmbedderCard
+from rtspk.engine.embedder import EmbedderCard
 from rtspk.engine.events import Event
 from rtspk.engine.frontend import Frontend
 from rtspk.engine.gallery import Gallery
 from rtspk.engine.identity import Identities
-from rtspk.engine.network import Network
 from rtspk.engine.pipeline import LocalSession
-from rtspk.engine.segmenter import Segmenter
+from rtspk.engine.segmenter import Segmenter, load_segmenter
 from rtspk.engine.session import Session, SessionParts, SessionState
 from rtspk.engine.settings import SessionConfig
 from rtspk.engine.tracker import Tracker
@@ -60,7 +59,7 @@ class Setup:
 
 @pytest.fixture(scope="session")
 def segmenter() -> Segmenter:
-    return Segmenter(Network(BUNDLED / "silero-vad" / "model.onnx"))
+    return load_segmenter()
 
 
 @pytest.fixture(scope="session")

@@ -124,3 +124,50 @@ def test_settings_outside_their_range_are_refused():
         TRUTH.score_for(1.0, 16_000)
     with pytest.raises(FormatError, match="a label for each score"):
         threshold_at_false_accept([0.1], [1, 0], 0.1)
+
+
+WHOLE = Calibration(14.0, -4.0, 0.8, speech_scale=2.0, cohort=-9.0, quality=1.5)
+
+
+def made_up_whole(seed, count=20_000):
+    """Trials whose labels come from the full calibration itself."""
+    rng = np.random.default_rng(seed)
+    scores, standing = rng.uniform(-0.2, 1.0, count), rng.uniform(0.2, 0.5, count)
+    net_speech, quality = rng.integers(8_000, 128_000, count), rng.uniform(0.1, 1.0, count)
+    targets = rng.random(count) < WHOLE.probabilities(scores, net_speech, standing=standing, quality=quality)
+    return scores, targets, net_speech, standing, quality
+
+
+def test_a_fit_finds_all_terms_that_it_is_given():
+    scores, targets, net_speech, standing, quality = made_up_whole(1)
+    found = Calibration.fit(
+        scores,
+        targets,
+        net_speech,
+        prior=float(targets.mean()),
+        standing=standing,
+        quality=quality,
+        steeper=True,
+    )
+    assert (found.scale, found.speech_scale) == pytest.approx((14.0, 2.0), abs=1.5)
+    assert (found.cohort, found.quality) == pytest.approx((-9.0, 1.5), abs=0.6)
+    told = found.probabilities(scores, net_speech, standing=standing, quality=quality)
+    assert expected_calibration_error(told, targets) < 0.015
+    blind = Calibration.fit(scores, targets, net_speech, prior=float(targets.mean()))
+    assert blind.cohort == blind.quality == blind.speech_scale == 0.0
+
+
+def test_more_speech_makes_the_same_difference_of_scores_say_more():
+    steps = [
+        float(np.diff(WHOLE.odds([0.3, 0.6], [speech, speech]))[0]) for speech in (16_000, 32_000, 128_000)
+    ]
+    assert steps == sorted(steps)
+    assert steps[0] == pytest.approx(14.0 * 0.3)
+    for speech in (8_000, 128_000):
+        score = WHOLE.score_for(0.7, speech, standing=0.4, quality=0.5)
+        assert WHOLE.probability(score, speech, standing=0.4, quality=0.5) == pytest.approx(0.7)
+
+
+def test_a_slope_that_falls_below_zero_for_some_speech_is_refused():
+    with pytest.raises(ConfigError, match="scale above 0"):
+        Calibration(3.0, 0.0, speech_scale=-2.0)

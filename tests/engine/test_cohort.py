@@ -55,3 +55,12 @@ def test_a_file_that_is_no_table_is_named(tmp_path):
     (tmp_path / "cohort.npy").write_text("no table")
     with pytest.raises(ModelError, match=r"wanted a cohort in .*cohort\.npy"):
         Cohort.read(tmp_path / "cohort.npy")
+
+
+def test_nearness_is_the_mean_cosine_of_the_nearest_few(monkeypatch):
+    monkeypatch.setattr(module, "FEW", 3)
+    cohort, voices = Cohort(units(0, 40)), units(1, 5)
+    for voice, got in zip(voices, cohort.nearness(voices), strict=True):
+        nearest = sorted((float(voice @ other) for other in cohort.vectors), reverse=True)[:3]
+        assert got == pytest.approx(np.mean(nearest), rel=1e-5)
+    assert Cohort(units(0, 2)).nearness(voices).shape == (5,)

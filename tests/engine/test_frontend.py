@@ -1,103 +1,96 @@
-"""Features and speech activity of a stream: equal to the whole file's, and bounded."""
+"""Features and local speakers of a stream: equal to the whole file's, and bounded."""
 
 import numpy as np
 import pytest
 
-from rtspk.engine.frontend import Frontend, FrontendState, focus, speech_runs
-from rtspk.engine.segmenter import ACTIVITY_HOP, SegmenterState
+from rtspk.engine.frontend import Frontend
+from rtspk.engine.local import LocalActivity
+from rtspk.engine.segmenter import ACTIVITY_HOP, ROWS
 from rtspk.engine.settings import HOP, ActivityConfig
 from rtspk.kernels.mel import MelConfig, log_mel
 from rtspk.types import Segment, samples_of
 
 CONFIG = ActivityConfig()
+SOUND = samples_of(12.0)
 
 
-def runs_slowly(probability: np.ndarray) -> list[bool]:
-    """Hysteresis a frame at a time, then short pauses and blips, run by run."""
-    spoken, on = [], False
-    for p in probability:
-        on = p >= CONFIG.onset or (on and p >= CONFIG.offset)
-        spoken.append(on)
-    for value, shortest in ((False, CONFIG.gap_seconds), (True, CONFIG.shortest_seconds)):
-        at = 0
-        while at < len(spoken):
-            end = at
-            while end < len(spoken) and spoken[end] == spoken[at]:
-                end += 1
-            if spoken[at] == value and (end - at) * 0.032 < shortest and at > 0 and end < len(spoken):
-                spoken[at:end] = [not value] * (end - at)
-                at = 0  # neighbours have grown together
-                continue
-            at = end
-    return spoken
+@pytest.fixture
+def frontend(segmenter):
+    return Frontend(MelConfig(), segmenter, CONFIG)
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_speech_runs_are_those_of_the_slow_way(seed):
-    rng = np.random.default_rng(seed)
-    smooth = np.convolve(rng.uniform(0, 1, 300), np.ones(5) / 5, "same")
-    probability = np.clip((smooth - 0.5) * 3 + 0.45, 0, 1).astype(np.float32)
-    assert speech_runs(probability, CONFIG).tolist() == runs_slowly(probability)
+def test_a_block_is_a_hop(frontend, conversation):
+    times = list(frontend.blocks(conversation[: SOUND + 100], frontend.empty()))
+    assert times == [HOP * (i + 1) for i in range(SOUND // HOP)]
 
 
-def test_no_frames_have_no_speech():
-    assert len(speech_runs(np.zeros(0, np.float32), CONFIG)) == 0
+def test_what_is_listened_to_is_the_last_window_of_the_whole_file(frontend, segmenter, conversation):
+    state = frontend.empty()
+    list(frontend.blocks(conversation[:SOUND], state))
+    activity = frontend.listen(state)
+    whole = log_mel(conversation[:SOUND])
+    last = len(whole) // ROWS
+    first = last - segmenter.frames
+    chances = segmenter.speakers(whole[first * ROWS : last * ROWS])
+    assert activity.first == first
+    assert activity.active.shape == (segmenter.frames, 3)
+    sure = np.abs(chances - 0.5) > 0.3
+    assert (activity.active == (chances > 0.5))[sure].mean() > 0.9
 
 
-def test_a_window_holds_the_rows_of_the_whole_file(segmenter, conversation):
-    frontend = Frontend(MelConfig(), segmenter, CONFIG)
-    state = FrontendState.empty(MelConfig())
-    times = list(frontend.blocks(conversation[: samples_of(20.0)], state))
-    assert times == [HOP * (i + 1) for i in range(80)]
-    features, mask = frontend.window(Segment(60 * HOP, 67 * HOP), state)
-    whole = log_mel(conversation[: samples_of(20.0)])
-    assert np.array_equal(features, whole[60 * 25 : 67 * 25])
-    assert mask.shape == (175,)
-    assert set(np.unique(mask)) <= {0.0, 1.0}
+def test_a_segmenter_with_features_of_its_own_gets_them(segmenter, conversation):
+    other = MelConfig(low=100.0)
+    frontend, plain = (Frontend(features, segmenter, CONFIG) for features in (other, MelConfig()))
+    states = [one.empty() for one in (frontend, plain)]
+    heard = []
+    for one, state in zip((frontend, plain), states, strict=True):
+        list(one.blocks(conversation[:SOUND], state))
+        heard.append(one.listen(state))
+    assert heard[0].first == heard[1].first
+    assert np.array_equal(heard[0].active, heard[1].active)
 
 
-def test_a_window_outside_the_stream_is_silence_off_the_mask(segmenter, conversation):
-    frontend = Frontend(MelConfig(), segmenter, CONFIG)
-    state = FrontendState.empty(MelConfig())
+def test_a_window_holds_the_rows_of_the_whole_file(frontend, conversation):
+    state = frontend.empty()
+    list(frontend.blocks(conversation[:SOUND], state))
+    features, mask, _ = frontend.window(
+        Segment(SOUND - 5 * HOP, SOUND - HOP), 0, frontend.listen(state), 1, state
+    )
+    whole = log_mel(conversation[:SOUND])
+    rows = HOP // 160
+    assert np.array_equal(features, whole[(SOUND - 5 * HOP) // 160 :][: 4 * rows])
+    assert mask.shape == (4 * rows,)
+
+
+def test_a_mask_leaves_out_who_else_speaks_while_enough_remains(frontend, conversation):
+    state = frontend.empty()
     list(frontend.blocks(conversation[: samples_of(2.0)], state))
-    features, mask = frontend.window(Segment(-3 * HOP, 0), state)
+    frames = 40
+    active = np.zeros((frames, 3), bool)
+    active[5:30, 0] = active[20:35, 1] = True
+    activity = LocalActivity(0, active)
+    segment = Segment(0, frames * ACTIVITY_HOP)
+
+    def masked(speaker: int, least: int) -> tuple[int, bool]:
+        _, mask, alone = frontend.window(segment, speaker, activity, least, state)
+        return int(mask.sum()), alone
+
+    assert masked(0, 60) == (15 * ROWS, True)
+    assert masked(0, 61) == (25 * ROWS, False)
+    assert masked(1, 20) == (5 * ROWS, True)
+    assert masked(2, 1) == (0, False)
+
+
+def test_a_window_outside_the_stream_is_silence_off_the_mask(frontend, conversation):
+    state = frontend.empty()
+    list(frontend.blocks(conversation[: samples_of(2.0)], state))
+    features, mask, _ = frontend.window(Segment(-3 * HOP, 0), 0, frontend.listen(state), 1, state)
     assert not features.any()
     assert not mask.any()
 
 
-def test_activity_is_the_same_in_pieces_and_at_once(segmenter, conversation):
-    sound = conversation[: 200 * ACTIVITY_HOP]
-    whole = segmenter.activity(sound, SegmenterState())
-    state = SegmenterState()
-    pieces = [
-        segmenter.activity(sound[at : at + 8 * ACTIVITY_HOP], state)
-        for at in range(0, len(sound), 8 * ACTIVITY_HOP)
-    ]
-    assert np.array_equal(np.concatenate(pieces), whole)
-
-
-def test_speech_is_found_where_the_reference_has_it(segmenter, conversation):
-    whole = len(conversation) // ACTIVITY_HOP * ACTIVITY_HOP
-    spoken = speech_runs(segmenter.activity(conversation[:whole], SegmenterState()), CONFIG)
-    first, pause = samples_of(2.0) // ACTIVITY_HOP, samples_of(4.32) // ACTIVITY_HOP
-    assert spoken[first]
-    assert not spoken[pause]
-
-
-def frames(pattern: str) -> np.ndarray:
-    return np.array([float(sign == "x") for sign in pattern], np.float32)
-
-
-@pytest.mark.parametrize(
-    ("pattern", "expected"),
-    [
-        ("xxxxxxxxxxxx", "xxxxxxxxxxxx"),
-        ("xxx...xxxxxx", "......xxxxxx"),
-        ("xxx..xxxxxxx", "xxx..xxxxxxx"),  # too short for a pause
-        ("xxxxxxxx...x", "xxxxxxxx...."),
-        ("x...xxxx...x", "....xxxx...."),
-        ("x....xx....x", "x....xx....x"),  # too little would be left
-    ],
-)
-def test_a_window_listens_up_to_the_next_pause(pattern, expected):
-    assert focus(frames(pattern), 5, 7, gap=3, least=3).tolist() == frames(expected).tolist()
+def test_a_stream_too_short_for_a_frame_has_nobody_in_it(frontend):
+    state = frontend.empty()
+    list(frontend.blocks(np.ones(500, np.float32), state))
+    frontend.flush(state)
+    assert not frontend.listen(state).active.any()

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from rtspk.engine.calibration import Calibration
+from rtspk.engine.cohort import Cohort
 from rtspk.engine.gallery import Gallery
-from rtspk.engine.identity import Identities, IdentitiesState
+from rtspk.engine.identity import Identities, IdentitiesState, matches
 from rtspk.engine.settings import IdentityConfig
 from rtspk.types import Embedding, FloatArray, Segment, samples_of
 
@@ -47,7 +48,7 @@ def test_a_name_is_said_once(identities):
 def test_a_name_sticks_while_it_is_still_probable(identities):
     state = IdentitiesState()
     identities.update(0, at(0.8, 0.1), SPEECH, state)
-    assert identities.update(0, at(0.41, 0.1), SPEECH, state) == []
+    assert identities.update(0, at(0.45, 0.1), SPEECH, state) == []
 
 
 def test_a_name_that_became_improbable_is_taken_back(identities):
@@ -81,3 +82,85 @@ def test_a_merged_label_brings_its_name_along(identities):
 def test_an_empty_gallery_names_nobody():
     empty = Identities(Gallery.open(None, "test", 4), Calibration(20.0, -8.0), IdentityConfig())
     assert empty.update(0, at(0.8, 0.1), SPEECH, IdentitiesState()) == []
+
+
+def test_names_and_a_stranger_share_the_probability(identities):
+    for vector in (at(0.8, 0.1), at(0.6, 0.55), at(0.45, 0.1), at(0.1, 0.1)):
+        found = matches(identities.gallery, identities.calibration, vector, SPEECH, 5)
+        ratios = np.exp([20.0 * vector[0] - 8.0, 20.0 * vector[1] - 8.0])
+        wanted = (
+            0.25 * ratios / (0.25 * ratios.sum() + 0.5)
+        )  # half of the odds to strangers, half to two names
+        assert {m.name: m.probability for m in found} == pytest.approx(
+            {"Anna": wanted[0], "Ben": wanted[1]}, rel=1e-4
+        )
+        assert sum(m.probability for m in found) < 1.0
+
+
+def test_the_more_are_enrolled_the_more_evidence_a_name_needs(identities):
+    before = matches(identities.gallery, identities.calibration, at(0.6, 0.1), SPEECH, 1)[0].probability
+    far = [Embedding(np.array([0, 0, 0, -1], np.float32), Segment(0, 1), SPEECH)]
+    identities.gallery.add_many((f"name {n}", far, "test", None) for n in range(200))
+    (after,) = matches(identities.gallery, identities.calibration, at(0.6, 0.1), SPEECH, 1)
+    assert after.name == "Anna"
+    assert after.probability < 0.5 < before
+
+
+def test_the_posterior_grows_with_speech_behind_the_same_score(identities):
+    steeper = Calibration(20.0, -8.0, speech_scale=4.0)
+    chances = [
+        matches(identities.gallery, steeper, at(0.6, 0.1), samples_of(seconds), 1)[0].probability
+        for seconds in (1.0, 2.0, 4.0, 8.0)
+    ]
+    assert chances == sorted(chances)
+    assert chances[0] < chances[-1]
+
+
+def test_a_voice_that_strangers_are_near_to_needs_more(identities):
+    wary = Calibration(20.0, -8.0, cohort=-10.0)
+    near, far = (Cohort(np.stack([v, v])) for v in (at(0.8, 0.1), np.array([0, 0, 0, 1], np.float32)))
+    chances = [
+        matches(identities.gallery, wary, at(0.8, 0.1), SPEECH, 1, cohort=cohort)[0].probability
+        for cohort in (far, near)
+    ]
+    assert chances[0] > 0.9
+    assert chances[1] < 0.1
+
+
+def test_a_pinned_name_outlives_a_merge_with_a_label_that_was_only_heard(identities):
+    state = IdentitiesState()
+    identities.update(1, at(0.1, 0.9), SPEECH, state)
+    identities.pin(3, "Cleo", state)
+    assert identities.merge(3, 1, state) == [(1, "Cleo")]
+    assert identities.update(1, at(0.1, 0.9), SPEECH, state) == []
+
+
+def test_no_two_labels_ever_hold_one_name_whatever_is_heard():
+    rng = np.random.default_rng(0)
+    gallery = Gallery.open(None, "test", 8)
+    voices = rng.normal(size=(5, 8)).astype(np.float32)
+    for number, voice in enumerate(voices):
+        gallery.add(f"name {number}", [Embedding(voice, Segment(0, 1), SPEECH)], "test")
+    identities = Identities(gallery, Calibration(12.0, -3.0), IdentityConfig())
+    state, names, given = IdentitiesState(), {}, 0
+    for _ in range(600):
+        label = int(rng.integers(6))
+        vector = voices[rng.integers(5)] + rng.normal(size=8).astype(np.float32)
+        kind = rng.random()
+        if kind < 0.03:
+            changes = identities.pin(label, f"name {rng.integers(5)}", state)
+        elif kind < 0.06:
+            other = int(rng.integers(6))
+            changes = identities.merge(label, other, state) if label != other else []
+            names.pop(label, None) if label != other else None
+        else:
+            unit = (vector / np.linalg.norm(vector)).astype(np.float32)
+            changes = identities.update(label, unit, int(rng.integers(8_000, 128_000)), state)
+        for changed, name in changes:
+            given += name is not None
+            names.pop(changed, None)
+            if name is not None:
+                names[changed] = name
+        assert len(set(names.values())) == len(names)
+        assert names == {held: match.name for held, match in state.held.items()}
+    assert given > 50

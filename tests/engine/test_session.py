@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +12,9 @@ from hypothesis import strategies as st
 
 from rtspk.engine.events import EndEvent, Event, ReviseEvent, SegmentEvent, SpeakerEvent
 from rtspk.engine.pipeline import LocalSession
+from rtspk.engine.segmenter import ACTIVITY_HOP
+from rtspk.engine.settings import HOP, TrackerConfig
+from rtspk.engine.tracker import Tracker
 from rtspk.errors import AudioError, ModelError, SessionError
 from rtspk.types import Embedding, FloatArray, Segment, samples_of
 
@@ -70,14 +74,16 @@ def test_everything_older_than_the_latency_is_said(
         for event in session.push(chunk):
             if isinstance(event, SegmentEvent):
                 said_to = max(said_to, event.turn.segment.end)
-        speech = session._session.state.frontend
-        spoken = session._session._parts.frontend.speech(0, max(0, heard - samples_of(latency)), speech)
-        oldest = max(0, speech.activity_end - len(speech.activity))
-        last = np.flatnonzero(spoken[oldest:])
-        if len(last) and heard > samples_of(4.0):
-            unsaid = max(unsaid, (oldest + int(last[-1]) + 1) * 512 - said_to)
-    # A hop whose speech is a scrap of a frame may be judged anew when more is heard.
-    assert unsaid <= samples_of(0.25)
+        # Whatever was heard up to now is decided but for the latency, and said where it is speech.
+        hop = session._session.state.next_hop
+        assert hop * HOP >= heard - samples_of(latency) - HOP + 1
+        waiting = session._session.state.waiting
+        assert not waiting
+        traces = session._session.state.traces
+        if traces and heard > samples_of(4.0) and traces[-1].active.any():
+            spoken = (traces[-1].first + int(np.flatnonzero(traces[-1].active)[-1]) + 1) * ACTIVITY_HOP
+            unsaid = max(unsaid, spoken - said_to)
+    assert unsaid <= 0
 
 
 def test_a_final_segment_changes_only_by_a_revise_event(setup, conversation):
@@ -102,13 +108,13 @@ def test_revisions_of_a_segment_count_up(setup, conversation):
     assert all(b == a + 1 for own in revs.values() for a, b in pairwise([0, *own]))
 
 
-def test_every_segment_ends_final_and_final_segments_do_not_overlap(setup, conversation):
+def test_every_segment_ends_final_and_those_of_one_label_do_not_overlap(setup, conversation):
     events = [event for event in setup.events([conversation]) if isinstance(event, SegmentEvent)]
     final = [event for event in events if event.state == "final"]
     assert {event.id for event in events} == {event.id for event in final}
-    spans = sorted((event.turn.segment.start, event.turn.segment.end) for event in final)
-    assert all(start < end for start, end in spans)
-    assert all(a_end <= b_start for (_, a_end), (b_start, _) in pairwise(spans))
+    spans = sorted((e.turn.label, e.turn.segment.start, e.turn.segment.end) for e in final)
+    assert all(start < end for _, start, end in spans)
+    assert all(a_end <= b_start for (a, _, a_end), (b, b_start, _) in pairwise(spans) if a == b)
 
 
 def test_a_label_is_announced_before_it_speaks(setup, conversation):
@@ -216,3 +222,47 @@ def test_sessions_do_not_know_each_other(setup, conversation):
         said += one.push(chunk)
         other.push(-chunk[::-1].copy())
     assert json_of(said + one.finish()) == alone
+
+
+def labels_of(events: list[Event]) -> set[str]:
+    return {event.label for event in events if isinstance(event, SpeakerEvent) and event.event == "new"}
+
+
+def test_a_label_that_a_person_names_keeps_that_name(setup, conversation):
+    session = setup.begin()
+    said = session.push(conversation[: samples_of(20.0)])
+    named = session.label("S1", "Anna")
+    assert [e.to_json() for e in named if isinstance(e, SpeakerEvent)] == [
+        {"type": "speaker", "event": "named", "speaker": "S1", "name": "Anna"}
+    ]
+    earlier = {e.id for e in said if isinstance(e, SegmentEvent) and e.state == "final" and e.turn.label == "S1"}
+    assert earlier
+    assert {change.id for e in named if isinstance(e, ReviseEvent) for change in e.changes} == earlier
+    later = session.push(conversation[samples_of(20.0) :]) + session.finish()
+    assert {e.turn.name for e in later if isinstance(e, SegmentEvent) and e.turn.label == "S1"} <= {"Anna"}
+
+
+def test_a_name_that_is_kept_is_known_to_the_next_session(setup_at, conversation):
+    setup = setup_at(1.0)
+    first = setup.begin()
+    first.push(conversation[: samples_of(20.0)])
+    first.label("S1", "Anna", keep=True)
+    again = setup.events([conversation])
+    assert "Anna" in {e.name for e in again if isinstance(e, SpeakerEvent)}
+
+
+def test_labels_that_a_person_merges_are_one(setup, conversation):
+    config = TrackerConfig(new_cosine=0.9, birth_seconds=0.5, merge_cosine=2.0)  # many labels, never joined
+    several = replace(setup, parts=replace(setup.parts, tracker=Tracker(config, 20)))
+    session = several.begin()
+    known = sorted(labels_of(session.push(conversation)))
+    assert len(known) >= 2
+    events = session.merge(known[1], known[0])
+    assert SpeakerEvent("merged", known[1], into=known[0]) in events
+    with pytest.raises(SessionError, match=f"got '{known[1]}'"):
+        session.label(known[1], "Ben")
+
+
+def test_a_label_that_is_none_cannot_be_named(setup):
+    with pytest.raises(SessionError, match=r"wanted a label of this session \(none yet\), got 'S7'"):
+        setup.begin().label("S7", "Anna")

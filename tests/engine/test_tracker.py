@@ -1,10 +1,12 @@
 """Labels: born of enough agreeing speech, kept through pauses, never of scraps."""
 
+import pickle
+
 import numpy as np
 import pytest
 
 from rtspk.engine.settings import HOP, TrackerConfig
-from rtspk.engine.tracker import PENDING, Decision, Tracker, TrackerState
+from rtspk.engine.tracker import PENDING, RECENT, Birth, Decision, Heard, Tracker, TrackerState, piece_of
 from rtspk.types import Embedding, FloatArray, Segment, samples_of
 
 DIMENSION = 64
@@ -29,9 +31,15 @@ class Talk:
         said = []
         for _ in range(hops):
             window = Embedding(self.voice(number), Segment(self.hop * HOP, (self.hop + 1) * HOP), net_speech)
-            said.append(self.tracker.observe(self.hop, window, HOP, self.state)[0])
+            said += self.hear(Heard(piece_of(self.hop, 0), HOP, window))[0]
             self.hop += 1
         return said
+
+    def hear(self, *heard: Heard) -> tuple[list[Decision], list[Birth]]:
+        return self.tracker.observe(heard, self.state)
+
+    def window(self, number: int) -> Embedding:
+        return Embedding(self.voice(number), Segment(0, HOP), samples_of(1.5))
 
     def pause(self, hops: int) -> None:
         self.hop += hops
@@ -62,11 +70,10 @@ def test_a_birth_takes_the_earlier_hops_of_the_voice_along():
     talk.say(0, 12)
     births = []
     for _ in range(8):
-        window = Embedding(talk.voice(1), Segment(talk.hop * HOP, (talk.hop + 1) * HOP), samples_of(1.5))
-        births.append(talk.tracker.observe(talk.hop, window, HOP, talk.state)[1])
+        births += talk.hear(Heard(piece_of(talk.hop, 0), HOP, talk.window(1)))[1]
         talk.hop += 1
-    (birth,) = [b for b in births if b is not None]
-    assert set(range(13, 16)) <= set(birth.hops) <= set(range(12, 20))
+    (birth,) = births
+    assert set(range(13, 15)) <= {piece // 3 for piece in birth.pieces} <= set(range(12, 20))
 
 
 def test_windows_that_disagree_give_birth_to_nobody():
@@ -91,15 +98,15 @@ def test_one_stray_window_does_not_change_the_speaker():
     talk.say(0, 20)
     between = 0.5 * talk.voice(0) + 0.52 * talk.voice(1)
     window = Embedding(between / np.linalg.norm(between), Segment(0, HOP), samples_of(1.5))
-    decision, _ = talk.tracker.observe(talk.hop, window, HOP, talk.state)
+    ((decision,), _) = talk.hear(Heard(piece_of(talk.hop, 0), HOP, window))
     assert decision.label == talk.say(0, 1)[0].label
 
 
 def test_a_hop_without_a_window_follows_its_neighbourhood():
     talk = Talk()
     known = talk.say(0, 10)[-1].label
-    decision, birth = talk.tracker.observe(talk.hop, None, 800, talk.state)
-    assert (decision.label, birth) == (known, None)
+    ((decision,), births) = talk.hear(Heard(piece_of(talk.hop, 0), 800))
+    assert (decision.label, births) == (known, [])
 
 
 def test_prototypes_of_one_voice_are_merged_into_the_older():
@@ -131,6 +138,7 @@ def test_memory_is_bounded():
     for number in range(40):
         talk.say(number % 20, 12)
     assert len(talk.state.pending) <= PENDING
+    assert len(talk.state.recent) <= RECENT
     assert all(len(p.weights) <= 8 for p in talk.state.prototypes)
 
 
@@ -140,3 +148,60 @@ def test_beliefs_stay_probabilities():
         talk.say(number, 9)
         assert talk.state.belief.sum() == pytest.approx(1.0)
         assert (talk.state.belief >= 0).all()
+
+
+def known_two(talk: Talk) -> tuple[int, int]:
+    return talk.say(0, 10)[-1].label, talk.say(1, 10)[-1].label
+
+
+def test_two_who_speak_at_once_are_two_people():
+    talk = Talk()
+    known = known_two(talk)
+    # The second one's window sounds like the first, but not as much as the first one's own.
+    mixed = talk.voice(0) + 0.7 * talk.voice(1)
+    second = Embedding((mixed / np.linalg.norm(mixed)).astype(np.float32), Segment(0, HOP), samples_of(1.0))
+    decisions, births = talk.hear(
+        Heard(piece_of(talk.hop, 0), HOP, talk.window(0)),
+        Heard(piece_of(talk.hop, 1), HOP, second, alone=False),
+    )
+    assert [d.label for d in decisions] == list(known)
+    assert births == []
+
+
+def test_a_local_speaker_stays_who_they_were():
+    talk = Talk()
+    first, second = known_two(talk)
+    talk.say(0, 2)
+    between = talk.voice(0) + 1.2 * talk.voice(1)  # a little nearer to the second
+    window = Embedding((between / np.linalg.norm(between)).astype(np.float32), Segment(0, HOP), samples_of(1.0))
+    before = tuple((piece_of(talk.hop - back, 0), HOP) for back in (1, 2))
+    piece = piece_of(talk.hop, 0)
+    state = pickle.dumps(talk.state)
+    ((linked,), _) = talk.hear(Heard(piece, HOP, window, links=before))
+    talk.state = pickle.loads(state)
+    ((apart,), _) = talk.hear(Heard(piece, HOP, window, apart=before))
+    assert (linked.label, apart.label) == (first, second)
+
+
+def test_speech_under_another_gives_birth_to_nobody():
+    talk = Talk()
+    talk.say(0, 10)
+    for _ in range(10):
+        decisions, births = talk.hear(
+            Heard(piece_of(talk.hop, 0), HOP, talk.window(0)),
+            Heard(piece_of(talk.hop, 1), HOP, talk.window(1), alone=False),
+        )
+        talk.hop += 1
+        assert births == []
+        assert decisions[1].provisional
+    assert talk.state.born == 1
+
+
+def test_joining_keeps_every_belief_a_probability():
+    talk = Talk()
+    gone, kept = known_two(talk)[::-1]
+    talk.tracker.join(gone, kept, talk.state)
+    assert talk.state.labels == [kept]
+    for belief in [talk.state.belief, *talk.state.recent.values()]:
+        assert belief.shape == (2,)
+        assert belief.sum() == pytest.approx(1.0)

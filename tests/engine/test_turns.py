@@ -1,28 +1,29 @@
-"""Hops become turns: joined, cut, settled once."""
+"""What is said in hops becomes turns: joined, cut, settled once."""
 
 import numpy as np
 
 from rtspk.engine.events import ReviseEvent, SegmentEvent
 from rtspk.engine.settings import HOP
 from rtspk.engine.tracker import Decision
-from rtspk.engine.turns import JOIN, LONGEST, Turns, TurnsState
+from rtspk.engine.turns import LONGEST, Said, Turns, TurnsState
 from rtspk.types import Segment, samples_of
 
 VECTOR = np.ones(4, np.float32)
+JOIN = samples_of(0.3)
 
 
 class Speech:
     """Whole hops of speech by one label after another."""
 
     def __init__(self) -> None:
-        self.turns = Turns(TurnsState())
+        self.turns = Turns(TurnsState(), JOIN)
         self.hop = 0
 
     def say(self, label: int, hops: int, *, provisional: bool = False) -> None:
         for _ in range(hops):
             span = Segment(self.hop * HOP, (self.hop + 1) * HOP)
             decision = Decision(self.hop, label, 0.5, 0.9, provisional)
-            self.turns.extend(decision, [span], VECTOR)
+            self.turns.extend([Said(decision, [span], VECTOR)])
             self.hop += 1
 
     def settle(self) -> list[tuple[float, float, str]]:
@@ -65,7 +66,8 @@ def test_a_long_turn_is_cut():
 def test_a_sliver_before_a_change_goes_to_who_goes_on():
     speech = Speech()
     state = speech.turns
-    state.extend(Decision(0, 0, 0.5, 0.9, provisional=False), [Segment(HOP - 700, HOP)], VECTOR)
+    first = Decision(0, 0, 0.5, 0.9, provisional=False)
+    state.extend([Said(first, [Segment(HOP - 700, HOP)], VECTOR)])
     speech.hop = 1
     speech.say(1, 4)
     assert [(label) for _, _, label in speech.settle()] == ["S2"]
@@ -87,7 +89,7 @@ def test_provisional_turns_are_their_own_and_become_the_new_voice():
 def test_a_pause_within_a_hop_leaves_no_turn_to_just_any_new_voice():
     speech = Speech()
     halves = [Segment(100, 300), Segment(300 + JOIN + 1, 300 + JOIN + 500)]
-    speech.turns.extend(Decision(7, 0, 0.5, 0.9, provisional=True), halves, VECTOR)
+    speech.turns.extend([Said(Decision(7, 0, 0.5, 0.9, provisional=True), halves, VECTOR)])
     speech.turns.born(1, (1, 2, 3))
     assert [label for _, _, label in speech.settle()] == ["S1", "S1"]
     speech.turns.born(1, (6, 7))
@@ -142,3 +144,38 @@ def test_only_what_is_behind_the_horizon_is_due():
     speech.turns.close()
     assert [d.label for d in speech.turns.due(5 * HOP)] == [0]
     assert [d.label for d in speech.turns.due(8 * HOP)] == [1]
+
+
+def both(hop: int, *, overlap: bool = True) -> list[Said]:
+    span = Segment(hop * HOP, (hop + 1) * HOP)
+    return [
+        Said(Decision(3 * hop + n, n, 0.5, 0.9, provisional=False), [span], VECTOR, overlap) for n in range(2)
+    ]
+
+
+def test_two_who_speak_at_once_have_a_turn_each():
+    speech = Speech()
+    for hop in range(4):
+        speech.turns.extend(both(hop))
+    assert sorted(speech.settle()) == [(0, 4, "S1"), (0, 4, "S2")]
+    final = [e for e in speech.turns.state.events if isinstance(e, SegmentEvent) and e.state == "final"]
+    assert all(event.turn.overlap for event in final)
+
+
+def test_a_turn_goes_on_while_another_comes_and_goes():
+    speech = Speech()
+    speech.say(0, 2)
+    speech.turns.extend(both(2))
+    speech.hop = 3
+    speech.say(0, 3)
+    assert sorted(speech.settle()) == [(0, 6, "S1"), (2, 3, "S2")]
+
+
+def test_a_turn_is_settled_once_when_its_beginning_is_old():
+    speech = Speech()
+    speech.say(0, 3)
+    assert speech.turns.ageing(0) == []
+    (draft,) = speech.turns.ageing(1)
+    speech.turns.relabel(draft, 4)
+    assert speech.turns.ageing(2 * HOP) == []
+    assert speech.turns.state.events[-1].turn.label == "S5"

@@ -1,11 +1,14 @@
-"""A training pack of four tiny speakers, and a recipe of seconds."""
+"""A training pack of four tiny speakers, conversations of three, and recipes of seconds."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rtspk.audio import write_wav
+from rtspk.rttm import SpeakerTurn, write_rttm
+from rtspk.types import samples_of
 
 torch = pytest.importorskip("torch", reason="training needs the torch extra")
 
@@ -58,3 +61,88 @@ def recipe_file(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.toml"
     path.write_text(RECIPE)
     return path
+
+
+WriteTeacher = Callable[[Path, int], None]
+
+SEGMENTER = """
+name = "small"
+task = "segmenter"
+[features]
+mels = 20
+[model]
+channels = 4
+width = 16
+blocks = 1
+heads = 2
+kernel = 3
+dropout = 0.0
+[data]
+development = "dev"
+teacher = "teacher.onnx"
+teacher_share = 0.25
+batch = 3
+crop_seconds = 2.0
+workers = 0
+[loop]
+steps = 6
+warmup = 2
+save_every = 2
+threads = 1
+bf16 = false
+"""
+
+
+@pytest.fixture
+def segmenter_file(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(SEGMENTER)
+    return path
+
+
+@pytest.fixture(scope="session")
+def write_teacher() -> WriteTeacher:
+    """Writes a network from 10 s of sound to logarithms of so many classes' chances, in 58 frames."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    def write(path: Path, classes: int) -> None:
+        # Windows of 170 ms and random taps for each class: it answers something, and differently everywhere.
+        taps = np.random.default_rng(1).normal(0, 1, (classes, 1, 2720)).astype(np.float32)
+        graph = helper.make_graph(
+            [
+                helper.make_node("Conv", ["sound", "taps"], ["heard"], strides=[2720]),
+                helper.make_node("Transpose", ["heard"], ["frames"], perm=[0, 2, 1]),
+                helper.make_node("LogSoftmax", ["frames"], ["said"], axis=-1),
+            ],
+            "teacher",
+            [helper.make_tensor_value_info("sound", onnx.TensorProto.FLOAT, [1, 1, 160_000])],
+            [helper.make_tensor_value_info("said", onnx.TensorProto.FLOAT, [1, 58, classes])],
+            [numpy_helper.from_array(taps, "taps")],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+        path.write_bytes(model.SerializeToString())
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def conversations(tmp_path_factory: pytest.TempPathFactory, write_teacher: WriteTeacher) -> Path:
+    """`train`, of 20.3 s and of 10 s, and `dev`, of 10 s: RTTM beside sound, and `teacher.onnx`."""
+    folder = tmp_path_factory.mktemp("conversations")
+    rng = np.random.default_rng(0)
+    for name, seconds in (("train/one", 20.3), ("train/two", 10.0), ("dev/three", 10.0)):
+        samples = rng.normal(0, 0.001, samples_of(seconds)).astype(np.float32)
+        turns = []
+        for speaker in range(3):
+            for start in np.arange(0.1 + 1.1 * speaker, seconds - 2.0, 3.3):
+                turns.append(SpeakerTurn(name, float(start), float(start) + 1.3, f"speaker {speaker}"))
+                time = np.arange(samples_of(1.3)) / 16_000
+                at = samples_of(float(start))
+                samples[at : at + len(time)] += 0.1 * np.sin(2 * np.pi * 400 * (speaker + 1) * time)
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        write_wav(path.with_suffix(".wav"), samples)
+        write_rttm(path.with_suffix(".rttm"), turns)
+    write_teacher(folder / "teacher.onnx", 7)
+    return folder

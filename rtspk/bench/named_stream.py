@@ -1,0 +1,216 @@
+"""What a session says of names, against who really spoke: how soon, how rightly, and of whom it should not.
+
+Names are compared as they are: no mapping makes a wrong name right.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtspk.engine.events import Event, ReviseEvent, SegmentEvent, SpeakerEvent
+from rtspk.rttm import SpeakerTurn
+from rtspk.types import Segment, samples_of, seconds_of
+
+__all__ = ["NamedStream", "StreamResult"]
+
+Row = NDArray[np.bool_]
+Rows = dict[str, Row]
+
+GRID: int = samples_of(0.01)  # what names are compared on
+
+
+@dataclass(frozen=True, slots=True)
+class StreamResult:
+    """One recording, or several pooled by `+`; times in seconds.
+
+    A delay is the speech of an enrolled person up to the moment at which a segment of theirs first had
+    their name; infinity where none ever had. `named` strangers are those of whom a segment ever had a name,
+    tentative ones included, even where it was taken back.
+    """
+
+    enrolled_speech: float = 0.0
+    stranger_speech: float = 0.0  # while nobody else speaks
+    missed: float = 0.0  # of enrolled speech, without its name when it became final
+    wrong: float = 0.0  # time with a name of somebody who does not speak then
+    stranger_named: float = 0.0  # of the strangers' speech, with a name when it became final
+    revised_missed: float = 0.0  # the same three as later events left them
+    revised_wrong: float = 0.0
+    revised_stranger_named: float = 0.0
+    delays: tuple[float, ...] = ()  # net speech of each enrolled person up to their name
+    waits: tuple[float, ...] = ()  # time of the stream from their first word up to it
+    strangers: int = 0
+    strangers_named: int = 0
+
+    def __add__(self, other: "StreamResult") -> "StreamResult":
+        return StreamResult(
+            self.enrolled_speech + other.enrolled_speech,
+            self.stranger_speech + other.stranger_speech,
+            self.missed + other.missed,
+            self.wrong + other.wrong,
+            self.stranger_named + other.stranger_named,
+            self.revised_missed + other.revised_missed,
+            self.revised_wrong + other.revised_wrong,
+            self.revised_stranger_named + other.revised_stranger_named,
+            self.delays + other.delays,
+            self.waits + other.waits,
+            self.strangers + other.strangers,
+            self.strangers_named + other.strangers_named,
+        )
+
+    @property
+    def detection_error(self) -> float:
+        """Time missed and time wrongly named, per time of enrolled speech, as first said."""
+        return (self.missed + self.wrong) / self.enrolled_speech if self.enrolled_speech else 0.0
+
+    @property
+    def revised_detection_error(self) -> float:
+        """Likewise, as later events left it."""
+        if not self.enrolled_speech:
+            return 0.0
+        return (self.revised_missed + self.revised_wrong) / self.enrolled_speech
+
+    def named_within(self, seconds: float) -> float:
+        """Share of the enrolled people whose name came within so much of their speech."""
+        return sum(delay <= seconds for delay in self.delays) / len(self.delays) if self.delays else 0.0
+
+
+@dataclass(slots=True)
+class NamedStream:
+    """Hears a session's events, and knows the truth of its recording.
+
+    Args:
+        turns: who spoke when, strangers included
+        enrolled: whose voices the session could know
+    """
+
+    turns: Sequence[SpeakerTurn]
+    enrolled: Collection[str]
+    _spans: dict[int, Segment] = field(default_factory=dict)
+    _labels: dict[int, str] = field(default_factory=dict)
+    _names: dict[int, str | None] = field(default_factory=dict)  # as they stand now
+    _first: dict[int, str | None] = field(default_factory=dict)  # as they were when final
+    _reached: dict[str, int] = field(default_factory=dict)  # stream time of each correct name
+    _strangers: set[str] = field(default_factory=set)  # of whom a segment ever had a name
+
+    def hear(self, events: Sequence[Event], now: int) -> None:
+        """Take the events that came at stream time `now`, in samples."""
+        touched: set[int] = set()
+        for event in events:
+            match event:
+                case SegmentEvent(number, _, turn, state):
+                    self._spans[number], self._labels[number] = turn.segment, turn.label
+                    self._names[number] = turn.name
+                    if state == "final":
+                        self._first.setdefault(number, turn.name)
+                    touched.add(number)
+                case ReviseEvent(changes):
+                    for change in changes:
+                        if change.id in self._spans:
+                            self._labels[change.id], self._names[change.id] = change.label, change.name
+                            touched.add(change.id)
+                case SpeakerEvent("named", label, name, _):
+                    own = self._of(label)
+                    self._names.update(dict.fromkeys(own, name))
+                    touched.update(own)
+                case SpeakerEvent("merged", gone, _, str(into)):
+                    self._labels.update(dict.fromkeys(self._of(gone), into))
+                case _:
+                    pass
+        for number in touched:
+            self._look(number, now)
+
+    def result(self, length: int) -> StreamResult:
+        """What came of a recording of so many samples."""
+        truth = self._truth(length)
+        known = {name: row for name, row in truth.items() if name in self.enrolled}
+        others = [row for name, row in truth.items() if name not in self.enrolled]
+        nobody = np.zeros(-(-length // GRID), np.bool_)
+        alone = np.logical_or.reduce([nobody, *others]) & ~np.logical_or.reduce([nobody, *known.values()])
+        first, revised = (
+            self._errors(self._said(names, len(nobody)), truth, known, alone)
+            for names in (self._first, self._names)
+        )
+        return StreamResult(
+            seconds_of(sum(int(row.sum()) for row in known.values()) * GRID),
+            seconds_of(int(alone.sum()) * GRID),
+            missed=first[0],
+            wrong=first[1],
+            stranger_named=first[2],
+            revised_missed=revised[0],
+            revised_wrong=revised[1],
+            revised_stranger_named=revised[2],
+            delays=tuple(self._delay(name) for name in sorted(known)),
+            waits=tuple(self._wait(name) for name in sorted(known)),
+            strangers=len(others),
+            strangers_named=len(self._strangers),
+        )
+
+    def _of(self, label: str) -> list[int]:
+        """The segments of a label."""
+        return [number for number, own in self._labels.items() if own == label]
+
+    def _look(self, number: int, now: int) -> None:
+        """Whose segment this mostly is, and whether its name is right or one too many."""
+        name, span = self._names[number], self._spans[number]
+        if name is None or not span.duration:
+            return
+        shares: dict[str, int] = {}
+        for turn in self.turns:
+            shared = span.overlap(Segment(samples_of(turn.start), samples_of(turn.end)))
+            if shared:
+                shares[turn.speaker] = shares.get(turn.speaker, 0) + shared
+        if not shares:
+            return
+        speaker = max(shares, key=lambda one: shares[one])
+        if 2 * shares[speaker] < span.duration:
+            return
+        if speaker not in self.enrolled:
+            self._strangers.add(speaker)
+        elif speaker == name:
+            self._reached.setdefault(speaker, now)
+
+    def _delay(self, name: str) -> float:
+        """Seconds that a person had spoken when their name came."""
+        now = self._reached.get(name)
+        if now is None:
+            return float("inf")
+        until = seconds_of(now)
+        return sum(max(0.0, min(t.end, until) - t.start) for t in self.turns if t.speaker == name)
+
+    def _wait(self, name: str) -> float:
+        now = self._reached.get(name)
+        if now is None:
+            return float("inf")
+        return seconds_of(now) - min(turn.start for turn in self.turns if turn.speaker == name)
+
+    @staticmethod
+    def _errors(said: Rows, truth: Rows, known: Rows, alone: Row) -> tuple[float, float, float]:
+        """Seconds missed, seconds with a wrong name, and seconds of strangers alone with any name."""
+        nobody = np.zeros_like(alone)
+        missed = sum(int((row & ~said.get(name, nobody)).sum()) for name, row in known.items())
+        wrong = sum(int((row & ~truth.get(name, nobody)).sum()) for name, row in said.items())
+        named = int((alone & np.logical_or.reduce([nobody, *said.values()])).sum())
+        return seconds_of(missed * GRID), seconds_of(wrong * GRID), seconds_of(named * GRID)
+
+    def _truth(self, length: int) -> Rows:
+        """When each person speaks: bool [shape=(grid,)]."""
+        rows: Rows = {}
+        for turn in self.turns:
+            row = rows.setdefault(turn.speaker, np.zeros(-(-length // GRID), np.bool_))
+            _mark(row, Segment(samples_of(turn.start), samples_of(turn.end)))
+        return rows
+
+    def _said(self, names: dict[int, str | None], grid: int) -> Rows:
+        """When each name stands: bool [shape=(grid,)]; segments that never became final do not count."""
+        rows: Rows = {}
+        for number in self._first:
+            name = names[number]
+            if name is not None:
+                _mark(rows.setdefault(name, np.zeros(grid, np.bool_)), self._spans[number])
+        return rows
+
+
+def _mark(row: Row, span: Segment) -> None:
+    row[round(span.start / GRID) : round(span.end / GRID)] = True

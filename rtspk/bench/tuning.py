@@ -1,0 +1,158 @@
+"""Search a session's gates on recordings with a reference: what suits one room and one microphone."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rtspk.bench.diarization import DiarizationReport, evaluate_diarization
+from rtspk.bench.remembering import RememberingEmbedder, RememberingSegmenter
+from rtspk.config import to_settings
+from rtspk.engine.pipeline import Engine
+from rtspk.engine.settings import ActivityConfig, SessionConfig, TrackerConfig
+from rtspk.errors import ConfigError
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = ["SPACE", "Gate", "Tuned", "config_text", "tune"]
+
+
+CHUNK_SECONDS: float = 0.5  # a hop: when a label is first said is known to no less
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One number of the config, and where it is looked for."""
+
+    table: str
+    name: str
+    low: float
+    high: float
+    log: bool = False
+
+
+# What decides on labels without asking a network anything new; window lengths do not stand here.
+SPACE: tuple[Gate, ...] = (
+    Gate("activity", "onset", 0.25, 0.75),
+    Gate("activity", "gap_seconds", 0.08, 0.6),
+    Gate("activity", "join_seconds", 0.1, 1.0),
+    Gate("tracker", "new_cosine", 0.1, 0.5),
+    Gate("tracker", "sharpness", 8.0, 40.0, log=True),
+    Gate("tracker", "switch", 0.02, 0.4, log=True),
+    Gate("tracker", "link_switch", 0.005, 0.3, log=True),
+    Gate("tracker", "link_seconds", 0.05, 1.0, log=True),
+    Gate("tracker", "apart", 0.0, 1.0),
+    Gate("tracker", "birth_seconds", 1.0, 4.0),
+    Gate("tracker", "first_seconds", 0.5, 2.0),
+    Gate("tracker", "pool_cosine", 0.15, 0.5),
+    Gate("tracker", "update_margin", 0.0, 0.25),
+    Gate("tracker", "merge_cosine", 0.3, 0.7),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """The best settings found, and what they are worth beside those at the start."""
+
+    config: SessionConfig
+    before: DiarizationReport
+    after: DiarizationReport
+
+
+def tune(
+    engine: Engine,
+    reference: Path,
+    audio: Path,
+    uem: Path | None,
+    *,
+    start: SessionConfig,
+    trials: int,
+    seed: int,
+    progress: Callable[[int, int, float], None],
+) -> Tuned:
+    """Look for the settings of the least diarization error, first said and revised alike.
+
+    A Tree-structured Parzen Estimator (arXiv:2304.11127) proposes; each proposal is a run over all
+    recordings, of which only the first asks the networks much.
+
+    Args:
+        engine: what is tuned
+        reference: a folder of RTTM files, one for each recording
+        audio: a folder of recordings of the same stems
+        uem: what is scored, as for `evaluate_diarization`
+        start: the settings to begin with; its latency and number of speakers stay
+        trials: proposals
+        seed: of the proposals
+        progress: called with trials done, trials in all, and the least error so far
+
+    Raises:
+        ConfigError: no trial is wanted, or optuna is missing.
+    """
+    if trials < 1:
+        raise ConfigError(f"wanted at least one trial, got {trials}")
+    try:
+        import optuna
+    except ImportError as error:
+        raise ConfigError("wanted optuna for tuning, got none: pip install 'rtspk[tune]'") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    remembering = Engine(
+        RememberingEmbedder(engine.embedder), RememberingSegmenter(engine.segmenter), engine.gallery
+    )
+
+    def measured(config: SessionConfig) -> DiarizationReport:
+        return evaluate_diarization(
+            remembering,
+            reference,
+            audio,
+            uem,
+            start.latency,
+            0.0,
+            lambda _done, _of: None,
+            config=config,
+            chunk_seconds=CHUNK_SECONDS,
+        )
+
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True))
+    study.enqueue_trial(
+        {f"{g.table}.{g.name}": float(getattr(getattr(start, g.table), g.name)) for g in SPACE}
+    )
+    reports: dict[int, DiarizationReport] = {}
+
+    def objective(trial: "optuna.Trial") -> float:
+        report = measured(_proposed(start, trial))
+        reports[trial.number] = report
+        total = report.total
+        return 0.5 * (total.first.error.rate + total.revised.error.rate)
+
+    def heard(study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
+        progress(trial.number + 1, trials, study.best_value)
+
+    study.optimize(objective, n_trials=trials, callbacks=[heard])
+    best = study.best_trial
+    return Tuned(_proposed(start, best), reports[0], reports[best.number])
+
+
+def config_text(config: SessionConfig) -> str:
+    """Settings as TOML, as `--config` reads them; the latency stays the user's choice."""
+    lines = ["# Made by `rtspk tune`."]
+    for table in ("activity", "tracker", "identity"):
+        values = asdict(getattr(config, table))
+        lines += ["", f"[{table}]", *(f"{name} = {value:.6g}" for name, value in values.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _proposed(start: SessionConfig, trial: "optuna.Trial | optuna.trial.FrozenTrial") -> SessionConfig:
+    found = {
+        gate: trial.suggest_float(f"{gate.table}.{gate.name}", gate.low, gate.high, log=gate.log)
+        for gate in SPACE
+    }
+    activity = {gate.name: value for gate, value in found.items() if gate.table == "activity"}
+    tracker = {gate.name: value for gate, value in found.items() if gate.table == "tracker"}
+    # The lower threshold goes with the upper.
+    activity["offset"] = max(0.05, activity["onset"] - 0.15)
+    return replace(
+        start,
+        activity=to_settings({**asdict(start.activity), **activity}, ActivityConfig, "tune"),
+        tracker=to_settings({**asdict(start.tracker), **tracker}, TrackerConfig, "tune"),
+    )

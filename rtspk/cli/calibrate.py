@@ -1,0 +1,59 @@
+"""`rtspk calibrate`: what a score means on one's own recordings."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtspk.cli.options import AsJson, Device, GalleryFile, ModelFolder
+from rtspk.cli.output import check_writable
+from rtspk.cli.screen import answers, note, plain, progress, say
+from rtspk.errors import ConfigError
+
+__all__ = ["calibrate"]
+
+
+def calibrate(
+    file: Annotated[
+        Path, typer.Argument(metavar="TRIALS", help="A trial a line: 0|1 PATH PATH, from the file's folder.")
+    ],
+    false_accept: Annotated[
+        float, typer.Option("--false-accept", metavar="RATE", help="Two voices taken for one, at most.")
+    ] = 0.01,
+    keep: Annotated[
+        bool,
+        typer.Option("--keep/--dry-run", help="Keep it in the gallery, for all that is named from now on."),
+    ] = True,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.toml", help="Write it as a model's naming.toml too.")
+    ] = None,
+    gallery: GalleryFile = None,
+    model: ModelFolder = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Fit probabilities to your own recordings; prints threshold, margin, FA and FR."""
+    if not 0.0 < false_accept < 1.0:
+        raise ConfigError(f"wanted --false-accept between 0 and 1, got {false_accept:g}")
+    if out is not None:
+        check_writable(out)
+    from rtspk.bench.calibrate import calibrate as fit
+    from rtspk.bench.trial_list import read_trials
+    from rtspk.engine.pipeline import Engine
+    from rtspk.files import write_atomically
+
+    read_trials(file)  # before a gallery is made for it
+    with progress() as advance:
+        engine = Engine.load(gallery, model=model, device=device, create=keep)
+        report = fit(engine, file, false_accept, lambda done, of: advance("clips", done, of))
+    if as_json:
+        say(report.to_json())
+    else:
+        report.table(answers())
+    if out is not None:
+        write_atomically(out, report.to_toml().encode())
+    if keep:
+        engine.gallery.calibrate(report.calibration)
+        note("kept in the gallery")
+    elif out is not None:
+        note(f"written to {plain(str(out))}; nothing else was changed")

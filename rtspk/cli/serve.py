@@ -1,0 +1,105 @@
+"""`rtspk serve`: many live streams over websockets, with a page, health and metrics on one port."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtspk.cli.options import Device, GalleryFile, ModelFolder
+from rtspk.cli.screen import note, print_json, waiting
+from rtspk.errors import ConfigError
+
+__all__ = ["serve"]
+
+
+def serve(
+    host: Annotated[
+        str | None,
+        typer.Option("--host", metavar="ADDRESS", help="Where to listen; else this machine alone."),
+    ] = None,
+    port: Annotated[int | None, typer.Option("--port", metavar="N", help="0 takes a free one.")] = None,
+    gallery: GalleryFile = None,
+    model: ModelFolder = None,
+    device: Device = "auto",
+    tokens: Annotated[
+        Path | None,
+        typer.Option("--tokens", metavar="FILE", help="TOML of [[tokens]]: name, token, scopes."),
+    ] = None,
+    tls_cert: Annotated[
+        str | None, typer.Option("--tls-cert", metavar="FILE", help="PEM, whole chain.")
+    ] = None,
+    tls_key: Annotated[str | None, typer.Option("--tls-key", metavar="FILE", help="PEM.")] = None,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--origin", metavar="URL", help="Another site whose pages may connect; may be repeated."
+        ),
+    ] = None,
+    max_sessions: Annotated[int | None, typer.Option("--max-sessions", metavar="N", help="At once.")] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", metavar="N", help="For the engine; else one for each core.")
+    ] = None,
+    overload: Annotated[
+        str | None,
+        typer.Option(
+            "--overload", metavar="drop-oldest|close", help="When live sound cannot be kept up with."
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option("--insecure", help="Allow a public address without tokens and TLS, as behind a proxy."),
+    ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="TOML of all settings; options go before it."),
+    ] = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the protocol's JSON Schema and end.")
+    ] = False,
+) -> None:
+    """Serve many live streams at once: websocket, web page, /healthz, /readyz, /metrics and /v1/speakers.
+
+    A token of your own that may do everything: RTSPK_TOKEN. SIGTERM and Ctrl-C let sessions finish first.
+    """
+    if schema:
+        from rtspk.server.messages import schema as protocol_schema
+
+        print_json(protocol_schema())
+        return
+    from dataclasses import asdict, replace
+
+    from rtspk.config import read_toml, to_settings
+    from rtspk.server.config import ServerConfig
+
+    settings = ServerConfig() if config is None else read_toml(config, ServerConfig)
+    given: dict[str, object] = {
+        "host": host,
+        "port": port,
+        "tls_certificate": tls_cert,
+        "tls_key": tls_key,
+        "origins": origin and tuple(origin),
+        "threads": threads,
+        "overload": overload,
+        "insecure": insecure or None,
+    }
+    chosen = {key: value for key, value in given.items() if value is not None}
+    settings = to_settings({**asdict(settings), **chosen}, ServerConfig, "the options")
+    if max_sessions is not None:
+        if max_sessions < 1:
+            raise ConfigError(f"wanted --max-sessions of 1 or more, got {max_sessions}")
+        settings = replace(settings, limits=replace(settings.limits, sessions=max_sessions))
+    from rtspk.server.access import Access, check_address
+
+    access = Access.load(tokens, settings)
+    check_address(settings, access)
+    import asyncio
+
+    from rtspk.engine.pipeline import Engine
+    from rtspk.server.app import App, run
+
+    with waiting("loading the models"):
+        engine = Engine.load(gallery, model=model, device=device)
+    app = App(engine, settings, access)
+    scheme = "https" if settings.tls_certificate else "http"
+    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    asyncio.run(run(app, lambda bound: note(f"rtspk: serving at {scheme}://{shown}:{bound}")))

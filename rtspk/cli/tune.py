@@ -1,0 +1,77 @@
+"""`rtspk tune`: the gates that suit given recordings, as a config file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtspk.cli.options import AsJson, ConfigFile, Device, Latency, ModelFolder
+from rtspk.cli.screen import plain, print_json, progress, say
+from rtspk.errors import ConfigError
+
+__all__ = ["tune"]
+
+
+def tune(
+    reference: Annotated[
+        Path, typer.Option("--reference", metavar="DIR", help="An RTTM for each audio file.")
+    ],
+    audio: Annotated[Path, typer.Option("--audio", metavar="DIR", help="Audio files of the same stems.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The config to write: TOML.")],
+    uem: Annotated[
+        Path | None, typer.Option("--uem", metavar="DIR", help="What is scored, a UEM for each.")
+    ] = None,
+    latency: Latency = 1.0,
+    trials: Annotated[int, typer.Option("--trials", metavar="N", help="Settings to try.")] = 60,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of what is tried.")] = 0,
+    config: ConfigFile = None,
+    model: ModelFolder = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Search the gates that give the least diarization error on your own recordings.
+
+    `rtspk listen --config FILE` uses them. A few long recordings of the same room and microphone are better
+    than many short ones; measure on others than these.
+    """
+    from rtspk.bench.tuning import config_text
+    from rtspk.bench.tuning import tune as search
+    from rtspk.cli.output import check_writable
+    from rtspk.engine.pipeline import Engine
+    from rtspk.engine.settings import session_config
+    from rtspk.files import write_atomically
+
+    start = session_config(config, latency=latency)
+    if trials < 1:
+        raise ConfigError(f"wanted at least one of --trials, got {trials}")
+    check_writable(out)
+    with progress() as advance:
+        engine = Engine.load(":memory:", model=model, device=device)
+        found = search(
+            engine,
+            reference,
+            audio,
+            uem,
+            start=start,
+            trials=trials,
+            seed=seed,
+            progress=lambda done, of, best: advance("try", done, of, f"best {best:.1%}"),
+        )
+    write_atomically(out, config_text(found.config).encode())
+    before, after = found.before.total, found.after.total
+    if as_json:
+        print_json(
+            {
+                "config": str(out),
+                "latency": latency,
+                "trials": trials,
+                "seed": seed,
+                "before": {"der": before.first.to_json()["der"], "revised": before.revised.to_json()["der"]},
+                "after": {"der": after.first.to_json()["der"], "revised": after.revised.to_json()["der"]},
+            }
+        )
+        return
+    say(
+        f"{plain(str(out))}: DER {before.first.error.rate:.1%} -> {after.first.error.rate:.1%} first said, "
+        f"{before.revised.error.rate:.1%} -> {after.revised.error.rate:.1%} revised, on these recordings"
+    )

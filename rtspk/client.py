@@ -1,0 +1,366 @@
+"""Talk to a server: `AsyncClient` for asyncio, `Client` for everybody else; broken connections are resumed.
+
+with Client("ws://localhost:8765") as client:
+    for event in client.events(chunks):  # float32 at 16 kHz, any length
+        print(event)
+"""
+
+import asyncio
+import contextlib
+import ssl
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from concurrent.futures import CancelledError
+from types import TracebackType
+from typing import Literal, Self, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+from rtspk.engine.events import Event
+from rtspk.errors import ConfigError, SessionError
+from rtspk.remote import Remote, RemoteStatus
+from rtspk.server.messages import ClientMessage, Label, Merge, Options, WarningMessage
+from rtspk.types import FloatArray
+
+__all__ = ["AsyncClient", "Client"]
+
+T = TypeVar("T")
+
+QUEUE: int = 16  # messages of sound that may wait before `push` waits too
+OPEN_SECONDS: float = 10.0
+RETRIES: tuple[float, ...] = (0.1, 0.3, 1.0, 2.0, 5.0)  # s between attempts; the last one again and again
+
+
+class AsyncClient:
+    """One session on a server, for asyncio; a context that begins it and lets go of it."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        latency: float = 1.0,
+        max_speakers: int = 20,
+        pace: Literal["live", "file"] = "live",
+        tls: ssl.SSLContext | None = None,
+        resume: bool = True,
+    ) -> None:
+        """Prepare a session.
+
+        Args:
+            url: ws://HOST:PORT or wss://HOST:PORT
+            token: a bearer token of the server, where it wants one
+            latency: seconds, 0.5 to 5; everything older is final
+            max_speakers: labels at most
+            pace: "live" sound is dropped when the server cannot keep up; a "file" is sent as fast as it works
+            tls: for certificates that this machine does not know
+            resume: go on where it was when the connection breaks
+        """
+        self.url = _address(url)
+        self._remote = Remote(Options(latency=latency, max_speakers=max_speakers, pace=pace))
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._tls, self._resumes = tls, resume
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue()  # None: nothing follows
+        self._wake, self._room = asyncio.Event(), asyncio.Event()
+        self._failure: SessionError | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def status(self) -> RemoteStatus:
+        """How the server is doing, by its last heartbeat."""
+        return self._remote.status
+
+    def warnings(self) -> list[WarningMessage]:
+        """What the server warned of; take and clear."""
+        said, self._remote.warnings = self._remote.warnings, []
+        return said
+
+    async def __aenter__(self) -> Self:
+        connection = await self._connect()
+        self._task = asyncio.create_task(self._run(connection))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def push(self, samples: FloatArray) -> None:
+        """Send the next sound: float32 [shape=(n,)] at 16 kHz; waits where the server is behind."""
+        self._remote.push(samples)
+        self._wake.set()
+        while self._remote.unsent > QUEUE and self._failure is None:
+            self._room.clear()
+            await self._room.wait()
+        self._check()
+
+    async def order(self, order: ClientMessage) -> None:
+        """Send a label, merge or flush."""
+        self._remote.order(order)
+        self._wake.set()
+        self._check()
+
+    async def finish(self) -> None:
+        """The sound is over; the rest of the events follows, and then the iteration ends."""
+        self._remote.finish()
+        self._wake.set()
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        """Give events as they come, until the end.
+
+        Raises:
+            SessionError: the server ended the session, or is gone for good.
+        """
+        while (event := await self._events.get()) is not None:
+            yield event
+        self._events.put_nowait(None)
+        self._check()
+
+    def taken(self) -> list[Event]:
+        """The events that are there by now; take and clear."""
+        events = []
+        while not self._events.empty():
+            event = self._events.get_nowait()
+            if event is None:
+                self._events.put_nowait(None)
+                break
+            events.append(event)
+        return events
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    async def _run(self, connection: ClientConnection) -> None:
+        """Hold the connection, and make a new one when it breaks."""
+        try:
+            while True:
+                await self._talk(connection)
+                if self._remote.ended:
+                    return
+                self._remote.lost()
+                connection = await self._again()
+        except SessionError as error:
+            self._failure = error
+        finally:
+            self._events.put_nowait(None)
+            self._room.set()
+
+    async def _talk(self, connection: ClientConnection) -> None:
+        """Use one connection until it is gone or all is said."""
+        async with connection:
+            sender = asyncio.create_task(self._send(connection))
+            try:
+                async for data in connection:
+                    for event in self._remote.receive(str(data)):
+                        self._events.put_nowait(event)
+                    self._wake.set()
+                    if self._remote.ended:
+                        return
+            except ConnectionClosed:
+                pass
+            finally:
+                sender.cancel()
+                with contextlib.suppress(asyncio.CancelledError, ConnectionClosed):
+                    await sender
+
+    async def _send(self, connection: ClientConnection) -> None:
+        while True:
+            while (message := self._remote.next_message()) is not None:
+                await connection.send(message)
+                self._room.set()
+            await self._wake.wait()
+            self._wake.clear()
+
+    async def _connect(self) -> ClientConnection:
+        """Open a connection, greet, and wait for `ready`."""
+        connection = None
+        try:
+            connection = await connect(
+                self.url,
+                additional_headers=self._headers,
+                ssl=(self._tls or True) if self.url.startswith("wss:") else None,
+                compression=None,
+                open_timeout=OPEN_SECONDS,
+                proxy=None,
+            )
+            async with asyncio.timeout(OPEN_SECONDS):
+                await connection.send(self._remote.greeting())
+                while not self._remote.is_open:
+                    for event in self._remote.receive(str(await connection.recv())):
+                        self._events.put_nowait(event)
+        except SessionError:
+            if connection is not None:
+                await connection.close()
+            raise
+        except InvalidStatus as error:
+            raise SessionError(
+                f"wanted a session at {self.url}, got HTTP status {error.response.status_code}"
+            ) from error
+        except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise SessionError(f"wanted a server at {self.url}, got: {said}") from error
+        return connection
+
+    async def _again(self) -> ClientConnection:
+        """Connect again, for as long as the server keeps the session."""
+        ready = self._remote.ready
+        if ready is None or not self._resumes:
+            raise SessionError(f"wanted a session at {self.url}, got a connection that closed")
+        loop, attempt = asyncio.get_running_loop(), 0
+        until = loop.time() + ready.resume_seconds
+        while True:
+            await asyncio.sleep(RETRIES[min(attempt, len(RETRIES) - 1)])
+            attempt += 1
+            try:
+                return await self._connect()
+            except SessionError:
+                if self._remote.refused or loop.time() > until:
+                    raise
+
+
+class Client:
+    """One session on a server, for code without asyncio; its face is that of a local session."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        latency: float = 1.0,
+        max_speakers: int = 20,
+        pace: Literal["live", "file"] = "live",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Begin a session; arguments as for `AsyncClient`."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="rtspk-client", daemon=True)
+        self._thread.start()
+        self._finished = self._closed = False
+        try:
+            self._client = self._do(
+                _entered(url, token=token, latency=latency, max_speakers=max_speakers, pace=pace, tls=tls)
+            )
+        except BaseException:
+            self._stop()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def status(self) -> RemoteStatus:
+        """How the server is doing, by its last heartbeat."""
+        return self._client.status
+
+    def warnings(self) -> list[WarningMessage]:
+        """What the server warned of; take and clear."""
+        return self._client.warnings()
+
+    def push(self, samples: FloatArray) -> list[Event]:
+        """Send the next sound, float32 [shape=(n,)] at 16 kHz; returns the events that are there by now.
+
+        Raises:
+            SessionError: the server ended the session, or is gone for good; nothing follows.
+        """
+        try:
+            return self._do(self._pushed(samples))
+        except SessionError:
+            self._finished = True
+            raise
+
+    def label(self, speaker: str, name: str, *, keep: bool = False) -> None:
+        """Name a speaker of this session; `keep` stores the voice in the server's gallery too."""
+        self._do(
+            self._client.order(Label(speaker=speaker, name=name, scope="gallery" if keep else "session"))
+        )
+
+    def merge(self, gone: str, kept: str) -> None:
+        """Two speakers of this session are one."""
+        self._do(self._client.order(Merge(speaker=gone, into=kept)))
+
+    def finish(self) -> list[Event]:
+        """End the sound; waits for the rest of the events. A second time returns nothing."""
+        if self._finished:
+            return []
+        self._finished = True
+        return self._do(self._rest())
+
+    def events(self, chunks: Iterable[FloatArray]) -> Iterator[Event]:
+        """Send chunks and give the events as they come, to the end."""
+        for samples in chunks:
+            yield from self.push(samples)
+        yield from self.finish()
+
+    def close(self) -> None:
+        """Let go of the session; a second time does nothing."""
+        if not self._closed:
+            self._closed = True
+            try:
+                self._do(self._client.__aexit__(None, None, None))
+            finally:
+                self._stop()
+
+    async def _pushed(self, samples: FloatArray) -> list[Event]:
+        await self._client.push(samples)
+        return self._client.taken()
+
+    async def _rest(self) -> list[Event]:
+        await self._client.finish()
+        return [event async for event in self._client]
+
+    def _do(self, work: "Coroutine[object, object, T]") -> T:
+        """Run on the client's loop, and wait; an interrupted wait lets go of the work too."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except CancelledError:
+            raise SessionError("wanted an open session, got one that was closed") from None
+        except BaseException:
+            future.cancel()
+            raise
+
+    def _stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+async def _entered(
+    url: str,
+    *,
+    token: str | None,
+    latency: float,
+    max_speakers: int,
+    pace: Literal["live", "file"],
+    tls: ssl.SSLContext | None,
+) -> AsyncClient:
+    client = AsyncClient(url, token=token, latency=latency, max_speakers=max_speakers, pace=pace, tls=tls)
+    return await client.__aenter__()
+
+
+def _address(url: str) -> str:
+    """The address of the websocket; a path that is not said is the server's own.
+
+    >>> _address("ws://localhost:8765")
+    'ws://localhost:8765/v1/listen'
+    """
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in {"ws", "wss"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ConfigError(f"wanted a server as ws://HOST:PORT or wss://HOST:PORT, got {url!r}")
+    path = "/v1/listen" if parts.path in {"", "/"} else parts.path
+    return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))

@@ -1,0 +1,80 @@
+"""What the segmenter hears in one window, as decisions: which local speaker speaks when, and when alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtspk.engine.segmenter import ACTIVITY_HOP
+from rtspk.engine.settings import ActivityConfig
+from rtspk.types import FloatArray, Segment
+
+__all__ = ["LocalActivity", "decided", "speech_runs"]
+
+FRAME_SECONDS: float = ACTIVITY_HOP / 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class LocalActivity:
+    """Decisions for one window.
+
+    active : bool [shape=(frames, 3)], frame i begins at sample (first + i) * 640 of the stream
+    """
+
+    first: int
+    active: NDArray[np.bool_]
+
+    @property
+    def alone(self) -> NDArray[np.bool_]:
+        """Where a speaker is the only one, bool [shape=(frames, 3)]."""
+        alone: NDArray[np.bool_] = self.active & (self.active.sum(1, keepdims=True) == 1)
+        return alone
+
+    def region(self, start: int, end: int) -> slice:
+        """The frames that begin in samples [start, end), as far as the window knows them."""
+        low, high = -(-start // ACTIVITY_HOP) - self.first, -(-end // ACTIVITY_HOP) - self.first
+        return slice(max(0, low), max(0, min(high, len(self.active))))
+
+    def spans(self, speaker: int, region: slice, end: int) -> list[Segment]:
+        """Where a speaker is active within a region, in samples; nothing lies behind `end`."""
+        active = self.active[region, speaker]
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]]).astype(np.int8)))
+        base = self.first + region.start
+        spans = [
+            Segment((base + int(a)) * ACTIVITY_HOP, min(end, (base + int(b)) * ACTIVITY_HOP))
+            for a, b in edges.reshape(-1, 2)
+        ]
+        return [span for span in spans if span.duration > 0]
+
+
+def decided(chances: FloatArray, first: int, config: ActivityConfig) -> LocalActivity:
+    """Turn the chances of one window, float32 [shape=(frames, 3)], into decisions."""
+    return LocalActivity(first, np.stack([speech_runs(one, config) for one in chances.T], axis=1))
+
+
+def speech_runs(probability: FloatArray, config: ActivityConfig) -> NDArray[np.bool_]:
+    """Speech by hysteresis, short pauses filled, short blips dropped.
+
+    Args:
+        probability: float32 [shape=(frames,)], one for each 40 ms
+        config: the thresholds and the shortest lengths
+    """
+    if not len(probability):
+        return np.zeros(0, bool)
+    # Hysteresis without a loop: each frame takes the last decision that was clear.
+    clear = np.where(probability >= config.onset, 1, np.where(probability < config.offset, 0, -1))
+    last = np.maximum.accumulate(np.where(clear >= 0, np.arange(len(clear)), -1))
+    spoken = (last >= 0) & (clear[last.clip(0)] == 1)
+    spoken = _drop_short(spoken, config.gap_seconds / FRAME_SECONDS, value=False)
+    return _drop_short(spoken, config.shortest_seconds / FRAME_SECONDS, value=True)
+
+
+def _drop_short(spoken: NDArray[np.bool_], shortest: float, *, value: bool) -> NDArray[np.bool_]:
+    """Flip the runs of `value` that are shorter, but for those at the ends: there the rest is not known."""
+    edges = np.flatnonzero(np.diff(spoken)) + 1
+    starts, ends = np.concatenate([[0], edges]), np.concatenate([edges, [len(spoken)]])
+    out = spoken.copy()
+    for start, end in zip(starts, ends, strict=True):
+        if spoken[start] == value and end - start < shortest and start > 0 and end < len(spoken):
+            out[start:end] = not value
+    return out

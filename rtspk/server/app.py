@@ -1,0 +1,269 @@
+"""The server as it runs: sockets, tasks, signals. All that awaits is here; what is decided is elsewhere."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from http import HTTPStatus
+from typing import cast
+from urllib.parse import unquote
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from rtspk.engine.pipeline import Engine
+from rtspk.errors import ConfigError
+from rtspk.server.access import Access, Principal, Scope, bearer, check_address
+from rtspk.server.answer import Answer, fault, json_answer, to_response
+from rtspk.server.config import ServerConfig
+from rtspk.server.connection import BodyConnection, BodyError
+from rtspk.server.hub import Hub
+from rtspk.server.link import Link
+from rtspk.server.messages import VERSION, schema
+from rtspk.server.pages import load_pages
+from rtspk.server.protocol import Audio, Protocol
+from rtspk.server.speakers import answer_speakers, scope_of
+from rtspk.server.telemetry import Telemetry
+
+__all__ = ["App", "run"]
+
+LISTEN_PATHS: frozenset[str] = frozenset({"/", "/v1/listen"})
+TICK_SECONDS: float = 0.25
+HTTP_SECONDS: float = 60.0  # for a request with all that it asks for, such as a long clip to enrol
+CLOSE_SECONDS: float = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class App:
+    """One server; `serving` opens its port."""
+
+    def __init__(self, engine: Engine, config: ServerConfig, access: Access) -> None:
+        check_address(config, access)
+        self.config, self.access, self.telemetry = config, access, Telemetry()
+        self._engine, self._pages = engine, load_pages()
+        self._links: set[Link] = set()
+        self._hub: Hub | None = None
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[int]:
+        """Serve until the context ends, which drains; gives the port."""
+        self._hub = Hub(self._engine, self.config, self.access, self.telemetry)
+        server = await self._opened()
+        ticker = asyncio.create_task(self._tick(self._hub))
+        try:
+            yield server.sockets[0].getsockname()[1]
+            await self._drain(self._hub)
+        finally:
+            ticker.cancel()
+            server.close(code=1001)
+            await server.wait_closed()
+            await asyncio.to_thread(self._hub.rounds.close)
+
+    async def _opened(self) -> Server:
+        limits, quiet = self.config.limits, logging.getLogger("rtspk.server.websockets")
+        quiet.setLevel(logging.CRITICAL + 1)  # the library logs each broken handshake with a traceback
+        try:
+            return await serve(
+                self._handle,
+                self.config.host,
+                self.config.port,
+                process_request=self._answer_request,
+                create_connection=BodyConnection,
+                ssl=_tls(self.config),
+                compression=None,  # sound does not get smaller, and it would cost a core
+                server_header=None,
+                open_timeout=HTTP_SECONDS,
+                close_timeout=CLOSE_SECONDS,
+                ping_interval=limits.ping_seconds,
+                ping_timeout=limits.ping_seconds,
+                max_size=limits.message_bytes,
+                logger=quiet,
+            )
+        except OSError as error:
+            where = f"{self.config.host}:{self.config.port}"
+            raise ConfigError(f"wanted to listen at {where}, got: {error.strerror or error}") from error
+
+    async def _drain(self, hub: Hub) -> None:
+        hub.drain()
+        for link in self._links:
+            if link.stream is None:
+                hub.obey(
+                    link.protocol.refuse("draining", "the server is going down", retryable=True), link, 0.0
+                )
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.config.drain_seconds):
+                while self._links:
+                    await asyncio.sleep(TICK_SECONDS / 5)
+
+    async def _tick(self, hub: Hub) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self.telemetry.connections.set(len(self._links))
+            hub.tick(hub.rounds.now())
+
+    async def _handle(self, connection: ServerConnection) -> None:
+        """One websocket's life."""
+        assert self._hub is not None
+        assert connection.request is not None
+        socket, hub = cast("BodyConnection", connection), self._hub
+        token = bearer(_one(connection.request.headers, "Authorization"))
+        principal = self.access.principal(token) if token is not None or not self.access.needs_token else None
+        link = Link(socket, principal, self.config.limits, Protocol(self.config.limits))
+        self._links.add(link)
+        sender = asyncio.create_task(_send(link))
+        try:
+            await self._receive(link, hub)
+            await sender
+        except ConnectionClosed:
+            pass
+        finally:
+            sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
+            self._links.discard(link)
+            hub.leave(link, socket.close_code, hub.rounds.now())
+
+    async def _receive(self, link: Link, hub: Hub) -> None:
+        """Take what the client says until one of the two closes."""
+        deadline = hub.rounds.now() + self.config.limits.start_seconds
+        while link.closing is None:
+            waits_for_start = link.protocol.state == "waiting"
+            try:
+                async with asyncio.timeout_at(deadline if waits_for_start else None):
+                    data = await link.socket.recv()
+            except TimeoutError:
+                hub.obey(
+                    link.protocol.refuse("timeout", "wanted start, got nothing for long"), link, deadline
+                )
+                return
+            now = hub.rounds.now()
+            if isinstance(data, str):
+                command = link.protocol.receive_text(data, now)
+            else:
+                command = link.protocol.receive_audio(data, now)
+            hub.obey(command, link, now)
+            if isinstance(command, Audio) and command.wait:
+                await asyncio.sleep(command.wait)
+            await link.room.wait()
+
+    async def _answer_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Judge a request: None lets it become a websocket."""
+        assert self._hub is not None
+        upgrades = "websocket" in (_one(request.headers, "Upgrade") or "").lower()
+        path = request.path.partition("?")[0]
+        origin, host = _one(request.headers, "Origin"), _one(request.headers, "Host")
+        reads = request.method in {"GET", "HEAD"} and not upgrades
+        if not self.access.origin_fits(None if reads else origin, host):
+            return to_response(fault(403, "origin", "this page may not talk to this server"))
+        if upgrades and path in LISTEN_PATHS:
+            if len(self._links) >= self.config.limits.connections:
+                return to_response(fault(503, "overloaded", "too many connections"))
+            return None
+        answer = await self._answer(cast("BodyConnection", connection), request, path)
+        return to_response(answer, head=request.method == "HEAD")
+
+    async def _answer(self, connection: BodyConnection, request: Request, path: str) -> Answer:
+        if path == "/v1/speakers" or path.startswith("/v1/speakers/"):
+            return await self._answer_speakers(connection, request, path)
+        if request.method not in {"GET", "HEAD"}:
+            return fault(405, "bad_method", "wanted GET")
+        if path == "/metrics":
+            missing = self._missing(request, "admin")
+            kind = "text/plain; version=0.0.4; charset=utf-8"
+            return missing or Answer(200, self.telemetry.page(), kind)
+        return self._page(path) or fault(404, "not_found", "there is nothing here")
+
+    def _page(self, path: str) -> Answer | None:
+        """What anybody may read."""
+        assert self._hub is not None
+        match path:
+            case "/healthz":
+                return Answer(200, b"ok\n")
+            case "/readyz":
+                return Answer(503, b"draining\n") if self._hub.draining else Answer(200, b"ready\n")
+            case "/v1/info":
+                model = self._engine.embedder.card.id
+                return json_answer(
+                    {"protocol": VERSION, "model": model, "needs_token": self.access.needs_token}
+                )
+            case "/v1/schema":
+                return json_answer(schema())
+        return self._pages.get(path)
+
+    async def _answer_speakers(self, connection: BodyConnection, request: Request, path: str) -> Answer:
+        scope = scope_of(request.method)
+        if scope is None:
+            return fault(405, "bad_method", "wanted GET, POST, PATCH or DELETE")
+        if missing := self._missing(request, scope):
+            return missing
+        name = unquote(path.removeprefix("/v1/speakers").removeprefix("/")) or None
+        try:
+            body = await connection.read_body(self.config.limits.clip_bytes)
+        except BodyError as error:
+            return fault(413, "too_large", str(error))
+        return await asyncio.to_thread(answer_speakers, self._engine, request.method, name, body)
+
+    def _missing(self, request: Request, scope: Scope) -> Answer | None:
+        """Why a request is not allowed; None where it is."""
+        principal: Principal | None = self.access.principal(bearer(_one(request.headers, "Authorization")))
+        if principal is None:
+            return fault(HTTPStatus.UNAUTHORIZED, "unauthorized", "wanted a token that this server knows")
+        if not principal.may(scope):
+            return fault(HTTPStatus.FORBIDDEN, "forbidden", f"wanted a token with the scope {scope}")
+        return None
+
+
+async def _send(link: Link) -> None:
+    """Send what is to be said, in order; then close if that is wanted."""
+    while True:
+        await link.wake.wait()
+        link.wake.clear()
+        while (text := link.next_text()) is not None:
+            await link.socket.send(text)
+        if link.closing is not None:
+            await link.socket.close(*link.closing)
+            return
+
+
+async def run(app: App, announce: Callable[[int], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; a second signal breaks off."""
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    main = asyncio.current_task()
+
+    def ask(number: signal.Signals) -> None:
+        if asked.is_set() and main is not None:
+            main.cancel()
+        _log.info("%s: draining", number.name)
+        asked.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, partial(ask, number))
+    with contextlib.suppress(asyncio.CancelledError):
+        async with app.serving() as port:
+            announce(port)
+            await asked.wait()
+
+
+def _tls(config: ServerConfig) -> ssl.SSLContext | None:
+    if not config.tls_certificate:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(config.tls_certificate, config.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"wanted a TLS certificate and its key, got: {error.strerror or error}") from error
+    return context
+
+
+def _one(headers: Headers, name: str) -> str | None:
+    """A header that stands once; one that stands more often counts as an empty one, which fits nothing."""
+    values = headers.get_all(name)
+    return values[0] if len(values) == 1 else "" if values else None

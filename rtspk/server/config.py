@@ -1,0 +1,69 @@
+"""What a server can be told, with the reasons of its limits; all of it may stand in a TOML file."""
+
+import os
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rtspk.errors import ConfigError
+
+__all__ = ["Limits", "ServerConfig"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client may ask of everybody's server."""
+
+    sessions: int = 400  # at once, in all
+    sessions_per_token: int = 400  # likewise, unless the token says otherwise
+    connections: int = 1000  # also of those that have not said `start` yet
+    session_seconds: float = 12 * 3600.0  # longer than a working day's meeting room
+    message_bytes: int = 1 << 20  # 5 s of stereo float32 at 24 kHz
+    clip_bytes: int = 32 << 20  # of a clip to enrol: 5 minutes of 16-bit stereo at 48 kHz
+    messages_per_second: float = 400.0  # of sound, which is 2.5 ms a message; beyond it they are read slowly
+    orders_per_second: float = 20.0  # label, merge, flush; beyond it, with a burst of 5 s, the session ends
+    start_seconds: float = 10.0  # until `start`; a half-open socket holds nothing for longer
+    ping_seconds: float = 20.0  # a peer that answers no ping for as long is gone
+    backlog_seconds: float = 10.0  # sound that may wait in memory; beyond it the socket is not read
+    lag_seconds: float = 3.0  # live sound that has waited for longer is dropped, or ends the session
+    outbox_bytes: int = 1 << 20  # said to a client that does not read; beyond it the connection ends
+    replay_bytes: int = 1 << 20  # of events kept for a client that comes back
+    parked: int = 200  # broken sessions that are kept; beyond it the oldest ends
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """All settings of `rtspk serve`."""
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+    origins: tuple[str, ...] = ()  # of pages besides our own that may connect, such as https://example.org
+    hosts: tuple[str, ...] = ()  # names by which browsers may reach a server without tokens
+    tls_certificate: str = ""
+    tls_key: str = ""
+    insecure: bool = False  # a public address without tokens and TLS
+    threads: int = 0  # for the engine's work; 0: one for each core
+    batch: int = 16  # streams in one round of work
+    deadline_seconds: float = 0.01  # how long a stream that has work waits for others to join its round
+    overload: Literal["drop-oldest", "close"] = "drop-oldest"
+    resume_seconds: float = 300.0  # how long a broken session is kept
+    drain_seconds: float = 20.0  # for sessions to end when the server is told to
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ConfigError(f"wanted a port of 0 to 65535, got {self.port}")
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            raise ConfigError("wanted a TLS certificate together with its key, got one of them")
+        if self.threads < 0 or self.batch < 1 or self.deadline_seconds < 0:
+            raise ConfigError(
+                "wanted threads of 0 or more, a batch of 1 or more, and a deadline of 0 s or more"
+            )
+        if self.resume_seconds < 0 or self.drain_seconds < 0:
+            raise ConfigError("wanted 0 s or more to resume and to drain")
+
+    @property
+    def workers(self) -> int:
+        """Threads for the engine's work."""
+        if self.threads:
+            return self.threads
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,96 @@
+"""One connection of the websockets library that also takes the body of an HTTP request.
+
+The library reads the head of every request and leaves bodies to others. Here the head goes on at once, so
+that a request is judged before a byte of its body is kept; the body comes when it is asked for.
+"""
+
+import asyncio
+
+from websockets.asyncio.server import ServerConnection
+
+__all__ = ["BodyConnection", "BodyError"]
+
+LONGEST_HEAD: int = 64 << 10  # bytes; the library has limits of its own for lines and their number
+MOST_SOCKETS: int = 4096  # also of those that have sent no request yet; each costs some 20 KB
+
+
+class BodyError(Exception):
+    """A body that is too long, or that never came whole."""
+
+
+class BodyConnection(ServerConnection):
+    """A connection whose request may have a body of a known length."""
+
+    _head: bytes | None = b""  # None once it went on
+    _body: bytearray | None = None  # None where no body is wanted
+    _length = 0
+    _expects = False  # whether the client waits for a word before it sends the body
+    _whole: "asyncio.Future[bytes] | None" = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a connection, unless there are far too many."""
+        super().connection_made(transport)
+        if len(self.server.handler_tasks) > MOST_SOCKETS:
+            self.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Part the head of the first request from its body."""
+        if self._head is None:
+            self._go_on(data)
+            return
+        self._head += data
+        end = self._head.find(b"\r\n\r\n")
+        if end < 0 and len(self._head) <= LONGEST_HEAD:
+            return
+        head, rest = (self._head, b"") if end < 0 else (self._head[: end + 4], self._head[end + 4 :])
+        self._head = None
+        lines = head.split(b"\r\n")
+        kept = []
+        for line in lines:
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length" and value.strip().isdigit():
+                self._length = int(value)
+            else:
+                self._expects |= name.lower() == b"expect" and value.strip().lower() == b"100-continue"
+                kept.append(line)
+        if self._length:
+            self._body = bytearray(rest)
+            super().data_received(b"\r\n".join(kept))
+        else:
+            super().data_received(head + rest)
+
+    def read_body(self, most: int) -> "asyncio.Future[bytes]":
+        """The body, once it is whole; BodyError where it is longer than `most` bytes or breaks off."""
+        self._whole = asyncio.get_running_loop().create_future()
+        if self._length > most:
+            self._whole.set_exception(BodyError(f"wanted a body of at most {most} bytes, got {self._length}"))
+        elif self._body is None:
+            self._whole.set_result(b"")
+        else:
+            if self._expects:
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.transport.resume_reading()
+            self._check_whole()
+        return self._whole
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """A body that is waited for will not come."""
+        if self._whole is not None and not self._whole.done():
+            self._whole.set_exception(BodyError("the connection broke"))
+        super().connection_lost(exc)
+
+    def _go_on(self, data: bytes) -> None:
+        if self._body is None:
+            super().data_received(data)
+        elif self._whole is None:
+            self._body += data
+            if len(self._body) > LONGEST_HEAD:
+                self.transport.pause_reading()  # nobody has asked for it yet
+        elif not self._whole.done():
+            self._body += data
+            self._check_whole()
+
+    def _check_whole(self) -> None:
+        if self._whole is not None and self._body is not None and len(self._body) >= self._length:
+            self._whole.set_result(bytes(self._body[: self._length]))
+            self._body = bytearray()

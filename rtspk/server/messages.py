@@ -1,0 +1,313 @@
+"""The messages of the wire, typed once: what a client may say, and what the server says.
+
+JSON Schema, the checks of the server and the Python client are made from these classes.
+"""
+
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from rtspk.engine.events import Reason
+from rtspk.errors import FormatError
+
+__all__ = [
+    "ENCODINGS",
+    "VERSION",
+    "Ack",
+    "AudioFormat",
+    "Change",
+    "ClientMessage",
+    "End",
+    "EndRequest",
+    "Error",
+    "Flush",
+    "Heartbeat",
+    "Label",
+    "Merge",
+    "Options",
+    "Ready",
+    "Resume",
+    "Revise",
+    "Segment",
+    "ServerMessage",
+    "Speaker",
+    "Start",
+    "WarningMessage",
+    "read_client_message",
+    "read_server_message",
+    "schema",
+    "to_text",
+]
+
+VERSION: int = 1  # of the protocol; a change that breaks clients raises it
+ENCODINGS: tuple[str, ...] = ("s16le", "f32le", "opus")
+M = TypeVar("M")
+
+
+class _Asked(BaseModel):
+    """What a client says: a key that nobody knows is refused, since it was meant to do something."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Said(BaseModel):
+    """What the server says: a key that this version does not know is passed over."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class AudioFormat(_Asked):
+    """How binary messages are to be read; Opus packets come one a message."""
+
+    encoding: Literal["s16le", "f32le", "opus"] = "s16le"
+    rate: Annotated[int, Field(ge=1_000, le=384_000, description="Hz; for opus 8000 to 48000")] = 16_000
+    channels: Annotated[int, Field(ge=1, le=32, description="interleaved; their mean is listened to")] = 1
+
+
+class Options(_Asked):
+    """What a session may choose."""
+
+    latency: Annotated[float, Field(ge=0.5, le=5.0, description="seconds; everything older is final")] = 1.0
+    max_speakers: Annotated[int, Field(ge=1, le=100)] = 20
+    pace: Annotated[
+        Literal["live", "file"],
+        Field(description="live sound is dropped when the server cannot keep up; a file is made to wait"),
+    ] = "live"
+    heartbeat_seconds: Annotated[float, Field(ge=0.5, le=60.0)] = 2.0
+
+
+class Resume(_Asked):
+    """Where a broken session goes on."""
+
+    token: Annotated[str, Field(max_length=200, description="`resume_token` of `ready`")]
+    seq: Annotated[int, Field(ge=0, description="`seq` of the last event that came; 0 for none")] = 0
+
+
+class Start(_Asked):
+    """First message of a connection."""
+
+    type: Literal["start"] = "start"
+    version: int = VERSION
+    format: AudioFormat = AudioFormat()
+    options: Options = Options()
+    token: Annotated[
+        str | None,
+        Field(max_length=500, description="a bearer token, where no Authorization header can be sent"),
+    ] = None
+    resume: Resume | None = None
+
+
+class Label(_Asked):
+    """Name a speaker of this session; earlier turns follow in a `revise`."""
+
+    type: Literal["label"] = "label"
+    speaker: Annotated[str, Field(max_length=40)]
+    name: Annotated[str, Field(max_length=400)]
+    scope: Annotated[Literal["session", "gallery"], Field(description="gallery keeps the voice too")] = (
+        "session"
+    )
+
+
+class Merge(_Asked):
+    """Two speakers of this session are one person."""
+
+    type: Literal["merge"] = "merge"
+    speaker: Annotated[str, Field(max_length=40, description="the label that goes")]
+    into: Annotated[str, Field(max_length=40, description="the label that stays")]
+
+
+class Flush(_Asked):
+    """Asks for an `ack` that bears this id once all sound so far is worked on and said."""
+
+    type: Literal["flush"] = "flush"
+    id: int = 0
+
+
+class EndRequest(_Asked):
+    """The sound is over: the rest is said, then `end`, then the connection closes."""
+
+    type: Literal["end"] = "end"
+
+
+class Ready(_Said):
+    """The session stands, or stands again."""
+
+    type: Literal["ready"] = "ready"
+    version: int = VERSION
+    session: str
+    resume_token: str
+    resume_seconds: float = Field(description="how long a broken session is kept")
+    model: str
+    latency: float
+    resumed: bool
+    received: int = Field(description="samples per channel, or Opus packets, that the server has")
+    audio_ms: int
+
+
+class Ack(_Said):
+    """How much sound has arrived for good: a client may forget what it kept of it."""
+
+    type: Literal["ack"] = "ack"
+    seq: int = Field(description="of the last event said so far")
+    received: int
+    audio_ms: int
+    flush: int | None = None
+
+
+class _Event(_Said):
+    """What a session says of its stream is numbered, so that none is lost or told twice."""
+
+    seq: int = Field(ge=1)
+
+
+class Segment(_Event):
+    """A turn as it is known now; the same `id` with a higher `rev` replaces it."""
+
+    type: Literal["segment"] = "segment"
+    id: int
+    rev: int
+    start: float
+    end: float
+    speaker: str
+    name: str | None
+    state: Literal["tentative", "final"]
+    score: float
+    confidence: float
+    overlap: bool
+
+
+class Change(_Said):
+    """One earlier segment whose speaker or name is now another."""
+
+    id: int
+    rev: int
+    speaker: str
+    name: str | None
+    reason: Reason
+
+
+class Revise(_Event):
+    """Earlier segments that change."""
+
+    type: Literal["revise"] = "revise"
+    changes: tuple[Change, ...]
+
+
+class Speaker(_Event):
+    """A label appears, gets or loses a name, or turns out to be another's; holds for all its segments."""
+
+    type: Literal["speaker"] = "speaker"
+    event: Literal["new", "named", "merged"]
+    speaker: str
+    name: str | None = None
+    into: str | None = None
+
+
+class End(_Event):
+    """The stream is over; nothing follows."""
+
+    type: Literal["end"] = "end"
+    audio_ms: int
+    speakers: int
+
+
+class Heartbeat(_Said):
+    """How far the server is."""
+
+    type: Literal["heartbeat"] = "heartbeat"
+    audio_ms: int = Field(description="received")
+    processed_ms: int
+    lag_ms: int = Field(description="how long the oldest sound that waits has waited")
+    realtime_factor: float = Field(description="seconds of work for a second of sound")
+
+
+class WarningMessage(_Said):
+    """Something that a person should know; the session goes on."""
+
+    type: Literal["warning"] = "warning"
+    code: Literal[
+        "silence", "clipping", "lost_audio", "damaged_audio", "overload", "refused", "draining", "time_limit"
+    ]
+    message: str
+    lost_ms: int | None = None
+
+
+class Error(_Said):
+    """The end of this connection, and of its session unless it is `retryable`."""
+
+    type: Literal["error"] = "error"
+    code: Literal[
+        "bad_message",
+        "bad_audio",
+        "bad_state",
+        "unsupported_version",
+        "unsupported_format",
+        "unauthorized",
+        "forbidden",
+        "too_many_sessions",
+        "rate_limited",
+        "overloaded",
+        "draining",
+        "resume_unknown",
+        "resume_lost",
+        "timeout",
+        "internal",
+    ]
+    message: str
+    retryable: bool = False
+
+
+ClientMessage = Start | Label | Merge | Flush | EndRequest
+EventMessage = Segment | Revise | Speaker | End
+ServerMessage = Ready | Ack | EventMessage | Heartbeat | WarningMessage | Error
+
+_CLIENT: TypeAdapter[ClientMessage] = TypeAdapter(Annotated[ClientMessage, Field(discriminator="type")])
+_SERVER: TypeAdapter[ServerMessage] = TypeAdapter(Annotated[ServerMessage, Field(discriminator="type")])
+
+
+def read_client_message(text: str) -> ClientMessage:
+    """Read what a client says.
+
+    Raises:
+        FormatError: no message of this protocol; the line repeats nothing of it, which may hold a secret.
+    """
+    return _read(_CLIENT, text)
+
+
+def read_server_message(text: str) -> ServerMessage:
+    """Read what the server says; raises FormatError likewise."""
+    return _read(_SERVER, text)
+
+
+def to_text(message: ClientMessage | ServerMessage) -> str:
+    """The JSON of a message; keys that do not apply to it are left out."""
+    match message:
+        case Speaker():
+            wanted = {"type", "event", "speaker", "seq"}
+            wanted |= {"name"} if message.event == "named" else set()
+            wanted |= {"into"} if message.event == "merged" else set()
+            return message.model_dump_json(include=wanted)
+        case Ack() | Start() | WarningMessage():
+            return message.model_dump_json(exclude_none=True)
+    return message.model_dump_json()
+
+
+def schema() -> dict[str, object]:
+    """JSON Schema of both directions."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"rtspk protocol {VERSION}",
+        "client": _CLIENT.json_schema(),
+        "server": _SERVER.json_schema(),
+    }
+
+
+def _read(adapter: TypeAdapter[M], text: str) -> M:
+    try:
+        return adapter.validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the message"
+        raise FormatError(
+            f"wanted a message of the protocol, got a fault in {where}: {first['msg']}"
+        ) from error

@@ -1,0 +1,138 @@
+"""`/v1/speakers`: the gallery over HTTP. Reading and adding want the scope enroll, changing wants admin.
+
+GET    /v1/speakers              names, with how much of each voice is known
+GET    /v1/speakers/NAME         one of them, with what its prints were made from
+POST   /v1/speakers/NAME         a clip as the body, any container: enrol it
+PATCH  /v1/speakers/NAME         {"name": "Anne"} renames, {"into": "Anna"} merges
+DELETE /v1/speakers/NAME         nothing of the voice is left
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from rtspk.audio import stream_audio
+from rtspk.engine.gallery import SpeakerRecord
+from rtspk.engine.pipeline import Engine, Enrolment
+from rtspk.errors import AudioError, GalleryError, RtspkError
+from rtspk.server.access import Scope
+from rtspk.server.answer import Answer, fault, json_answer
+from rtspk.types import FloatArray, samples_of, seconds_of
+
+__all__ = ["answer_speakers", "scope_of"]
+
+LONGEST: int = samples_of(600.0)
+
+
+class _Change(BaseModel):
+    """Body of PATCH: one of the two."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = None
+    into: str | None = None
+
+
+def scope_of(method: str) -> Scope | None:
+    """What a request needs; None for a method that there is none for."""
+    match method:
+        case "GET" | "HEAD" | "POST":
+            return "enroll"
+        case "PATCH" | "DELETE":
+            return "admin"
+    return None
+
+
+def answer_speakers(engine: Engine, method: str, name: str | None, body: bytes) -> Answer:
+    """Do what an allowed request asks; blocks while it reads the file or listens to a clip."""
+    try:
+        return _done(engine, method, name, body)
+    except ValidationError:
+        return fault(422, "bad_request", 'wanted {"name": ...} or {"into": ...}')
+    except GalleryError as error:
+        status = 404 if "which is not in it" in str(error) else 409 if "is free" in str(error) else 422
+        return fault(status, "gallery", str(error))
+    except AudioError as error:
+        return fault(422, "bad_audio", str(error))
+    except RtspkError:  # a file that is locked or a full disk: its path is nobody's business
+        return fault(503, "unavailable", "the gallery cannot be used now")
+
+
+def _done(engine: Engine, method: str, name: str | None, body: bytes) -> Answer:
+    if name is None:
+        if method not in {"GET", "HEAD"}:
+            return fault(405, "bad_method", "wanted GET, or a name behind /v1/speakers/")
+        return json_answer({"speakers": [_record(one) for one in engine.gallery.speakers()]})
+    match method:
+        case "GET" | "HEAD":
+            detail = engine.gallery.show(name)
+            prints = [
+                {
+                    "source": one.source,
+                    "net_speech": round(seconds_of(one.net_speech), 3),
+                    "quality": one.quality,
+                    "created": one.created,
+                }
+                for one in detail.exemplars
+            ]
+            return json_answer({"name": detail.name, "created": detail.created, "exemplars": prints})
+        case "POST":
+            return json_answer(_enrolment(engine.enroll(name, _sound(body))), 201)
+        case "PATCH":
+            return _changed(engine, name, _Change.model_validate_json(body))
+        case _:
+            engine.gallery.delete(name)
+            return Answer(204)
+
+
+def _changed(engine: Engine, name: str, change: _Change) -> Answer:
+    if change.name is not None and change.into is None:
+        return json_answer(_record(engine.gallery.rename(name, change.name)))
+    if change.into is not None and change.name is None:
+        return json_answer(_record(engine.gallery.merge(name, change.into)))
+    return fault(422, "bad_request", 'wanted {"name": ...} or {"into": ...}')
+
+
+def _sound(body: bytes) -> FloatArray:
+    if not body:
+        raise AudioError("wanted a clip as the body, got nothing")
+    with tempfile.NamedTemporaryFile(prefix="rtspk-", suffix=".clip") as file:
+        file.write(body)
+        file.flush()
+        try:
+            return _decoded(Path(file.name))
+        except AudioError as error:
+            raise AudioError(str(error).replace(file.name, "the clip")) from error
+
+
+def _decoded(path: Path) -> FloatArray:
+    """All of a clip; a few megabytes can hold hours, which nobody needs to know a voice."""
+    parts: list[FloatArray] = []
+    for chunk in stream_audio(path, chunk_seconds=10.0):
+        if chunk.end > LONGEST:
+            raise AudioError(f"wanted a clip of at most {seconds_of(LONGEST):g} s, got a longer one")
+        parts.append(chunk.samples)
+    return np.concatenate(parts)
+
+
+def _record(record: SpeakerRecord) -> dict[str, object]:
+    return {
+        "name": record.name,
+        "created": record.created,
+        "exemplars": record.exemplars,
+        "net_speech": round(seconds_of(record.net_speech), 3),
+    }
+
+
+def _enrolment(enrolled: Enrolment) -> dict[str, object]:
+    near = enrolled.near
+    return {
+        "name": enrolled.name,
+        "net_speech": round(seconds_of(enrolled.net_speech), 3),
+        "exemplars": enrolled.exemplars,
+        "quality": enrolled.quality,
+        "near": None if near is None else {"name": near.name, "probability": round(near.probability, 4)},
+        "warnings": list(enrolled.warnings),
+    }

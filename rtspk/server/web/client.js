@@ -1,0 +1,162 @@
+// A client of the protocol (docs/protocol.md) for any page: sends 16-bit samples, tells what the server says, and
+// goes on where it was when the connection breaks.
+//
+//   const client = new RtspkClient("wss://host/v1/listen", { rate: 48000 });
+//   client.addEventListener("message", ({ detail }) => console.log(detail));
+//   client.open();
+//   client.send(int16Samples);
+//   client.end();
+//
+// Events: "message" (segment, revise, speaker, end), "ready", "heartbeat", "warning", "fault" (the session is over),
+// "state" ("connecting", "open", "reconnecting", "closed").
+
+const RETRIES = [100, 300, 1000, 2000, 5000]; // ms between attempts; the last one again and again
+const KEPT_SECONDS = 60; // of sound that the server has not acknowledged
+const FULL = 1 << 19; // bytes that may wait in the socket before a file waits too
+
+export class RtspkClient extends EventTarget {
+  constructor(url, { rate, channels = 1, options = {}, token = null } = {}) {
+    super();
+    this.url = url;
+    this.format = { encoding: "s16le", rate, channels };
+    this.options = options;
+    this.token = token;
+    this.state = "idle";
+    this.seq = 0; // of the last event that came
+    this.sent = 0; // samples per channel that were given to us
+    this.kept = []; // [{ at, samples }] that the server may want again
+    this.resume = null; // { token, until } once there is a session
+    this.attempt = 0;
+    this.ended = false; // by us
+    this.over = false; // by the server
+    this.waiting = []; // orders that wait for a connection
+  }
+
+  open() {
+    this.#set(this.resume ? "reconnecting" : "connecting");
+    const socket = new WebSocket(this.url);
+    this.socket = socket;
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => {
+      const start = { type: "start", version: 1, format: this.format, options: this.options };
+      if (this.token) start.token = this.token;
+      if (this.resume) start.resume = { token: this.resume.token, seq: this.seq };
+      socket.send(JSON.stringify(start));
+    };
+    socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
+    socket.onclose = () => socket === this.socket && this.#lost();
+  }
+
+  // Sends the next Int16Array, interleaved.
+  send(samples) {
+    if (this.ended || this.over) return;
+    this.kept.push({ at: this.sent, samples });
+    this.sent += samples.length / this.format.channels;
+    if (this.state === "open") this.socket.send(samples);
+    while (this.sent - this.kept[0].at > KEPT_SECONDS * this.format.rate && this.state === "open") this.kept.shift();
+  }
+
+  // Resolves when there is room for more, which a file should wait for.
+  async room() {
+    while (!this.over && (this.state !== "open" || this.socket.bufferedAmount > FULL)) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  label(speaker, name, keep = false) {
+    this.#order({ type: "label", speaker, name, scope: keep ? "gallery" : "session" });
+  }
+
+  merge(speaker, into) {
+    this.#order({ type: "merge", speaker, into });
+  }
+
+  // No more sound; what is left to say still comes, then "closed".
+  end() {
+    if (this.ended) return;
+    this.ended = true;
+    this.#order({ type: "end" });
+  }
+
+  // Lets go at once.
+  close() {
+    this.over = true;
+    this.socket?.close(1000);
+    this.#set("closed");
+  }
+
+  #order(message) {
+    if (this.state === "open") this.socket.send(JSON.stringify(message));
+    else if (message.type !== "end") this.waiting.push(message);
+  }
+
+  #receive(message) {
+    switch (message.type) {
+      case "ready":
+        return this.#begin(message);
+      case "ack":
+        return this.#forget(message.received);
+      case "error":
+        this.over = !message.retryable || !this.resume;
+        return this.over && this.#tell("fault", message);
+      case "heartbeat":
+      case "warning":
+        return this.#tell(message.type, message);
+      default:
+        if (message.seq <= this.seq) return undefined;
+        this.seq = message.seq;
+        this.over ||= message.type === "end";
+        return this.#tell("message", message);
+    }
+  }
+
+  #begin(ready) {
+    this.attempt = 0;
+    this.resume = { token: ready.resume_token, until: 0, seconds: ready.resume_seconds };
+    this.#forget(ready.received);
+    this.#set("open");
+    this.#tell("ready", ready);
+    for (const { samples } of this.kept) this.socket.send(samples);
+    for (const order of this.waiting.splice(0)) this.socket.send(JSON.stringify(order));
+    if (this.ended) this.socket.send('{"type":"end"}');
+  }
+
+  #forget(received) {
+    const { channels } = this.format;
+    while (this.kept.length && this.kept[0].at + this.kept[0].samples.length / channels <= received) this.kept.shift();
+    const first = this.kept[0];
+    if (first && first.at < received) {
+      first.samples = first.samples.subarray((received - first.at) * channels);
+      first.at = received;
+    }
+  }
+
+  #lost() {
+    if (this.over) return this.#set("closed");
+    if (!this.resume) {
+      this.over = true;
+      this.#tell("fault", { code: "unreachable", message: "The server cannot be reached." });
+      return this.#set("closed");
+    }
+    const now = Date.now();
+    this.resume.until ||= now + this.resume.seconds * 1000;
+    if (now > this.resume.until) {
+      this.over = true;
+      this.#tell("fault", { code: "lost", message: "The connection was lost for too long." });
+      return this.#set("closed");
+    }
+    this.#set("reconnecting");
+    const wait = RETRIES[Math.min(this.attempt++, RETRIES.length - 1)];
+    return setTimeout(() => this.over || this.open(), wait);
+  }
+
+  #set(state) {
+    if (state === this.state) return;
+    this.state = state;
+    this.#tell("state", state);
+  }
+
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

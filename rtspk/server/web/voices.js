@@ -1,0 +1,51 @@
+// The gallery over HTTP: who is known, and a new voice from the microphone.
+
+import { Microphone, wavOf } from "./microphone.js";
+
+const SECONDS = 10;
+
+export class Voices {
+  constructor(token) {
+    this.token = token; // () => string | null
+  }
+
+  async list() {
+    return (await this.#ask("GET", "")).speakers;
+  }
+
+  forget(name) {
+    return this.#ask("DELETE", name);
+  }
+
+  enrol(name, clip) {
+    return this.#ask("POST", name, clip);
+  }
+
+  async #ask(method, name, body = undefined) {
+    const headers = this.token() ? { Authorization: `Bearer ${this.token()}` } : {};
+    const path = name ? `/v1/speakers/${encodeURIComponent(name)}` : "/v1/speakers";
+    const answer = await fetch(path, { method, headers, body });
+    if (answer.status === 204) return null;
+    const said = await answer.json();
+    if (!answer.ok) throw new Error(said.error.message);
+    return said;
+  }
+}
+
+// Records for ten seconds; onProgress(share) is called as they pass.
+export async function record(onProgress) {
+  const parts = [];
+  let length = 0;
+  let finish;
+  const done = new Promise((resolve) => (finish = resolve));
+  const microphone = await Microphone.open((samples) => {
+    parts.push(samples);
+    length += samples.length;
+    const share = microphone ? length / (SECONDS * microphone.rate) : 0;
+    onProgress(Math.min(1, share));
+    if (share >= 1) finish();
+  });
+  await Promise.race([done, microphone.gone]);
+  await microphone.close();
+  return wavOf(parts, microphone.rate);
+}

@@ -1,0 +1,206 @@
+"""Conversations as pieces of 10 s, ready to crop: features, who speaks, and what a teacher says of it.
+
+A folder of recordings beside RTTM files, as `rtspk simulate` makes it, is worked on once and mapped after
+that. What is left of a recording behind its last whole piece is dropped.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtspk.audio import read_audio
+from rtspk.engine.network import Network
+from rtspk.engine.powerset import CLASSES
+from rtspk.errors import FormatError, ModelError
+from rtspk.files import write_atomically
+from rtspk.kernels.mel import MelConfig, log_mel
+from rtspk.rttm import SpeakerTurn, read_rttm
+from rtspk.types import SAMPLE_RATE, FloatArray, samples_of
+
+__all__ = ["FRAMES_PER_SECOND", "PIECE_FRAMES", "ROWS", "TRUNK_HOP", "ActivitySet", "bridged", "speaker_bits"]
+
+TRUNK_HOP: int = 640  # samples, 40 ms: what the segmenter decides at once
+FRAMES_PER_SECOND: int = SAMPLE_RATE // TRUNK_HOP
+PIECE_FRAMES: int = 250  # trunk frames, 10 s: what the teacher hears at once
+ROWS: int = 4  # feature rows in a trunk frame
+MOST: int = 16  # speakers of a conversation that fit the bits
+SOUND = (".flac", ".wav", ".opus", ".mp3")
+
+
+@dataclass(frozen=True, slots=True)
+class ActivitySet:
+    """All pieces of a folder, memory-mapped.
+
+    features : float16 [shape=(pieces, 1000, mels)]
+    speakers : uint16 [shape=(pieces, 250)], bit i is set where speaker i of the conversation is active
+    taught : float16 [shape=(pieces, 250, 7)], the teacher's chances of the classes; of no pieces without one
+    """
+
+    features: NDArray[np.float16]
+    speakers: NDArray[np.uint16]
+    taught: NDArray[np.float16]
+
+    def __len__(self) -> int:
+        return len(self.speakers)
+
+    def without_pauses(self, longest: int) -> "ActivitySet":
+        """The same with pauses of up to `longest` frames filled, as `bridged` says."""
+        return replace(self, speakers=np.stack([bridged(bits, longest) for bits in self.speakers]))
+
+    @classmethod
+    def build(
+        cls,
+        folder: Path,
+        cache: Path,
+        mel: MelConfig,
+        teacher: Path | None,
+        progress: Callable[[int, int], None] = lambda _done, _of: None,
+    ) -> "ActivitySet":
+        """Work on a folder, or open what was made of it before.
+
+        Args:
+            folder: recordings, each beside an RTTM file of its name
+            cache: where the arrays are kept
+            mel: the features
+            teacher: an ONNX network from 10 s of sound to logarithms of the seven classes; None for none
+            progress: called with recordings done and recordings in all
+
+        Raises:
+            FormatError: no recordings of 10 s with a reference, or one of more than 16 speakers.
+            ModelError: no teacher there, or one of other classes.
+        """
+        cases = _cases(folder)
+        if teacher is not None and not teacher.is_file():
+            raise ModelError(f"wanted a teacher's ONNX file at {teacher}, got nothing there")
+        about = json.dumps(
+            [
+                *(
+                    [str(sound), sound.stat().st_size, _digest(reference.read_bytes())]
+                    for sound, reference in cases
+                ),
+                repr(mel),
+                None if teacher is None else [str(teacher), teacher.stat().st_size],
+            ]
+        )
+        stem = cache / f"activity-{_digest(about.encode())}"
+        done = stem.with_suffix(".json")
+        if not done.exists():
+            cache.mkdir(parents=True, exist_ok=True)
+            pieces = _write(cases, stem, mel, None if teacher is None else Network(teacher), progress)
+            if not pieces:
+                raise FormatError(f"wanted a recording of at least 10 s in {folder}, got shorter ones alone")
+            write_atomically(done, json.dumps({"pieces": pieces}).encode())
+        pieces = int(json.loads(done.read_text())["pieces"])
+        return cls(
+            np.memmap(
+                stem.with_suffix(".mel"), np.float16, "r", shape=(pieces, PIECE_FRAMES * ROWS, mel.mels)
+            ),
+            np.memmap(stem.with_suffix(".who"), np.uint16, "r", shape=(pieces, PIECE_FRAMES)),
+            np.zeros((0, PIECE_FRAMES, CLASSES), np.float16)
+            if teacher is None
+            else np.memmap(
+                stem.with_suffix(".taught"), np.float16, "r", shape=(pieces, PIECE_FRAMES, CLASSES)
+            ),
+        )
+
+
+def bridged(bits: NDArray[np.uint16], longest: int) -> NDArray[np.uint16]:
+    """Fill pauses of up to `longest` frames in which nobody else speaks either, as people who annotate do.
+
+    Args:
+        bits: uint16 [shape=(frames,)], who is active
+        longest: frames
+
+    Returns:
+        uint16 [shape=(frames,)]
+    """
+    out = bits.copy()
+    silent = np.concatenate([[False], bits == 0, [False]])
+    for start, end in np.flatnonzero(np.diff(silent.astype(np.int8))).reshape(-1, 2):
+        if 0 < start and end < len(bits) and end - start <= longest:
+            out[start:end] = bits[start - 1] & bits[end]
+    return out
+
+
+def speaker_bits(turns: Sequence[SpeakerTurn], frames: int) -> NDArray[np.uint16]:
+    """Who speaks in each trunk frame, uint16 [shape=(frames,)]; bits go by name.
+
+    A turn begins and ends at the edge of a frame that is nearest to it, the later one of two as near.
+
+    Raises:
+        FormatError: more than 16 speakers.
+    """
+    names = sorted({turn.speaker for turn in turns})
+    if len(names) > MOST:
+        raise FormatError(f"wanted at most {MOST} speakers in a conversation, got {len(names)}")
+    bits = np.zeros(frames, np.uint16)
+    for turn in turns:
+        # Halves all go up: round() would make turns as long as a frame vanish or double.
+        first, last = ((samples_of(at) + TRUNK_HOP // 2) // TRUNK_HOP for at in (turn.start, turn.end))
+        bits[first:last] |= np.uint16(1 << names.index(turn.speaker))
+    return bits
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def _cases(folder: Path) -> list[tuple[Path, Path]]:
+    cases = []
+    for reference in sorted(folder.glob("*.rttm")):
+        sounds = [reference.with_suffix(kind) for kind in SOUND if reference.with_suffix(kind).is_file()]
+        if sounds:
+            cases.append((sounds[0], reference))
+    if not cases:
+        raise FormatError(
+            f"wanted recordings beside RTTM files in {folder}, got none; `rtspk simulate` makes some"
+        )
+    return cases
+
+
+def _write(
+    cases: Sequence[tuple[Path, Path]],
+    stem: Path,
+    mel: MelConfig,
+    teacher: Network | None,
+    progress: Callable[[int, int], None],
+) -> int:
+    pieces = 0
+    with (
+        stem.with_suffix(".mel").open("wb") as features,
+        stem.with_suffix(".who").open("wb") as speakers,
+        stem.with_suffix(".taught").open("wb") as taught,
+    ):
+        for number, (sound, reference) in enumerate(cases, start=1):
+            samples = read_audio(sound)
+            count = len(samples) // (PIECE_FRAMES * TRUNK_HOP)
+            samples = samples[: count * PIECE_FRAMES * TRUNK_HOP]
+            if count:
+                rows = log_mel(samples, mel)
+                # The last rows would need sound behind the end.
+                rows = np.pad(rows, ((0, count * PIECE_FRAMES * ROWS - len(rows)), (0, 0)), "edge")
+                rows.astype(np.float16).tofile(features)
+                speaker_bits(read_rttm(reference), count * PIECE_FRAMES).tofile(speakers)
+                if teacher is not None:
+                    _teach(samples.reshape(count, -1), teacher).astype(np.float16).tofile(taught)
+            pieces += count
+            progress(number, len(cases))
+    return pieces
+
+
+def _teach(pieces: FloatArray, teacher: Network) -> FloatArray:
+    """The teacher's chances at the middle of each trunk frame, float32 [shape=(pieces, 250, 7)]."""
+    said = np.exp(np.concatenate([teacher.run({teacher.inputs[0]: one[None, None]})[0] for one in pieces]))
+    if said.ndim != 3 or said.shape[1] < 2 or said.shape[2] != CLASSES:
+        raise ModelError(
+            f"wanted frames of {CLASSES} classes from {teacher.path.name}, got shape {said.shape[1:]}"
+        )
+    at = (np.arange(PIECE_FRAMES) + 0.5) / PIECE_FRAMES * said.shape[1] - 0.5
+    low = np.floor(at).astype(np.int64).clip(0, said.shape[1] - 2)
+    share = (at - low).clip(0.0, 1.0).astype(np.float32)[None, :, None]
+    return said[:, low] * (1.0 - share) + said[:, low + 1] * share

@@ -1,0 +1,75 @@
+"""A torch network as the bytes of an ONNX file, its large tables in half precision."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rtspk.errors import ModelError
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["exported"]
+
+SMALLEST_HALVED: int = 1024  # numbers; smaller tables stay in single precision
+
+
+def exported(
+    network: nn.Module,
+    example: tuple[Tensor, ...],
+    inputs: list[str],
+    outputs: list[str],
+    dynamic_shapes: tuple[dict[int, object], ...],
+) -> bytes:
+    """Export a network; the arithmetic stays in single precision.
+
+    Args:
+        network: in evaluation mode
+        example: what it takes
+        inputs: their names
+        outputs: the names of what it answers
+        dynamic_shapes: for each input, its dimensions that may differ
+
+    Raises:
+        ModelError: torch makes no program of it.
+    """
+    import onnx
+
+    program = torch.onnx.export(
+        network,
+        example,
+        input_names=inputs,
+        output_names=outputs,
+        dynamic_shapes=dynamic_shapes,
+        dynamo=True,
+        verbose=False,
+    )
+    if program is None:
+        raise ModelError("wanted an ONNX program from torch, got none")
+    proto: onnx.ModelProto = program.model_proto
+    _halve(proto)
+    onnx.checker.check_model(proto)
+    return proto.SerializeToString()
+
+
+def _halve(proto: "onnx.ModelProto") -> None:
+    """Store large tables in half precision, with a cast in front of each."""
+    import onnx
+    from onnx import numpy_helper
+
+    casts = []
+    for table in proto.graph.initializer:
+        if table.data_type != onnx.TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(table)
+        if values.size < SMALLEST_HALVED:
+            continue
+        name = table.name
+        table.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+        casts.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
+    nodes: Sequence[onnx.NodeProto] = list(proto.graph.node)
+    del proto.graph.node[:]
+    proto.graph.node.extend([*casts, *nodes])

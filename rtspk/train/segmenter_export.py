@@ -1,0 +1,126 @@
+"""A finished segmenter to what the engine runs: ONNX and safetensors in half precision, and its cards."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rtspk.config import to_settings
+from rtspk.engine.segmenter_network import SegmenterNetwork
+from rtspk.errors import ModelError
+from rtspk.files import write_atomically
+from rtspk.train.card import toml_value
+from rtspk.train.onnx_file import exported
+from rtspk.train.segmenter_recipe import SegmenterRecipe
+from rtspk.train.weights_file import halved
+
+__all__ = ["export_segmenter", "is_segmenter"]
+
+PARTS = ("der", "miss", "false_alarm", "confusion")  # of `LocalError.rates`
+
+
+def is_segmenter(path: Path) -> bool:
+    """Whether a checkpoint is a segmenter's; what cannot be read is not."""
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        return bool(json.loads(state["recipe"]).get("task") == "segmenter")
+    except Exception:  # torch raises many kinds for a damaged file; whoever reads it next says what is wrong
+        return False
+
+
+def export_segmenter(path: Path, out: Path) -> str:
+    """Write `model.onnx`, `weights.safetensors`, `card.toml`, `README.md` and `metrics.toml` into a folder.
+
+    Args:
+        path: `final.pt` of a finished run
+        out: a folder, made where it is missing
+
+    Returns:
+        The model's id: the recipe's name and a digest of the network.
+
+    Raises:
+        ModelError: the run is not finished.
+    """
+    state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    if "error" not in state:
+        raise ModelError(
+            f"wanted final.pt of a finished run, got {path} at step {state['step']}: let it finish first"
+        )
+    recipe = to_settings(json.loads(state["recipe"]), SegmenterRecipe, str(path))
+    network = SegmenterNetwork(recipe.model, recipe.features.mels)
+    network.load_state_dict(state["average"])
+    network.eval()
+    out.mkdir(parents=True, exist_ok=True)
+    group = network.frames_multiple
+    frames = group * torch.export.Dim("groups", min=2)
+    program = exported(
+        network,
+        (torch.randn(2, 5 * group, recipe.features.mels),),
+        ["features"],
+        ["classes"],
+        ({0: torch.export.Dim("batch", min=1), 1: frames},),
+    )
+    identity = f"{recipe.name}-{hashlib.sha256(program).hexdigest()[:8]}"
+    steps, error = int(state["step"]), dict(state["error"])
+    about = {"network": "segmenter", "config": json.dumps(asdict(network.config))}  # to build it again
+    write_atomically(out / "model.onnx", program)
+    write_atomically(out / "weights.safetensors", halved(network, about))
+    write_atomically(out / "card.toml", _card(recipe, identity, steps).encode())
+    write_atomically(out / "README.md", _readme(recipe, identity, steps, network, error).encode())
+    write_atomically(out / "metrics.toml", _metrics(error).encode())
+    return identity
+
+
+def _card(recipe: SegmenterRecipe, identity: str, steps: int) -> str:
+    lines = [
+        "# How this model is fed; README.md beside it says where it comes from.",
+        f'id = "{identity}"',
+        'file = "model.onnx"',
+        'licence = "Apache-2.0"',
+        f'source = "rtspk train {recipe.name}, seed {recipe.loop.seed}, {steps} steps"',
+        f"seconds = {recipe.data.crop_seconds:g}",
+        "",
+        "[features]",
+        *(f"{name} = {toml_value(value)}" for name, value in asdict(recipe.features).items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _readme(
+    recipe: SegmenterRecipe, identity: str, steps: int, network: SegmenterNetwork, error: dict[str, float]
+) -> str:
+    parameters, seconds = sum(p.numel() for p in network.parameters()), recipe.data.crop_seconds
+    lines = [
+        f"# {identity}",
+        "",
+        f"Who of up to three local speakers is active in each 40 ms of {seconds:g} s of log-mel: one of the",
+        "seven powerset classes (nobody, 1, 2, 3, 1+2, 1+3, 2+3).",
+        f"{parameters / 1e6:.1f} M parameters, stored in half precision, computed in single.",
+        "",
+        f"Made by `rtspk train {recipe.name}` (seed {recipe.loop.seed}, {steps} steps). Licence: Apache-2.0.",
+        f"Trained on the conversations of `{recipe.data.train}` and their exact references.",
+    ]
+    if recipe.data.teacher:
+        share = recipe.data.teacher_share
+        lines.append(f"Of the target {share:.0%} is what the teacher `{recipe.data.teacher}` says.")
+    if error:
+        lines += [
+            "",
+            f"On the conversations of `{recipe.data.development}`, kept out of training, in windows of",
+            "that length under the best order of the local speakers, no collar:",
+            "",
+            "| local DER | miss | false alarm | confusion |",
+            "| --- | --- | --- | --- |",
+            f"| {' | '.join(f'{error[name]:.1%}' for name in PARTS)} |",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _metrics(error: dict[str, float]) -> str:
+    """What was measured, as TOML: shares of the speech; nothing where nothing was."""
+    if not error:
+        return ""
+    return "\n".join(["[local_error]", *(f"{name} = {error[name]:.6g}" for name in PARTS), ""])

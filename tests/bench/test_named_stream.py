@@ -1,0 +1,90 @@
+"""Names that a session says, held against the truth."""
+
+import pytest
+
+from rtspk.bench.named_stream import NamedStream, StreamResult
+from rtspk.engine.events import Change, ReviseEvent, SegmentEvent, SpeakerEvent
+from rtspk.rttm import SpeakerTurn
+from rtspk.types import Segment, Turn, samples_of
+
+# Anna from 0 to 4, a stranger from 5 to 9, Ben from 10 to 14.
+TURNS = [SpeakerTurn("t", 0, 4, "Anna"), SpeakerTurn("t", 5, 9, "Who"), SpeakerTurn("t", 10, 14, "Ben")]
+LENGTH = samples_of(15.0)
+
+
+def segment(number, start, end, label, name=None, state="final"):
+    return SegmentEvent(
+        number, 1, Turn(Segment(samples_of(start), samples_of(end)), label, name, 0.5, 0.9), state
+    )
+
+
+def heard(*timed):
+    stream = NamedStream(TURNS, {"Anna", "Ben"})
+    for at, *events in timed:
+        stream.hear(events, samples_of(at))
+    return stream.result(LENGTH)
+
+
+def test_names_that_are_all_right_have_no_error():
+    result = heard(
+        (2.5, segment(1, 0, 2, "S1", "Anna", "tentative")),
+        (5, segment(1, 0, 4, "S1", "Anna")),
+        (10, segment(2, 5, 9, "S2")),
+        (14, segment(3, 10, 14, "S3", "Ben")),
+    )
+    assert result.detection_error == result.revised_detection_error == result.stranger_named == 0.0
+    assert result.enrolled_speech == pytest.approx(8.0)
+    assert result.stranger_speech == pytest.approx(4.0)
+    assert result.delays == pytest.approx((2.5, 4.0))
+    assert result.waits == pytest.approx((2.5, 4.0))
+    assert (result.strangers, result.strangers_named) == (1, 0)
+    assert result.named_within(3.0) == 0.5
+
+
+def test_a_name_that_comes_later_counts_for_what_is_revised_and_not_for_what_was_said():
+    result = heard(
+        (5, segment(1, 0, 4, "S1")),
+        (6, SpeakerEvent("named", "S1", name="Anna"), ReviseEvent((Change(1, 2, "S1", "Anna", "named"),))),
+        (14.5, segment(3, 10, 14, "S3", "Ben")),
+    )
+    assert result.missed == pytest.approx(4.0)
+    assert result.revised_missed == 0.0
+    assert result.delays == pytest.approx((4.0, 4.0))
+    assert result.waits == pytest.approx((6.0, 4.5))
+
+
+def test_the_event_of_a_label_alone_names_all_its_segments_also_after_a_merge():
+    result = heard(
+        (5, segment(1, 0, 4, "S2")),
+        (6, SpeakerEvent("merged", "S2", into="S1")),
+        (7, SpeakerEvent("named", "S1", name="Anna")),
+    )
+    assert result.revised_missed == pytest.approx(4.0)  # Ben's
+    assert result.delays[0] == pytest.approx(4.0)
+
+
+def test_a_stranger_with_a_name_and_a_wrong_name_are_errors():
+    result = heard((9, segment(2, 5, 9, "S1", "Anna")), (14, segment(3, 10, 14, "S3", "Anna")))
+    assert result.missed == pytest.approx(8.0)
+    assert result.wrong == pytest.approx(8.0)
+    assert result.stranger_named == pytest.approx(4.0)
+    assert result.strangers_named == 1
+    assert result.delays == (float("inf"), float("inf"))
+    assert result.detection_error == pytest.approx(2.0)
+
+
+def test_a_stranger_whose_name_was_taken_back_had_one_all_the_same():
+    result = heard(
+        (7, segment(2, 5, 7, "S1", "Anna", "tentative")),
+        (9, SpeakerEvent("named", "S1", name=None), segment(2, 5, 9, "S1")),
+    )
+    assert result.stranger_named == 0.0
+    assert result.strangers_named == 1
+
+
+def test_recordings_are_pooled():
+    one = heard((5, segment(1, 0, 4, "S1", "Anna")))
+    both = one + one
+    assert both.enrolled_speech == pytest.approx(2 * one.enrolled_speech)
+    assert both.delays == one.delays * 2
+    assert one + StreamResult() == one

@@ -1,0 +1,78 @@
+"""Tuning: never worse than the start on what it was given, repeatable, and a config that reads back."""
+
+from pathlib import Path
+
+import pytest
+
+import rtspk
+from rtspk.bench.tuning import SPACE, config_text, tune
+from rtspk.config import read_toml
+from rtspk.engine.pipeline import Engine
+from rtspk.engine.settings import SessionConfig, session_config
+from rtspk.errors import ConfigError
+
+pytest.importorskip("optuna")
+
+DEMO = Path(rtspk.__file__).parent / "data" / "demo"
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return Engine.load(":memory:")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for kind in ("opus", "rttm"):
+        (tmp_path / f"conversation.{kind}").write_bytes((DEMO / f"conversation.{kind}").read_bytes())
+    return tmp_path
+
+
+def search(engine, folder, trials):
+    heard = []
+    found = tune(
+        engine,
+        folder,
+        folder,
+        None,
+        start=SessionConfig(latency=2.0),
+        trials=trials,
+        seed=1,
+        progress=lambda done, of, best: heard.append((done, of, best)),
+    )
+    return found, heard
+
+
+def test_the_start_is_the_first_trial_and_the_best_wins(engine, folder):
+    found, heard = search(engine, folder, 3)
+    assert [(done, of) for done, of, _ in heard] == [(1, 3), (2, 3), (3, 3)]
+    rates = [0.5 * (r.total.first.error.rate + r.total.revised.error.rate) for r in (found.before, found.after)]
+    assert rates == pytest.approx([heard[0][2], heard[-1][2]])
+    assert rates[1] <= rates[0]
+    assert found.config.latency == 2.0
+
+
+def test_one_trial_changes_nothing_but_the_lower_threshold(engine, folder):
+    found, _ = search(engine, folder, 1)
+    start = SessionConfig(latency=2.0)
+    assert found.config.tracker == start.tracker
+    assert found.config.identity == start.identity
+    assert found.config.activity.onset == start.activity.onset
+
+
+def test_a_config_reads_back(tmp_path):
+    path = tmp_path / "room.toml"
+    path.write_text(config_text(SessionConfig()))
+    assert read_toml(path, SessionConfig) == SessionConfig()
+    assert session_config(path, latency=3.0).latency == 3.0
+    assert session_config(None, max_speakers=4) == SessionConfig(max_speakers=4)
+
+
+def test_every_gate_is_a_setting_within_its_range():
+    for gate in SPACE:
+        assert gate.low <= getattr(getattr(SessionConfig(), gate.table), gate.name) <= gate.high
+
+
+def test_no_trial_is_refused(engine, folder):
+    with pytest.raises(ConfigError, match="wanted at least one trial, got 0"):
+        search(engine, folder, 0)

@@ -1,0 +1,98 @@
+"""A damaged gallery: what can be read is saved, what is damaged stays beside it."""
+
+import sqlite3
+
+import numpy as np
+import pytest
+
+from rtspk.engine.gallery import Gallery
+from rtspk.engine.gallery_repair import repair
+from rtspk.errors import GalleryError
+from rtspk.types import Embedding, Segment
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Forty people with three prints each."""
+    file = tmp_path / "voices.db"
+    rng = np.random.default_rng(0)
+    with Gallery.open(file, "m", 192) as gallery:
+        gallery.add_many(
+            (
+                f"name {number}",
+                [Embedding(row, Segment(0, 1), 7) for row in rng.normal(size=(3, 192)).astype(np.float32)],
+                "x.wav",
+                [0.5] * 3,
+            )
+            for number in range(40)
+        )
+    return file
+
+
+def change(path, *statements):
+    with sqlite3.connect(path) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    connection.close()
+
+
+def test_pages_that_are_overwritten_cost_what_lay_on_them_alone(path):
+    with Gallery.open(path, "m", 192) as gallery:
+        before = {one.name: gallery.show(one.name).exemplars for one in gallery.speakers()}
+    data = bytearray(path.read_bytes())
+    page = 16_384
+    data[page * 8 : page * 9] = bytes(page)
+    path.write_bytes(data)
+    with pytest.raises(GalleryError, match="`rtspk doctor --repair` saves what can be read"):
+        Gallery.open(path, "m", 192)
+    done = repair(path, "another", 7)
+    assert 90 <= done.prints < 120
+    assert done.kept.read_bytes() == data
+    with Gallery.open(path, "m", 192) as gallery:
+        assert len(gallery) == done.names
+        for one in gallery.speakers():
+            for now in gallery.show(one.name).exemplars:
+                then = [e for e in before[one.name] if np.array_equal(e.vector, now.vector)]
+                assert [(e.source, e.net_speech, e.quality, e.created) for e in then] == [
+                    (now.source, now.net_speech, now.quality, now.created)
+                ]
+
+
+def test_prints_that_are_no_voices_are_dropped_and_counted(path):
+    change(
+        path,
+        "UPDATE exemplars SET vector = zeroblob(768) WHERE id = 5",
+        "UPDATE exemplars SET vector = x'00' WHERE id = 6",
+        "UPDATE exemplars SET vector = NULL, id = 999 WHERE 0",
+    )
+    done = repair(path, "m", 192)
+    assert (done.prints, done.lost, done.names) == (118, 2, 40)
+
+
+def test_prints_whose_name_is_gone_are_saved_under_one_that_says_so(path):
+    change(path, "PRAGMA foreign_keys = OFF", "DELETE FROM speakers WHERE id = 3")
+    done = repair(path, "m", 192)
+    assert (done.names, done.nameless) == (40, 1)
+    with Gallery.open(path, "m", 192) as gallery:
+        assert gallery.show("recovered 1").exemplars[0].net_speech == 7
+
+
+def test_what_is_no_gallery_of_ours_is_left_alone(path, tmp_path):
+    change(path, "PRAGMA user_version = 9")
+    before = path.read_bytes()
+    with pytest.raises(GalleryError, match="version 2 at most, got 9"):
+        repair(path, "m", 192)
+    change(path, "PRAGMA user_version = 2", "PRAGMA application_id = 1")
+    with pytest.raises(GalleryError, match="another program's"):
+        repair(path, "m", 192)
+    assert len(path.read_bytes()) == len(before)
+    (tmp_path / "text.db").write_text("no gallery\n" * 100)
+    with pytest.raises(GalleryError, match="use a backup"):
+        repair(tmp_path / "text.db", "m", 192)
+
+
+def test_where_nothing_can_be_read_nothing_is_changed(path):
+    change(path, "DELETE FROM exemplars")
+    with pytest.raises(GalleryError, match="prints that can still be read"):
+        repair(path, "m", 192)
+    assert [one.name for one in path.parent.iterdir() if "damaged" in one.name] == []

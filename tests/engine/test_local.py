@@ -1,0 +1,78 @@
+"""What the segmenter hears as decisions: speech by hysteresis, who is alone, and where in the stream."""
+
+import numpy as np
+import pytest
+
+from rtspk.engine.local import LocalActivity, decided, speech_runs
+from rtspk.engine.segmenter import ACTIVITY_HOP
+from rtspk.engine.settings import ActivityConfig
+from rtspk.types import Segment
+
+CONFIG = ActivityConfig()
+
+
+def runs_slowly(probability: np.ndarray) -> list[bool]:
+    """Hysteresis a frame at a time, then short pauses and blips, run by run."""
+    spoken, on = [], False
+    for p in probability:
+        on = p >= CONFIG.onset or (on and p >= CONFIG.offset)
+        spoken.append(on)
+    for value, shortest in ((False, CONFIG.gap_seconds), (True, CONFIG.shortest_seconds)):
+        at = 0
+        while at < len(spoken):
+            end = at
+            while end < len(spoken) and spoken[end] == spoken[at]:
+                end += 1
+            if spoken[at] == value and (end - at) * 0.04 < shortest and at > 0 and end < len(spoken):
+                spoken[at:end] = [not value] * (end - at)
+                at = 0  # neighbours have grown together
+                continue
+            at = end
+    return spoken
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_speech_runs_are_those_of_the_slow_way(seed):
+    rng = np.random.default_rng(seed)
+    smooth = np.convolve(rng.uniform(0, 1, 300), np.ones(5) / 5, "same")
+    probability = np.clip((smooth - 0.5) * 3 + 0.45, 0, 1).astype(np.float32)
+    assert speech_runs(probability, CONFIG).tolist() == runs_slowly(probability)
+
+
+def test_no_frames_have_no_speech():
+    assert len(speech_runs(np.zeros(0, np.float32), CONFIG)) == 0
+
+
+def active(*patterns: str) -> np.ndarray:
+    return np.array([[sign == "x" for sign in pattern] for pattern in patterns]).T
+
+
+def test_each_speaker_is_decided_alone():
+    chances = np.random.default_rng(0).uniform(0, 1, (60, 3)).astype(np.float32)
+    together = decided(chances, 5, CONFIG)
+    assert together.first == 5
+    for speaker in range(3):
+        assert together.active[:, speaker].tolist() == runs_slowly(chances[:, speaker])
+
+
+def test_a_speaker_is_alone_where_nobody_else_is_active():
+    activity = LocalActivity(0, active("xxxx..", ".xx.x.", "......"))
+    assert activity.alone.T.tolist() == active("x..x..", "....x.", "......").T.tolist()
+
+
+def test_a_region_holds_the_frames_that_begin_in_it():
+    activity = LocalActivity(10, active("x" * 20, "." * 20, "." * 20))
+    hop = 8000  # twelve and a half frames
+    regions = [activity.region(start, start + hop) for start in (8000, 16_000)]
+    assert [(r.start, r.stop) for r in regions] == [(3, 15), (15, 20)]
+    assert activity.region(0, 640) == slice(0, 0)
+
+
+def test_spans_are_where_a_speaker_is_active_and_end_with_the_stream():
+    activity = LocalActivity(10, active("..xxx.xx", "........", "........"))
+    spans = activity.spans(0, slice(1, 8), 18 * ACTIVITY_HOP - 100)
+    assert spans == [
+        Segment(12 * ACTIVITY_HOP, 15 * ACTIVITY_HOP),
+        Segment(16 * ACTIVITY_HOP, 18 * ACTIVITY_HOP - 100),
+    ]
+    assert activity.spans(1, slice(0, 8), 1 << 40) == []

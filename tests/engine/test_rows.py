@@ -1,0 +1,32 @@
+"""The last seconds as feature rows: the newest are kept, what is not known is zero."""
+
+import numpy as np
+
+from rtspk.engine.rows import Rows
+from rtspk.kernels.mel import MelConfig, log_mel
+
+
+def test_the_kept_rows_are_the_last_of_the_whole_file():
+    sound = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
+    whole = log_mel(sound)
+    rows = Rows.empty(MelConfig(), 30)
+    for start in range(0, len(sound), 700):
+        rows.push(sound[start : start + 700])
+        assert rows.kept.shape == (30, 80)
+    assert (rows.end, rows.oldest) == (len(whole), len(whole) - 30)
+    assert np.array_equal(rows.between(rows.oldest, rows.end), whole[-30:])
+
+
+def test_more_at_once_than_is_kept_leaves_the_last():
+    sound = np.random.default_rng(1).normal(0, 0.1, 16_000).astype(np.float32)
+    rows = Rows.empty(MelConfig(), 10)
+    rows.push(sound)
+    assert np.array_equal(rows.kept, log_mel(sound)[-10:])
+
+
+def test_rows_that_are_not_known_are_zero():
+    rows = Rows.empty(MelConfig(), 10)
+    rows.push(np.ones(400 + 160, np.float32))  # two rows
+    around = rows.between(-2, 4)
+    assert not around[[0, 1, 4, 5]].any()
+    assert around[[2, 3]].any()

@@ -1,0 +1,55 @@
+"""The segmenter that ships: speech and its speakers where they are, and nobody in noise."""
+
+import numpy as np
+import pytest
+
+from rtspk.engine.segmenter import ACTIVITY_HOP, ROWS, load_segmenter
+from rtspk.errors import ModelError
+from rtspk.kernels.mel import log_mel
+from rtspk.types import samples_of
+
+
+def test_speech_is_found_where_the_reference_has_it(segmenter, conversation):
+    speech = segmenter.speech(log_mel(conversation))[:, 0]
+    assert speech[samples_of(2.0) // ACTIVITY_HOP] > 0.5
+    assert speech[samples_of(4.32) // ACTIVITY_HOP] < 0.5
+
+
+def test_a_long_recording_is_heard_in_windows(segmenter, conversation):
+    rows = log_mel(conversation[: samples_of(12.0)])
+    heard = segmenter.speech(rows)
+    assert heard.shape == (len(rows) // ROWS, 2)
+    assert (heard[:, 1] <= heard[:, 0] + 1e-6).all()
+    frames = segmenter.frames
+    first = segmenter.speech(rows[: frames * ROWS])
+    assert np.array_equal(heard[: frames // 2], first[: frames // 2])
+    last = segmenter.speech(rows[: len(heard) * ROWS][-frames * ROWS :])
+    assert np.array_equal(heard[-frames // 2 :], last[-frames // 2 :])
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-5, 0.01])
+def test_silence_and_hiss_are_nobody(segmenter, level):
+    hiss = np.random.default_rng(0).normal(0, 1, samples_of(5.02)) * level
+    chances = segmenter.speakers(log_mel(hiss.astype(np.float32))[: segmenter.frames * ROWS])
+    assert (chances < 0.5).mean() > 0.98
+
+
+def test_the_level_of_the_sound_does_not_matter(segmenter, conversation):
+    sound = conversation[: samples_of(5.02)]
+    loud, soft = (segmenter.speakers(log_mel(gain * sound)[: segmenter.frames * ROWS]) for gain in (1.0, 0.1))
+    assert np.abs(loud - soft).mean() < 0.01
+
+
+@pytest.mark.parametrize("rows", [7, 504])
+def test_rows_that_are_no_window_are_refused(segmenter, rows):
+    with pytest.raises(ModelError, match=f"wanted whole groups of 4 rows, at most 500, got {rows} rows"):
+        segmenter.speakers(np.zeros((rows, 80), np.float32))
+
+
+def test_a_window_of_one_frame_has_nobody_in_it(segmenter):
+    assert segmenter.speakers(np.ones((4, 80), np.float32)).tolist() == [[0.0, 0.0, 0.0]]
+
+
+def test_a_folder_without_a_card_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="wanted a model card at"):
+        load_segmenter(tmp_path)

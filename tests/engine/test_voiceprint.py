@@ -1,0 +1,73 @@
+"""How good a clip is for enrolling: noise, clipping, echo, and parts short enough to hear two people."""
+
+import numpy as np
+import pytest
+
+from rtspk.audio import read_audio
+from rtspk.bench.latency import voices
+from rtspk.engine.embedder import load_embedder
+from rtspk.engine.settings import ActivityConfig
+from rtspk.engine.voiceprint import PART, PIECE, ClipQuality, _decay, voiceprint
+from rtspk.types import samples_of
+
+
+def in_a_room(sound, seconds, seed=0):
+    """The sound and a tail of noise that falls by 60 dB in so many seconds."""
+    length = samples_of(seconds)
+    tail = np.random.default_rng(seed).normal(size=length) * 10 ** (-3.0 * np.arange(length) / length)
+    tail /= np.linalg.norm(tail)
+    tail[0] = 1.0
+    size = len(sound) + length
+    heard = np.fft.irfft(np.fft.rfft(sound, size) * np.fft.rfft(tail, size), size)[: len(sound)]
+    return heard.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def clip():
+    from pathlib import Path
+
+    return read_audio(Path(__file__).parents[1] / "data" / "voice-a1.opus")
+
+
+def test_the_longer_a_room_rings_the_longer_the_decay(clip):
+    dry = _decay(clip)
+    rings = [_decay(in_a_room(clip, seconds)) for seconds in (0.3, 0.6, 1.0)]
+    assert [dry, *rings] == sorted([dry, *rings])
+    assert dry < 0.45
+    assert rings[-1] > 0.55
+
+
+def test_a_sound_without_falls_has_no_decay():
+    steady = np.random.default_rng(0).normal(0, 0.1, samples_of(5.0)).astype(np.float32)
+    assert _decay(steady) is None
+    assert _decay(steady[:800]) is None
+
+
+def test_quality_falls_with_noise_clipping_and_echo():
+    good = ClipQuality(40.0, 0.0, 0.3)
+    assert good.score == 1.0
+    assert ClipQuality(None, 0.0).score == 1.0
+    for worse in (ClipQuality(8.0, 0.0, 0.3), ClipQuality(40.0, 0.02, 0.3), ClipQuality(40.0, 0.0, 0.9)):
+        assert 0.0 < worse.score < 0.7
+
+
+def test_parts_are_the_same_speech_in_shorter_pieces(segmenter, clip):
+    embedder = load_embedder()
+    whole = voiceprint(clip, segmenter, embedder, ActivityConfig(), "the clip", with_parts=True)
+    assert sum(part.net_speech for part in whole.parts) == sum(piece.net_speech for piece in whole.pieces)
+    assert max(part.net_speech for part in whole.parts) <= PART
+    assert max(piece.net_speech for piece in whole.pieces) <= PIECE
+    assert len(whole.parts) > len(whole.pieces)
+    without = voiceprint(clip, segmenter, embedder, ActivityConfig(), "the clip")
+    assert without.parts == ()
+    assert np.array_equal(without.vector, whole.vector)
+
+
+def test_made_up_speech_has_a_quality(segmenter):
+    sound = np.concatenate([np.zeros(8000, np.float32), voices(4.0, 0), np.zeros(8000, np.float32)])
+    noise = np.random.default_rng(0).normal(0, 0.02, len(sound)).astype(np.float32)
+    found = [
+        voiceprint(one, segmenter, load_embedder(), ActivityConfig(), "it").quality.signal_to_noise_db
+        for one in (sound + 0.01 * noise, sound + noise)
+    ]
+    assert found[0] > found[1]

@@ -1,0 +1,199 @@
+"""HTTP on the same port: health, metrics, the page, and the gallery."""
+
+import json
+import socket as sockets
+from pathlib import Path
+
+import pytest
+
+import rtspk
+from rtspk.engine.pipeline import Engine
+from rtspk.server import speakers
+from rtspk.server.access import TokenEntry
+from rtspk.server.config import Limits
+
+LISTENER = TokenEntry("listener", ("listen",), "listener-secret-token")
+ENROLLER = TokenEntry("enroller", ("enroll",), "enroller-secret-token")
+ADMIN = TokenEntry("admin", ("admin",), "admin-secret-token-word")
+
+
+@pytest.fixture
+def own_engine(engine):
+    """The shared models with a gallery of this test."""
+    fresh = Engine.load(":memory:", device="cpu")
+    return Engine(engine.embedder, engine.segmenter, fresh.gallery)
+
+
+@pytest.fixture
+def clip():
+    return (Path(rtspk.__file__).parent / "data" / "demo" / "Anna.opus").read_bytes()
+
+
+def bearer(entry):
+    return {"Authorization": f"Bearer {entry.token}"}
+
+
+def test_health_readiness_and_what_the_page_wants_to_know(serve):
+    server = serve(LISTENER)
+    assert server.request("GET", "/healthz")[:2] == (200, b"ok\n")
+    assert server.request("GET", "/readyz")[:2] == (200, b"ready\n")
+    status, body, _ = server.request("GET", "/v1/info")
+    assert (status, json.loads(body)["needs_token"]) == (200, True)
+    assert b"resume_token" in server.request("GET", "/v1/schema")[1]
+
+
+def test_metrics_count_sessions_and_hold_no_name(serve, wire, conversation):
+    server = serve()
+    socket = server.connect()
+    socket.send(wire.start())
+    for piece in wire.pieces(conversation):
+        socket.send(piece)
+    socket.send('{"type":"end"}')
+    wire.said(socket)
+    text = server.request("GET", "/metrics")[1].decode()
+    assert "rtspk_sessions_started_total 1.0" in text
+    assert 'rtspk_events_total{type="end"} 1.0' in text
+    assert "rtspk_audio_seconds_total 12.0" in text
+    assert "rtspk_label_delay_seconds_bucket" in text
+    assert "S1" not in text
+
+
+def test_metrics_want_the_scope_admin(serve):
+    server = serve(LISTENER, ADMIN)
+    assert server.request("GET", "/metrics")[0] == 401
+    assert server.request("GET", "/metrics", **bearer(LISTENER))[0] == 403
+    assert server.request("GET", "/metrics", **bearer(ADMIN))[0] == 200
+
+
+def test_the_page_is_served_with_headers_that_keep_it_safe(serve):
+    server = serve()
+    status, body, headers = server.request("GET", "/")
+    assert status == 200
+    assert body.startswith(b"<!doctype html>")
+    assert "script-src" not in headers["Content-Security-Policy"]  # default-src 'self' holds: nothing inline
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/../config.py", "/%2e%2e/config.py", "/web/index.html", "/__init__.py", "/app.py"]
+)
+def test_what_is_not_a_file_of_the_page_is_not_there(serve, path):
+    assert serve().request("GET", path)[0] == 404
+
+
+def test_a_voice_is_enrolled_shown_renamed_and_forgotten(serve, own_engine, clip):
+    server = serve(engine=own_engine)
+    status, body, _ = server.request("POST", "/v1/speakers/J%C3%BCrgen%20%C3%9F", clip)
+    assert status == 201
+    assert json.loads(body)["name"] == "Jürgen ß"
+    names = json.loads(server.request("GET", "/v1/speakers")[1])["speakers"]
+    assert [one["name"] for one in names] == ["Jürgen ß"]
+    detail = json.loads(server.request("GET", "/v1/speakers/J%C3%BCrgen%20%C3%9F")[1])
+    assert detail["exemplars"][0]["net_speech"] > 1.0
+    assert "vector" not in json.dumps(detail)
+    status, body, _ = server.request("PATCH", "/v1/speakers/J%C3%BCrgen%20%C3%9F", b'{"name":"Anna"}')
+    assert (status, json.loads(body)["name"]) == (200, "Anna")
+    assert server.request("DELETE", "/v1/speakers/Anna")[0] == 204
+    assert server.request("DELETE", "/v1/speakers/Anna")[0] == 404
+    assert json.loads(server.request("GET", "/v1/speakers")[1]) == {"speakers": []}
+
+
+def test_two_names_of_one_voice_are_merged(serve, own_engine, clip):
+    server = serve(engine=own_engine)
+    for name in ("A", "B"):
+        assert server.request("POST", f"/v1/speakers/{name}", clip)[0] == 201
+    status, body, _ = server.request("PATCH", "/v1/speakers/A", b'{"into":"B"}')
+    assert (status, json.loads(body)["exemplars"]) == (200, 4)
+    assert server.request("GET", "/v1/speakers/A")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/v1/speakers/Anna", b"no sound", 422),
+        ("POST", "/v1/speakers/Anna", b"", 422),
+        ("POST", "/v1/speakers", b"x", 405),
+        ("PUT", "/v1/speakers/Anna", b"x", 405),
+        ("PATCH", "/v1/speakers/Anna", b"{", 422),
+        ("PATCH", "/v1/speakers/Anna", b'{"name":"A","into":"B"}', 422),
+        ("PATCH", "/v1/speakers/Anna", b'{"name":"A"}', 404),
+        ("POST", "/v1/speakers/%00", b"x", 422),
+        ("POST", "/healthz", b"", 405),
+    ],
+)
+def test_what_makes_no_sense_gets_a_status_and_no_exception(serve, own_engine, method, path, body, status):
+    got, said, _ = serve(engine=own_engine).request(method, path, body)
+    assert got == status
+    message = json.loads(said)["error"]["message"]
+    for word in ("Traceback", "/tmp", "Error", "sqlite"):
+        assert word not in message
+
+
+def test_scopes_hold_for_the_gallery_before_a_body_is_read(serve, own_engine, clip):
+    server = serve(LISTENER, ENROLLER, ADMIN, engine=own_engine)
+    assert server.request("GET", "/v1/speakers")[0] == 401
+    assert server.request("GET", "/v1/speakers", **bearer(LISTENER))[0] == 403
+    assert server.request("POST", "/v1/speakers/Anna", clip, **bearer(LISTENER))[0] == 403
+    assert server.request("POST", "/v1/speakers/Anna", clip, **bearer(ENROLLER))[0] == 201
+    assert server.request("DELETE", "/v1/speakers/Anna", **bearer(ENROLLER))[0] == 403
+    assert server.request("DELETE", "/v1/speakers/Anna", **bearer(ADMIN))[0] == 204
+
+
+def test_a_clip_that_is_too_long_is_refused(serve, own_engine, clip):
+    server = serve(engine=own_engine, limits=Limits(clip_bytes=1000))
+    status, said, _ = server.request("POST", "/v1/speakers/Anna", clip)
+    assert (status, json.loads(said)["error"]["code"]) == (413, "too_large")
+
+
+def test_a_small_clip_that_holds_hours_is_refused(serve, own_engine, clip, monkeypatch):
+    monkeypatch.setattr(speakers, "LONGEST", 16_000)
+    status, said, _ = serve(engine=own_engine).request("POST", "/v1/speakers/Anna", clip)
+    assert (status, json.loads(said)["error"]["code"]) == (422, "bad_audio")
+    assert own_engine.gallery.speakers() == []
+
+
+def test_another_sites_page_may_not_change_the_gallery(serve):
+    server = serve()
+    assert server.request("POST", "/v1/speakers/Eve", b"x", Origin="http://evil.example")[0] == 403
+    assert server.request("GET", "/v1/speakers", Host="evil.example:8765")[0] == 403
+
+
+def test_a_body_in_pieces_behind_100_continue_arrives_whole(serve, own_engine, clip):
+    server = serve(engine=own_engine)
+    with sockets.create_connection(("127.0.0.1", server.port), timeout=30) as raw:
+        head = (
+            f"POST /v1/speakers/Anna HTTP/1.1\r\nHost: localhost:{server.port}\r\n"
+            f"Content-Length: {len(clip)}\r\nExpect: 100-continue\r\n\r\n"
+        ).encode()
+        raw.sendall(head[:30])
+        raw.sendall(head[30:])
+        assert raw.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        for at in range(0, len(clip), 5000):
+            raw.sendall(clip[at : at + 5000])
+        assert raw.recv(100).startswith(b"HTTP/1.1 201")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x00" * 100 + b"\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"x" * 100_000,
+        b"POST /v1/speakers/A HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+)
+def test_what_is_no_request_is_closed_and_the_server_goes_on(serve, data):
+    server = serve()
+    with sockets.create_connection(("127.0.0.1", server.port), timeout=30) as raw:
+        raw.sendall(data)
+        raw.shutdown(sockets.SHUT_WR)
+        answer = b""
+        try:
+            while more := raw.recv(4096):
+                answer += more
+        except ConnectionResetError:
+            pass
+        assert b"200 OK" not in answer
+    assert server.request("GET", "/healthz")[0] == 200

@@ -1,0 +1,117 @@
+"""Messages: what is accepted, what is refused, and that nothing of a refused one is repeated."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+
+from rtspk.engine.events import Change, EndEvent, ReviseEvent, SegmentEvent, SpeakerEvent
+from rtspk.errors import FormatError
+from rtspk.server.messages import (
+    EventMessage,
+    Label,
+    Options,
+    Start,
+    read_client_message,
+    read_server_message,
+    schema,
+    to_text,
+)
+from rtspk.types import Segment, Turn
+
+EVENTS = [
+    SegmentEvent(7, 2, Turn(Segment(16000, 40000), "S2", "Анна", 0.71, 0.97), "final"),
+    SegmentEvent(1, 1, Turn(Segment(0, 4000), "S1", None, 0.0, 0.5, overlap=True), "tentative"),
+    ReviseEvent((Change(5, 2, "S2", "Анна", "named"), Change(6, 3, "S2", None, "merged"))),
+    ReviseEvent((Change(9, 2, "S1", None, "corrected"),)),
+    SpeakerEvent("new", "S3"),
+    SpeakerEvent("named", "S3", name="Ben"),
+    SpeakerEvent("named", "S3", name=None),
+    SpeakerEvent("merged", "S3", into="S1"),
+    EndEvent(16000 * 60, 3),
+]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_an_event_on_the_wire_is_the_engines_own_with_a_number(event):
+    message = TypeAdapter(EventMessage).validate_python({**event.to_json(), "seq": 4})
+    assert json.loads(to_text(message)) == {**event.to_json(), "seq": 4}
+
+
+def test_the_smallest_start_means_16_bit_sound_at_16_khz():
+    start = read_client_message('{"type":"start"}')
+    assert isinstance(start, Start)
+    assert (start.format.encoding, start.format.rate, start.format.channels) == ("s16le", 16000, 1)
+    assert start.options == Options()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"type":"shout"}',
+        '{"type":"start","format":{"encoding":"mp3"}}',
+        '{"type":"start","format":{"rate":"fast"}}',
+        '{"type":"start","options":{"latency":0.1}}',
+        '{"type":"start","options":{"latncy":1.0}}',
+        '{"type":"label","speaker":"S1"}',
+        '{"type":"merge","speaker":"S1","into":7}',
+        '{"type":"flush","id":1e400}',
+        "\x00" * 100,
+        '{"type":"start","token":"' + "x" * 501 + '"}',
+    ],
+)
+def test_what_is_no_message_is_refused_in_one_line(text):
+    with pytest.raises(FormatError) as refused:
+        read_client_message(text)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_refusal_does_not_repeat_what_may_be_a_secret():
+    with pytest.raises(FormatError) as refused:
+        read_client_message('{"type":"start","tokn":"a-very-secret-word"}')
+    assert "a-very-secret-word" not in str(refused.value)
+    assert "tokn" in str(refused.value)
+
+
+def test_a_client_passes_over_what_a_newer_server_adds():
+    text = '{"type":"ack","seq":1,"received":2,"audio_ms":3,"colour":"blue"}'
+    assert read_server_message(text).type == "ack"
+
+
+def test_a_message_that_is_written_reads_the_same():
+    label = Label(speaker="S2", name="Анна", scope="gallery")
+    assert read_client_message(to_text(label)) == label
+
+
+def test_the_schema_has_every_message_of_both_directions():
+    text = json.dumps(schema())
+    client = ["start", "label", "merge", "flush", "end"]
+    server = ["ready", "ack", "segment", "revise", "speaker", "heartbeat", "warning", "error", "end"]
+    assert set(schema()["client"]["discriminator"]["mapping"]) == set(client)
+    assert set(schema()["server"]["discriminator"]["mapping"]) == set(server)
+    assert '"s16le", "f32le", "opus"' in text
+
+
+def examples(side):
+    text = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
+    return re.findall(rf"```json {side}\n(.*?)```", text, re.DOTALL)
+
+
+def test_every_example_of_the_manual_is_a_message_and_every_message_has_one():
+    client = [read_client_message(example) for example in examples("client")]
+    server = [read_server_message(example) for example in examples("server")]
+    assert {message.type for message in client} == set(schema()["client"]["discriminator"]["mapping"])
+    assert {message.type for message in server} == set(schema()["server"]["discriminator"]["mapping"])
+
+
+def test_the_manual_explains_every_code():
+    text = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
+    definitions = schema()["server"]["$defs"]
+    for name in ("Error", "WarningMessage"):
+        for code in definitions[name]["properties"]["code"]["enum"]:
+            assert f"`{code}`" in text, code

@@ -1,0 +1,38 @@
+"""Numbered events for a client that comes back."""
+
+import json
+
+from rtspk.engine.events import SpeakerEvent
+from rtspk.server.replay import Replay
+
+
+def filled(count, most=1 << 20):
+    replay = Replay(most)
+    texts = [replay.add(SpeakerEvent("new", f"S{n}")) for n in range(1, count + 1)]
+    return replay, texts
+
+
+def test_events_are_numbered_from_one():
+    _, texts = filled(3)
+    assert [json.loads(text)["seq"] for text in texts] == [1, 2, 3]
+
+
+def test_what_was_missed_is_what_follows_the_number():
+    replay, texts = filled(5)
+    assert replay.since(0) == texts
+    assert replay.since(3) == texts[3:]
+    assert replay.since(5) == []
+
+
+def test_a_number_that_never_was_is_no_place_to_resume():
+    replay, _ = filled(5)
+    assert replay.since(6) is None
+    assert replay.since(-1) is None
+
+
+def test_what_is_kept_is_bounded_and_what_is_gone_is_not_passed_over():
+    replay, texts = filled(1000, most=2000)
+    kept = next(n for n in range(1001) if replay.since(n) is not None)
+    assert replay.since(kept) == texts[kept:]
+    assert sum(map(len, texts[kept:])) <= 2000
+    assert replay.since(kept - 1) is None

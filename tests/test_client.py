@@ -1,0 +1,167 @@
+"""The Python client against a real server, also through a line that breaks."""
+
+import asyncio
+import contextlib
+import random
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rtspk
+from rtspk.audio import read_audio
+from rtspk.client import AsyncClient, Client
+from rtspk.engine.pipeline import Engine
+from rtspk.errors import ConfigError, SessionError
+from rtspk.types import FloatArray, samples_of
+
+ROOT = Path(__file__).parents[1]
+DEMO = Path(rtspk.__file__).parent / "data" / "demo"
+TOKEN = "a-token-of-the-tests"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[int]:
+    """The port of `rtspk serve`, which knows nobody."""
+    folder = tmp_path_factory.mktemp("server")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rtspk", "serve", "--port", "0", "--gallery", folder / "v.db"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "RTSPK_TOKEN": TOKEN, "PYTHONPATH": str(ROOT)},
+    )
+    with process:
+        said = process.stderr.readline()
+        assert "serving at http://127.0.0.1:" in said, said
+        yield int(said.rsplit(":", 1)[1])
+        process.terminate()
+        assert process.wait(60) == 0
+
+
+@pytest.fixture(scope="module")
+def sound() -> FloatArray:
+    return read_audio(DEMO / "conversation.opus")[: samples_of(10.0)]
+
+
+@pytest.fixture(scope="module")
+def local(sound) -> list[object]:
+    """What a session in this process says."""
+    session = Engine.load(":memory:", device="cpu").session()
+    return [event.to_json() for event in [*session.push(sound), *session.finish()]]
+
+
+def chunks(sound: FloatArray, size: int) -> list[FloatArray]:
+    return [sound[at : at + size] for at in range(0, len(sound), size)]
+
+
+def address(port: int) -> str:
+    return f"ws://127.0.0.1:{port}"
+
+
+class BrokenLine:
+    """Passes bytes on, and breaks every connection after a random number of them."""
+
+    def __init__(self, port: int, seed: int) -> None:
+        self._rng, self._target = random.Random(seed), port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.broken = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(("127.0.0.1", self._target))
+                left = self._rng.randrange(20_000, 200_000)
+                for one, other in ((near, far), (far, near)):
+                    threading.Thread(target=self._pass, args=(one, other, left), daemon=True).start()
+
+    def _pass(self, one: socket.socket, other: socket.socket, left: int) -> None:
+        with contextlib.suppress(OSError):
+            while left > 0 and (data := one.recv(min(left, 4096))):
+                other.sendall(data)
+                left -= len(data)
+        self.broken += left <= 0
+        for end in (one, other):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+
+def test_a_client_says_what_a_local_session_says(server, sound, local):
+    with Client(address(server), token=TOKEN, pace="file") as client:
+        events = [event.to_json() for event in client.events(chunks(sound, 5000))]
+        assert client.finish() == []
+    assert events == local
+
+
+def test_an_asyncio_client_says_the_same(server, sound, local):
+    async def listen():
+        async with AsyncClient(address(server), token=TOKEN, pace="file") as client:
+
+            async def send():
+                for samples in chunks(sound, 8000):
+                    await client.push(samples)
+                await client.finish()
+
+            sender = asyncio.create_task(send())
+            events = [event.to_json() async for event in client]
+            await sender
+            return events
+
+    assert asyncio.run(listen()) == local
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_over_a_line_that_breaks_nothing_is_lost_or_told_twice(server, sound, local, seed):
+    line = BrokenLine(server, seed)
+    with contextlib.closing(line), Client(address(line.port), token=TOKEN, pace="file") as client:
+        events = [event.to_json() for event in client.events(chunks(sound, 3000))]
+    assert events == local
+    assert line.broken > 2
+
+
+def test_a_label_named_by_the_client_is_named_in_what_follows(server, sound):
+    with Client(address(server), token=TOKEN, pace="file") as client:
+        client.push(sound)
+        client.label("S1", "Zoë")
+        events = client.finish()
+    assert ("S1", "Zoë") in [(e.label, e.name) for e in events if type(e).__name__ == "SpeakerEvent"]
+
+
+def test_a_wrong_token_is_one_plain_line(server):
+    with (
+        pytest.raises(SessionError, match="wanted a token that this server knows"),
+        Client(address(server), token="wrong-token-of-the-tests") as client,
+    ):
+        client.finish()
+
+
+def test_no_server_is_one_plain_line():
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(SessionError, match=f"wanted a server at ws://127.0.0.1:{port}/v1/listen"):
+        Client(address(port))
+
+
+@pytest.mark.parametrize("url", ["localhost:8765", "http://localhost:8765", "ws://", "ws://a:b", ""])
+def test_what_is_no_address_is_refused(url):
+    with pytest.raises(ConfigError, match="wanted a server as ws://HOST:PORT"):
+        Client(url)
+
+
+def test_sound_after_finish_is_refused(server):
+    with Client(address(server), token=TOKEN, pace="file") as client:
+        client.finish()
+        with pytest.raises(SessionError, match="wanted no audio after finish"):
+            client.push(np.zeros(10, np.float32))

@@ -1,0 +1,145 @@
+"""A client's side of a session by hand: what goes out, what is kept, and what is sent again."""
+
+import json
+
+import numpy as np
+import pytest
+
+from rtspk import remote
+from rtspk.engine.events import EndEvent, SpeakerEvent
+from rtspk.errors import SessionError
+from rtspk.remote import Remote
+from rtspk.server.messages import Flush, Options
+
+
+def ready(received=0, resumed=False):
+    message = {
+        "type": "ready",
+        "version": 1,
+        "session": "s",
+        "resume_token": "token",
+        "resume_seconds": 60.0,
+        "model": "m",
+        "latency": 1.0,
+        "resumed": resumed,
+        "received": received,
+        "audio_ms": 0,
+    }
+    return json.dumps(message)
+
+
+def ack(received):
+    return json.dumps({"type": "ack", "seq": 0, "received": received, "audio_ms": 0})
+
+
+def opened():
+    client = Remote(Options())
+    client.receive(ready())
+    return client
+
+
+def sent(client):
+    messages = []
+    while (message := client.next_message()) is not None:
+        messages.append(message)
+    return messages
+
+
+def ramp(start, end):
+    return np.arange(start, end, dtype=np.float32)
+
+
+def sound_of(messages):
+    return np.frombuffer(b"".join(m for m in messages if isinstance(m, bytes)), "<f4")
+
+
+def test_nothing_is_sent_before_the_server_is_ready():
+    client = Remote(Options())
+    client.push(ramp(0, 10))
+    assert sent(client) == []
+    client.receive(ready())
+    assert sound_of(sent(client)).tolist() == list(range(10))
+
+
+def test_long_sound_is_cut_into_messages_of_a_second():
+    client = opened()
+    client.push(ramp(0, 40_000))
+    assert [len(message) // 4 for message in sent(client)] == [16_000, 16_000, 8_000]
+
+
+def test_orders_go_before_sound_that_waits_and_the_end_behind_all():
+    client = opened()
+    client.push(ramp(0, 10))
+    client.order(Flush(id=4))
+    client.finish()
+    flush, sound, end = sent(client)
+    assert json.loads(flush)["id"] == 4
+    assert len(sound) == 40
+    assert json.loads(end) == {"type": "end"}
+
+
+@pytest.mark.parametrize("received", [0, 7, 100, 130, 299, 300])
+def test_a_resumed_session_gets_the_sound_from_where_the_server_is(received):
+    client = opened()
+    for start in (0, 100, 200):
+        client.push(ramp(start, start + 100))
+        sent(client)
+    client.finish()
+    assert sent(client) == ['{"type":"end"}']
+    client.lost()
+    assert sent(client) == []
+    assert json.loads(client.greeting())["resume"] == {"token": "token", "seq": 0}
+    client.receive(ready(received, resumed=True))
+    again = sent(client)
+    assert sound_of(again).tolist() == list(range(received, 300))
+    assert again[-1] == '{"type":"end"}'
+
+
+def test_acknowledged_sound_is_forgotten_and_what_came_behind_it_is_not():
+    client = opened()
+    for start in (0, 100, 200):
+        client.push(ramp(start, start + 100))
+    sent(client)
+    client.receive(ack(150))
+    client.lost()
+    client.receive(ready(150, resumed=True))
+    assert sound_of(sent(client)).tolist() == list(range(150, 300))
+
+
+def test_what_is_kept_is_bounded_and_a_server_that_misses_more_is_no_place_to_resume(monkeypatch):
+    monkeypatch.setattr(remote, "KEPT", 1000)
+    client = opened()
+    for start in range(0, 5000, 100):
+        client.push(ramp(start, start + 100))
+        sent(client)
+    assert sum(map(len, client._kept)) <= 4 * 1100
+    client.lost()
+    with pytest.raises(SessionError, match="no longer kept"):
+        client.receive(ready(2000, resumed=True))
+
+
+def test_events_are_the_engines_own_and_none_is_told_twice():
+    client = opened()
+    text = '{"type":"speaker","seq":1,"event":"new","speaker":"S1"}'
+    assert client.receive(text) == [SpeakerEvent("new", "S1")]
+    assert client.receive(text) == []
+    end = '{"type":"end","seq":2,"audio_ms":1500,"speakers":1}'
+    assert client.receive(end) == [EndEvent(24_000, 1)]
+    assert client.ended
+
+
+@pytest.mark.parametrize("retryable", [True, False])
+def test_an_error_of_the_server_is_one_line(retryable):
+    client = opened()
+    error = {"type": "error", "code": "overloaded", "message": "too much", "retryable": retryable}
+    with pytest.raises(SessionError, match=r"too much \(overloaded\)"):
+        client.receive(json.dumps(error))
+    assert client.refused is not retryable
+
+
+def test_heartbeats_and_warnings_are_there_to_be_asked_for():
+    client = opened()
+    client.receive('{"type":"heartbeat","audio_ms":5,"processed_ms":4,"lag_ms":3,"realtime_factor":0.5}')
+    assert (client.status.lag_ms, client.status.realtime_factor) == (3, 0.5)
+    client.receive('{"type":"warning","code":"silence","message":"quiet"}')
+    assert [warning.code for warning in client.warnings] == ["silence"]
