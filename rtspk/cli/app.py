@@ -194,6 +194,7 @@ _add(speakers, "merge", gallery.merge)
 _add(speakers, "delete", gallery.delete)
 _add(speakers, "export", gallery.export)
 _add(speakers, "import", gallery.import_)
+_add(speakers, "reenroll", gallery.reenroll)
 
 app.add_typer(installed, name="models")
 _add(installed, "list", models.list_)

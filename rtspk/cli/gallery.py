@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtspk.cli.options import AsJson, GalleryFile, ModelFolder
-from rtspk.cli.screen import answers, plain, print_json, say, seconds_of
+from rtspk.cli.options import AsJson, Device, GalleryFile, ModelFolder
+from rtspk.cli.screen import answers, note, plain, print_json, progress, say, seconds_of, waiting
 from rtspk.errors import ConfigError, GalleryError
 
 if TYPE_CHECKING:
     from rtspk.engine.gallery import Gallery, SpeakerRecord
 
-__all__ = ["delete", "export", "import_", "list_", "merge", "model_of", "rename", "show"]
+__all__ = ["delete", "export", "import_", "list_", "merge", "model_of", "reenroll", "rename", "show"]
 
+BESIDE = ("", "-wal", "-shm")  # what SQLite keeps of a file
 SHORTEST_KEY = 8  # bytes
 
 Name = Annotated[str, typer.Argument(metavar="NAME")]
@@ -154,6 +155,46 @@ def import_(
     with opened:
         count = opened.import_(file, key=secret)
     say(f"{count} new {'print' if count == 1 else 'prints'} from {plain(str(file))}")
+
+
+def reenroll(
+    gallery: GalleryFile = None,
+    model: ModelFolder = None,
+    device: Device = "auto",
+) -> None:
+    """Let another model hear the clips that were kept, and put its prints in the place of the old ones."""
+    from rtspk.engine.gallery import Gallery
+    from rtspk.engine.pipeline import Engine
+
+    path = _where(gallery)
+    with _opened(gallery) as old, waiting("loading the models"):
+        engine = Engine.load(":memory:", model=model, device=device)
+        card = engine.embedder.card
+        if old.model_id == card.id:
+            raise GalleryError(
+                f"wanted a gallery of another model than {card.id}, got one of its own: {path}"
+            )
+        kept = {record.name: old.clips(record.name) for record in old.speakers()}
+    heard = {name: clips for name, clips in kept.items() if clips}
+    if not heard:
+        raise GalleryError(f"wanted clips that were kept (`rtspk enroll --keep-clips`), got none in {path}")
+    fresh = path.with_name(f".{path.name}.reenrolled")
+    for end in BESIDE:
+        fresh.with_name(fresh.name + end).unlink(missing_ok=True)
+    with Gallery.open(fresh, card.id, card.dimension) as new, progress() as advance:
+        engine.gallery = new
+        for number, (name, clips) in enumerate(heard.items(), start=1):
+            engine.enroll(name, *(samples for _, samples in clips), keep_clips=True)
+            advance("listening to the voices", number, len(heard))
+    aside = path.with_name(f"{path.name}.of-{old.model_id}".replace("/", "_"))
+    for end in BESIDE:
+        part = path.with_name(path.name + end)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + end))
+    fresh.rename(path)
+    say(f"{len(heard)} of {len(kept)} names heard anew by {card.id}; what was before is {plain(str(aside))}")
+    for name in sorted(set(kept) - set(heard)):
+        note(f"rtspk: {plain(name)} has no clips: enroll this voice again")
 
 
 def model_of(path: Path) -> tuple[str, int] | None:

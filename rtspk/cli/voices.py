@@ -34,6 +34,12 @@ def enroll(
             "--folder", metavar="DIR", help="Enrol everybody in it: a folder of clips or a clip each."
         ),
     ] = None,
+    keep_clips: Annotated[
+        bool,
+        typer.Option(
+            "--keep-clips", help="Keep the sound too, for `rtspk speakers reenroll` by another model."
+        ),
+    ] = False,
     gallery: GalleryFile = None,
     model: ModelFolder = None,
     device: Device = "auto",
@@ -49,7 +55,7 @@ def enroll(
     if folder is not None:
         if name is not None or clips or mic is not None or microphone is not None:
             raise ConfigError("wanted --folder by itself, got a NAME, CLIPs or --mic too")
-        _enroll_folder(folder, gallery, model, device, as_json=as_json)
+        _enroll_folder(folder, gallery, model, device, keep_clips=keep_clips, as_json=as_json)
         return
     if name is None:
         raise ConfigError("wanted a NAME with CLIPs or --mic SECONDS, or --folder DIR, got neither")
@@ -68,7 +74,7 @@ def enroll(
     if mic is not None:
         sounds = [_recorded(mic, microphone)]
     with waiting("listening to the voice"):
-        enrolled = engine.enroll(name, *sounds)
+        enrolled = engine.enroll(name, *sounds, keep_clips=keep_clips)
     if as_json:
         print_json(_enrolment_json(enrolled))
     else:
@@ -76,7 +82,13 @@ def enroll(
 
 
 def _enroll_folder(
-    folder: Path, gallery: Path | None, model: Path | None, device: str, *, as_json: bool
+    folder: Path,
+    gallery: Path | None,
+    model: Path | None,
+    device: str,
+    *,
+    keep_clips: bool,
+    as_json: bool,
 ) -> None:
     """Enrol everybody in a folder; who cannot be enrolled is named, and the others are."""
     from rtspk.engine.gallery_records import clean_name
@@ -94,7 +106,7 @@ def _enroll_folder(
         engine = Engine.load(gallery, model=model, device=device)
         for number, (name, clips) in enumerate(people.items(), start=1):
             try:
-                enrolled.append(engine.enroll(name, *clips))
+                enrolled.append(engine.enroll(name, *clips, keep_clips=keep_clips))
             except AudioError as error:
                 refused[name] = str(error)
             advance("listening to the voices", number, len(people))

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from rtspk.engine.calibration import Calibration
+from rtspk.engine.gallery_clips import Clips, read_clips, write_clips
 from rtspk.engine.gallery_codes import drop_codes
 from rtspk.engine.gallery_file import STORED, GalleryFile, Value, vectors_of
 from rtspk.engine.gallery_index import GalleryIndex
@@ -100,6 +101,7 @@ class Gallery:
         source: str | Sequence[str],
         *,
         qualities: Sequence[float] | None = None,
+        clips: Clips = (),
     ) -> SpeakerRecord:
         """Store prints under a name, new or known; returns what is now known of it.
 
@@ -108,15 +110,19 @@ class Gallery:
             prints: one or more.
             source: what they were made from, such as a file name; one for all or one for each.
             qualities: how good each print is, 0 to 1; 1 where not said.
+            clips: the sound itself, where it is to be kept: what it was read from, and its samples.
         """
-        return self.add_many([(name, prints, source, qualities)])[0]
+        return self._store([self._checked(name, prints, source, qualities)], clips)[0]
 
     def add_many(
         self,
         people: Iterable[tuple[str, Sequence[Print], str | Sequence[str], Sequence[float] | None]],
     ) -> list[SpeakerRecord]:
         """`add` for several names at once, all or none; each is a name, its prints, sources and qualities."""
-        checked = [self._checked(*one) for one in people]
+        return self._store([self._checked(*one) for one in people], ())
+
+    def _store(self, checked: list[tuple[str, list[tuple[Value, ...]]]], clips: Clips) -> list[SpeakerRecord]:
+        """Write people whose prints were checked, and clips that are all of theirs."""
         with self._lock:
             with self._file.writing():
                 for name, rows in checked:
@@ -125,6 +131,7 @@ class Gallery:
                     )
                     for row in rows:
                         self._file.write(INSERT, speaker, *row)
+                    write_clips(self._file, speaker, clips)
                 records = [self._record(name) for name, _ in checked]
             self._index.note_change()
         return records
@@ -168,6 +175,11 @@ class Gallery:
             created = self._file.read("SELECT created FROM speakers WHERE id = ?", speaker)[0][0]
             return SpeakerDetail(clean_name(name), str(created), self._exemplars(speaker))
 
+    def clips(self, name: str) -> list[tuple[str, FloatArray]]:
+        """The sound that was kept of a name: what each clip was read from, and its samples at 16 kHz."""
+        with self._lock, self._file.reading():
+            return read_clips(self._file, self._need(clean_name(name)))
+
     def rename(self, old: str, new: str) -> SpeakerRecord:
         """Give a speaker another name that nobody has yet."""
         old, new = clean_name(old), clean_name(new)
@@ -187,6 +199,7 @@ class Gallery:
             with self._file.writing():
                 gone, kept = self._need(source), self._need(into)
                 self._file.write("UPDATE exemplars SET speaker = ? WHERE speaker = ?", kept, gone)
+                write_clips(self._file, kept, read_clips(self._file, gone))
                 self._file.write("DELETE FROM speakers WHERE id = ?", gone)
                 drop_codes(self._file, self.dimension, [-gone])
                 self._file.count_up("removals")

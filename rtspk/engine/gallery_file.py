@@ -269,7 +269,8 @@ class GalleryFile:
                 f"wanted a gallery of the model {model} ({dimension}-d), got one of "
                 f"{made_by} ({made_with}-d) at {self.where}: "
                 "load that model, or enroll the voices again into another file "
-                "(`rtspk models list` shows what is installed, --model ID loads it)"
+                "(`rtspk models list` shows what is installed, --model ID loads it; "
+                "`rtspk speakers reenroll` does it where clips were kept)"
             )
 
     def _migrate(self) -> None:

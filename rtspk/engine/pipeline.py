@@ -207,8 +207,13 @@ class Engine:
         activity = SessionConfig().activity
         return voiceprint(samples, self.segmenter, self.embedder, activity, what, with_parts=with_parts)
 
-    def enroll(self, name: str, *clips: str | Path | FloatArray) -> Enrolment:
+    def enroll(self, name: str, *clips: str | Path | FloatArray, keep_clips: bool = False) -> Enrolment:
         """Store the voice of some clips under a name, new or known; all of them or none.
+
+        Args:
+            name: of the person
+            clips: files, or samples float32 [shape=(n,)] at 16 kHz
+            keep_clips: keep the sound too, so that another model can hear it when it takes this one's place
 
         Raises:
             AudioError: a clip cannot be read, or holds too little speech.
@@ -230,6 +235,10 @@ class Engine:
             [piece for p in prints for piece in p.pieces],
             [source for source, p in zip(sources, prints, strict=True) for _ in p.pieces],
             qualities=[p.quality.score for p in prints for _ in p.pieces],
+            clips=[
+                (source, clip if isinstance(clip, np.ndarray) else read_audio(clip))
+                for source, clip in zip(sources if keep_clips else (), clips, strict=False)
+            ],
         )
         exemplars = sum(len(p.pieces) for p in prints)
         complete = round(min(1.0, net_speech / ENOUGH), 3)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtspk.assignment import assign
+from rtspk.engine.likeness import Likeness
 from rtspk.engine.memory import Memory, groups
 from rtspk.engine.prototype import Prototype, unit
 from rtspk.engine.settings import HOP, TrackerConfig
@@ -21,6 +22,10 @@ from rtspk.types import SAMPLE_RATE, Embedding, FloatArray, samples_of, seconds_
 
 __all__ = ["Birth", "Decision", "Heard", "Joined", "Tracker", "TrackerState", "hop_of", "piece_of"]
 
+SAME, OTHER = 0.36, 0.1  # usual cosines of two windows of one voice, and of two voices
+USUAL_PAIRS: float = 10.0  # what that is worth against pairs of the session
+CLEAR_HOPS: int = 4  # between two windows of one voice that share no sound
+LEAST_SHARED: int = samples_of(0.3)  # of speech that makes a link
 PENDING: int = 64  # windows that may yet become a voice
 PENDING_PIECES: int = 3 * 2 * 90  # 90 s: older ones are forgotten
 RECENT: int = 3 * 12  # pieces whose beliefs are kept: more than a segmenter's window holds
@@ -107,6 +112,8 @@ class TrackerState:
     pending: deque[Pending] = field(default_factory=lambda: deque(maxlen=PENDING))
     together: dict[tuple[int, int], int] = field(default_factory=dict)  # samples in which both labels spoke
     memory: Memory = field(default_factory=Memory)
+    likeness: Likeness = field(default_factory=lambda: Likeness.usual(SAME, OTHER, USUAL_PAIRS))
+    vectors: dict[int, FloatArray] = field(default_factory=dict)  # by piece, of voices heard alone
     reviewed: int = 0  # the hop of the last review
     born: int = 0  # labels given so far
     last_hop: int = -1  # the last hop with speech
@@ -134,8 +141,9 @@ class Tracker:
             self._cosines(one.embedding.vector, state) if one.embedding else np.zeros(0, np.float32)
             for one in heard
         ]
+        self._compare(heard, state)
         beliefs = [
-            self._believe(one, prior, cosine)
+            self._believe(one, prior, cosine, state)
             for one, prior, cosine in zip(heard, priors, cosines, strict=True)
         ]
         beliefs = _apart(beliefs)
@@ -171,7 +179,7 @@ class Tracker:
             return []
         state.reviewed = hop
         memory = state.memory
-        group = groups(memory.vectors, memory.weights, config.group_cosine)
+        group = groups(memory.vectors, memory.weights, self._grouped(state))
         changes: list[Birth | Joined] = []
         for label in list(state.labels):
             if len(state.labels) < self.max_speakers:
@@ -193,12 +201,12 @@ class Tracker:
         keeps, leaves = own & (group == first), own & (group == second)
         if memory.weights[leaves].sum() < config.split_seconds:
             return []
-        if _alike(memory, keeps, leaves) > config.group_cosine - config.group_doubt:
+        if _alike(memory, keeps, leaves) > self._grouped(state):
             return []
         # Whoever is already known is no new voice.
         for other in state.labels:
             theirs = memory.labels == other
-            if other != label and theirs.any() and _alike(memory, theirs, leaves) >= config.group_cosine:
+            if other != label and theirs.any() and _alike(memory, theirs, leaves) >= self._grouped(state):
                 return []
         new = state.born
         state.born += 1
@@ -210,6 +218,10 @@ class Tracker:
         state.recent = {p: np.insert(b, len(b) - 1, 0.0) for p, b in state.recent.items()}
         return [Birth(new, ())]
 
+    def _grouped(self, state: TrackerState) -> float:
+        """The mean cosine of all pairs of two groups from which they are one voice's."""
+        return state.likeness.between(self.config.group_share)
+
     def _remembered(self, memory: Memory, which: NDArray[np.bool_]) -> Prototype:
         vectors, weights = memory.vectors[which], memory.weights[which]
         prototype = Prototype.of(list(vectors), weights.tolist(), self.config.exemplars)
@@ -218,7 +230,7 @@ class Tracker:
 
     def _alike(self, state: TrackerState, apart: Collection[int]) -> Joined | None:
         """The two labels whose windows are most clearly one voice's, if any are."""
-        memory, best = state.memory, self.config.group_cosine + self.config.group_doubt
+        memory, best = state.memory, self._grouped(state)
         found = None
         for one, other in combinations(state.labels, 2):
             if {one, other} <= set(apart) or self._spoke_at_once(one, other, state):
@@ -304,11 +316,28 @@ class Tracker:
             prior = trust * own / own.sum() + (1.0 - trust) * prior
         return prior
 
-    def _believe(self, heard: Heard, prior: Chances, cosines: FloatArray) -> Chances:
+    def _compare(self, heard: Sequence[Heard], state: TrackerState) -> None:
+        """Learn from the segmenter's local speakers how alike windows of one and of two voices are here."""
+        for one in heard:
+            if one.embedding is None or not one.alone:
+                continue
+            vector = one.embedding.vector
+            for links, is_same in ((one.links, True), (one.apart, False)):
+                for piece, samples in links:
+                    far = hop_of(one.piece) - hop_of(piece) >= CLEAR_HOPS
+                    if samples >= LEAST_SHARED and piece in state.vectors and (far or not is_same):
+                        state.likeness.hear(float(vector @ state.vectors[piece]), is_same=is_same)
+        for one in heard:
+            if one.embedding is not None and one.alone:
+                state.vectors[one.piece] = one.embedding.vector
+        while len(state.vectors) > RECENT:
+            del state.vectors[next(iter(state.vectors))]
+
+    def _believe(self, heard: Heard, prior: Chances, cosines: FloatArray, state: TrackerState) -> Chances:
         if heard.embedding is None:
             return prior
         weight = min(1.0, seconds_of(heard.embedding.net_speech) / FULL_WEIGHT_SECONDS)
-        evidence = self.config.sharpness * weight * np.append(cosines, self.config.new_cosine)
+        evidence = self.config.sharpness * weight * np.append(cosines, self._stranger(state))
         belief = prior * np.exp(evidence - evidence.max())
         return np.asarray(belief / belief.sum())
 
@@ -340,6 +369,10 @@ class Tracker:
             pair = (min(a, b), max(a, b))
             state.together[pair] = state.together.get(pair, 0) + min(first, second)
 
+    def _stranger(self, state: TrackerState) -> float:
+        """The cosine to a prototype below which a window may be a new voice's."""
+        return state.likeness.to_centroid(self.config.new_share)
+
     def _cosines(self, vector: FloatArray, state: TrackerState) -> FloatArray:
         if not state.prototypes:
             return np.zeros(0, np.float32)
@@ -368,7 +401,7 @@ class Tracker:
         self, best: int, cosines: FloatArray, embedding: Embedding, belief: float, state: TrackerState
     ) -> None:
         others = np.delete(cosines, best)
-        rival = max(float(others.max()) if len(others) else -1.0, self.config.new_cosine)
+        rival = max(float(others.max()) if len(others) else -1.0, self._stranger(state))
         if float(cosines[best]) - rival >= self.config.update_margin and belief > 0.9:
             weight = seconds_of(embedding.net_speech)
             state.prototypes[best].learn(embedding.vector, weight, self.config.exemplars)

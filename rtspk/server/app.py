@@ -106,7 +106,10 @@ class App:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self.telemetry.connections.set(len(self._links))
-            hub.tick(hub.rounds.now())
+            try:
+                hub.tick(hub.rounds.now())
+            except Exception as error:  # whatever it is, the next tick comes
+                _log.warning("a tick failed by %s", type(error).__name__)
 
     async def _handle(self, connection: ServerConnection) -> None:
         """One websocket's life."""
@@ -123,6 +126,11 @@ class App:
             await sender
         except ConnectionClosed:
             pass
+        except Exception as error:  # whatever it is, the other connections go on
+            _log.warning("a connection ended by %s", type(error).__name__)
+            command = link.protocol.refuse("internal", "the server failed at this session")
+            hub.obey(command, link, hub.rounds.now())
+            await asyncio.wait([sender], timeout=CLOSE_SECONDS)
         finally:
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)

@@ -259,6 +259,8 @@ class Hub:
                 link.say_text(text)
         place.over = place.over or ended
         if link is None:
+            if outcome.failure is not None:
+                self._drop(place)  # nobody should come back to it
             return
         for warning in turn.warnings:
             link.say(warning)

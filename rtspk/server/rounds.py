@@ -64,6 +64,13 @@ def run_round(turns: Sequence[tuple[Stream, Turn]], embedder: Embedder) -> Round
     return round_
 
 
+def _lost(turns: Sequence[tuple[Stream, Turn]], error: BaseException) -> Round:
+    """A round that broke as a whole: its streams end, and no others."""
+    _log.warning("a round of %d sessions ended by %s", len(turns), type(error).__name__)
+    failure = Error(code="internal", message="the server failed at this session")
+    return Round([Outcome(stream, turn, failure=failure) for stream, turn in turns])
+
+
 def _answer(round_: Round, embedder: Embedder) -> None:
     """Give all streams their embeddings, until none wants any more."""
     while True:
@@ -162,16 +169,17 @@ class Rounds:
             self._queued.difference_update(stream.number for stream in streams)
             turns = [(stream, stream.take()) for stream in streams]
             self._idle -= 1
-            self._pool.submit(run_round, turns, self._embedder).add_done_callback(self._wake)
+            self._pool.submit(run_round, turns, self._embedder).add_done_callback(partial(self._wake, turns))
 
-    def _wake(self, future: "Future[Round]") -> None:
+    def _wake(self, turns: Sequence[tuple[Stream, Turn]], future: "Future[Round]") -> None:
         """Called on a worker's thread."""
         if not future.cancelled() and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._finish, future)
+            self._loop.call_soon_threadsafe(self._finish, turns, future)
 
-    def _finish(self, future: "Future[Round]") -> None:
+    def _finish(self, turns: Sequence[tuple[Stream, Turn]], future: "Future[Round]") -> None:
         self._idle += 1
-        round_ = future.result()
+        error = future.exception()
+        round_ = future.result() if error is None else _lost(turns, error)
         for outcome in round_.outcomes:
             outcome.stream.give_back()
         self._done(round_)

@@ -206,7 +206,7 @@ def test_the_doctor_saves_what_can_be_read_of_a_damaged_gallery(rtspk, tmp_path)
             for n, row in enumerate(rng.normal(size=(100, dimension)).astype(np.float32))
         )
     data = bytearray(path.read_bytes())
-    data[16_384 * 6 : 16_384 * 7] = bytes(16_384)
+    data[16_384 * 9 : 16_384 * 10] = bytes(16_384)
     path.write_bytes(data)
     path.chmod(0o644)
     looked = rtspk("doctor", "--gallery", "voices.db")
@@ -217,7 +217,7 @@ def test_the_doctor_saves_what_can_be_read_of_a_damaged_gallery(rtspk, tmp_path)
     assert done.returncode == 0, done.stdout
     assert "names saved" in done.stdout
     with Gallery.open(path, model, dimension) as gallery:
-        assert 70 < len(gallery) < 100
+        assert len(gallery) == 80
     assert path.stat().st_mode & 0o077 == 0
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from rtspk.audio import read_audio, write_wav
 from rtspk.cli.gallery import model_of
+from rtspk.engine.gallery import Gallery
+from rtspk.types import Embedding, Segment
 
 
 def json_of(done):
@@ -138,3 +140,21 @@ def test_an_archive_is_signed_with_a_key_and_opened_with_it_alone(rtspk, voices,
     assert "wanted the key of a signed archive" in without.stderr
     assert rtspk("speakers", "import", "voices.json", "--gallery", "new.db", "--key", "key").returncode == 0
     assert "wanted a key of 8 bytes" in rtspk("speakers", "export", "x.json", "--key", "short").stderr
+
+
+def test_another_model_hears_the_clips_that_were_kept(rtspk, voices, tmp_path):
+    with Gallery.open(tmp_path / "voices.db", "another/model", 4) as gallery:
+        print_ = [Embedding(np.eye(4, dtype=np.float32)[0], Segment(0, 1), 1)]
+        gallery.add("Anna", print_, "a1", clips=[("a1", read_audio(voices.a1))])
+        gallery.add("Ben", print_, "b1")
+    refused = rtspk("identify", voices.a2, "--gallery", "voices.db")
+    assert "`rtspk speakers reenroll` does it where clips were kept" in refused.stderr
+    done = rtspk("speakers", "reenroll", "--gallery", "voices.db")
+    assert done.returncode == 0, done.stderr
+    assert "1 of 2 names heard anew" in done.stdout
+    assert "Ben has no clips: enroll this voice again" in done.stderr
+    assert rtspk("identify", voices.a2, "--gallery", "voices.db").stdout.splitlines()[0] == "Anna"
+    assert model_of(tmp_path / "voices.db.of-another_model") == ("another/model", 4)
+    again = rtspk("speakers", "reenroll", "--gallery", "voices.db")
+    assert (again.returncode, again.stderr.count("\n")) == (2, 1)
+    assert "wanted a gallery of another model" in again.stderr

@@ -668,6 +668,38 @@ def test_two_processes_that_write_at_once_lose_nothing(path):
         assert {one.name for one in gallery.speakers()} == wanted
 
 
+# Sound that is kept
+
+
+def test_clips_are_kept_where_that_is_wanted_and_go_with_their_name(path):
+    sound = np.sin(np.arange(16_000) / 7.0).astype(np.float32) * 0.5
+    other = np.random.default_rng(0).uniform(-1, 1, 4000).astype(np.float32)
+    with open_gallery(path) as gallery:
+        assert len(gallery) == 0
+        gallery.add("Anna", prints(1), "a.wav")
+        assert gallery.clips("Anna") == []
+        gallery.add("Anna", prints(2), "b.wav", clips=[("b.wav", sound), ("c.wav", other * 2)])
+        gallery.add("Ben", prints(3), "d.wav", clips=[("d.wav", other)])
+        (first, heard), (second, loud) = gallery.clips("Anna")
+        assert (first, second) == ("b.wav", "c.wav")
+        assert heard == pytest.approx(sound, abs=1e-4)
+        assert np.abs(loud).max() == 1.0  # what is too loud is cut, not turned around
+        gallery.merge("Ben", "Anna")
+        assert [source for source, _ in gallery.clips("Anna")] == ["b.wav", "c.wav", "d.wav"]
+        packed = [row[0] for row in gallery._file.read("SELECT sound FROM clips")]
+        assert all(sound[100:200] in bytes_of(path) for sound in packed)
+        gallery.delete("Anna")
+        assert not any(sound[100:200] in bytes_of(path) for sound in packed)
+
+
+def test_a_clip_that_was_damaged_is_named(gallery):
+    gallery.add("Anna", prints(1), "a", clips=[("a.wav", np.zeros(100, np.float32))])
+    with gallery._file.writing():
+        gallery._file.write("UPDATE clips SET sound = x'00'")
+    with pytest.raises(GalleryError, match=r"got a damaged one: a\.wav"):
+        gallery.clips("Anna")
+
+
 # What scores mean here
 
 

@@ -235,7 +235,9 @@ def test_a_label_that_a_person_names_keeps_that_name(setup, conversation):
     assert [e.to_json() for e in named if isinstance(e, SpeakerEvent)] == [
         {"type": "speaker", "event": "named", "speaker": "S1", "name": "Anna"}
     ]
-    earlier = {e.id for e in said if isinstance(e, SegmentEvent) and e.state == "final" and e.turn.label == "S1"}
+    earlier = {
+        e.id for e in said if isinstance(e, SegmentEvent) and e.state == "final" and e.turn.label == "S1"
+    }
     assert earlier
     assert {change.id for e in named if isinstance(e, ReviseEvent) for change in e.changes} == earlier
     later = session.push(conversation[samples_of(20.0) :]) + session.finish()
@@ -252,7 +254,9 @@ def test_a_name_that_is_kept_is_known_to_the_next_session(setup_at, conversation
 
 
 def test_labels_that_a_person_merges_are_one(setup, conversation):
-    config = TrackerConfig(new_cosine=0.9, birth_seconds=0.5, merge_cosine=2.0)  # many labels, never joined
+    config = TrackerConfig(
+        new_share=3.0, birth_seconds=0.5, merge_cosine=2.0, review_seconds=1e6
+    )  # many labels, never joined
     several = replace(setup, parts=replace(setup.parts, tracker=Tracker(config, 20)))
     session = several.begin()
     known = sorted(labels_of(session.push(conversation)))

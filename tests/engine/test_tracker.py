@@ -5,8 +5,19 @@ import pickle
 import numpy as np
 import pytest
 
+from rtspk.engine.prototype import Prototype
 from rtspk.engine.settings import HOP, TrackerConfig
-from rtspk.engine.tracker import PENDING, RECENT, Birth, Decision, Heard, Tracker, TrackerState, piece_of
+from rtspk.engine.tracker import (
+    PENDING,
+    RECENT,
+    Birth,
+    Decision,
+    Heard,
+    Joined,
+    Tracker,
+    TrackerState,
+    piece_of,
+)
 from rtspk.types import Embedding, FloatArray, Segment, samples_of
 
 DIMENSION = 64
@@ -110,7 +121,7 @@ def test_a_hop_without_a_window_follows_its_neighbourhood():
 
 
 def test_prototypes_of_one_voice_are_merged_into_the_older():
-    config = TrackerConfig(merge_cosine=0.5, new_cosine=0.9, pool_cosine=0.4, birth_seconds=0.25)
+    config = TrackerConfig(merge_cosine=0.5, new_share=2.0, pool_cosine=0.4, birth_seconds=0.25)
     talk = Talk(config)
     talk.say(0, 10)
     assert talk.state.born > 1
@@ -125,7 +136,7 @@ def test_prototypes_of_one_voice_are_merged_into_the_older():
 
 
 def test_two_labels_with_names_are_never_merged():
-    config = TrackerConfig(merge_cosine=0.5, new_cosine=0.9, pool_cosine=0.4, birth_seconds=0.25)
+    config = TrackerConfig(merge_cosine=0.5, new_share=2.0, pool_cosine=0.4, birth_seconds=0.25)
     talk = Talk(config)
     talk.say(0, 10)
     assert talk.tracker.merge(talk.state, apart=talk.state.labels) is None
@@ -148,6 +159,61 @@ def test_beliefs_stay_probabilities():
         talk.say(number, 9)
         assert talk.state.belief.sum() == pytest.approx(1.0)
         assert (talk.state.belief >= 0).all()
+
+
+def test_a_label_of_two_voices_is_split_by_the_slow_path():
+    talk = Talk(TrackerConfig(new_share=-3.0))  # nobody is new to the fast path
+    talk.say(0, 16)
+    assert {d.label for d in talk.say(1, 16)} == {0}
+    assert talk.tracker.review(4, talk.state) == []  # not yet
+    changes = talk.tracker.review(talk.hop, talk.state)
+    assert changes == [Birth(1, ())]
+    assert [talk.tracker.nearest(talk.voice(n), talk.state)[0] for n in (0, 1)] == [0, 1]
+    assert talk.state.belief.shape == (3,)
+
+
+def test_labels_of_one_voice_are_joined_by_the_slow_path():
+    talk = Talk(TrackerConfig(merge_cosine=2.0))
+    talk.say(0, 10)
+    talk.state.labels.append(1)
+    talk.state.born = 2
+    talk.state.prototypes.append(Prototype.of([talk.voice(0)], [1.0], 40))
+    talk.state.belief = np.append(talk.state.belief, 0.0)
+    for _ in range(6):
+        talk.state.memory.add(talk.voice(0), 0.5, 1, 160)
+    talk.state.recent.clear()
+    assert talk.tracker.review(talk.hop, talk.state, apart=(0, 1)) == []
+    assert talk.tracker.review(talk.hop + 20, talk.state) == [Joined(1, 0)]
+    assert set(talk.state.memory.labels.tolist()) == {0}
+
+
+def test_labels_that_spoke_at_once_are_never_joined():
+    talk = Talk(TrackerConfig(merge_cosine=-1.0, group_share=-5.0))
+    known_two(talk)
+    for _ in range(4):
+        talk.hear(
+            Heard(piece_of(talk.hop, 0), HOP, talk.window(0)),
+            Heard(piece_of(talk.hop, 1), HOP, talk.window(1)),
+        )
+        talk.hop += 1
+    assert talk.tracker.merge(talk.state) is None
+    assert talk.tracker.review(talk.hop, talk.state) == []
+
+
+def test_local_speakers_tell_how_alike_voices_are():
+    talk = Talk()
+    usual = talk.state.likeness.same, talk.state.likeness.other
+    for _ in range(30):
+        links = tuple((piece_of(talk.hop - back, 0), HOP) for back in (4, 5))
+        apart = tuple((piece_of(talk.hop - back, 1), HOP) for back in (1, 4))
+        talk.hear(
+            Heard(piece_of(talk.hop, 0), HOP, talk.window(0), links=links, apart=apart),
+            Heard(piece_of(talk.hop, 1), HOP, talk.window(1), links=apart, apart=links),
+        )
+        talk.hop += 1
+    likeness = talk.state.likeness
+    assert likeness.same > usual[0] + 0.2
+    assert likeness.other < usual[1] - 0.05
 
 
 def known_two(talk: Talk) -> tuple[int, int]:
@@ -173,7 +239,9 @@ def test_a_local_speaker_stays_who_they_were():
     first, second = known_two(talk)
     talk.say(0, 2)
     between = talk.voice(0) + 1.2 * talk.voice(1)  # a little nearer to the second
-    window = Embedding((between / np.linalg.norm(between)).astype(np.float32), Segment(0, HOP), samples_of(1.0))
+    window = Embedding(
+        (between / np.linalg.norm(between)).astype(np.float32), Segment(0, HOP), samples_of(1.0)
+    )
     before = tuple((piece_of(talk.hop - back, 0), HOP) for back in (1, 2))
     piece = piece_of(talk.hop, 0)
     state = pickle.dumps(talk.state)

@@ -18,7 +18,11 @@ from websockets.sync.client import ClientConnection, connect
 
 import rtspk
 from rtspk.audio import read_audio, write_wav
+from rtspk.cli.output import rendered
 from rtspk.engine.pipeline import Engine
+from rtspk.remote import to_event
+from rtspk.server.messages import read_server_message
+from rtspk.transcript import Transcript
 from rtspk.types import samples_of
 
 DEMO = Path(rtspk.__file__).parent / "data" / "demo"
@@ -100,7 +104,7 @@ class Page:
 def browser(tmp_path_factory) -> Iterator[Callable[[], Page]]:
     """Chromium whose microphone hears the conversation once, then silence."""
     folder = tmp_path_factory.mktemp("browser")
-    sound = read_audio(DEMO / "conversation.opus")[: samples_of(20.0)]
+    sound = read_audio(DEMO / "conversation.opus")
     write_wav(folder / "microphone.wav", np.concatenate([sound, np.zeros(samples_of(60.0), np.float32)]))
     command = [
         CHROMIUM,
@@ -209,6 +213,42 @@ def test_a_dropped_file_is_labelled_and_its_downloads_are_the_command_lines(brow
     whole = json.loads(str(page.do("window.saved")))
     assert {"file", "audio_ms", "speakers", "segments"} == set(whole)
     assert page.complaints == []
+
+
+@pytest.mark.parametrize("format_", ["rttm", "srt", "json"])
+def test_a_download_is_what_the_command_line_writes_of_the_same_events(
+    browser, serve, engine, local_events, format_
+):
+    numbered = [{**event, "seq": n} for n, event in enumerate(local_events, start=1)]
+    transcript = Transcript()
+    transcript.apply_all(to_event(read_server_message(json.dumps(event))) for event in numbered)
+    page = browser()
+    page.open(f"http://127.0.0.1:{serve(engine=engine).port}/")
+    downloaded = page.do(
+        f"""(async () => {{
+          const {{ Transcript }} = await import("/transcript.js");
+          const downloads = await import("/downloads.js");
+          const transcript = new Transcript();
+          for (const event of {json.dumps(numbered)}) transcript.apply(event);
+          return downloads.{format_}(transcript, "my talk");
+        }})()"""
+    )
+    wanted = rendered(format_, transcript, "my talk")
+    if format_ == "json":
+        assert close(json.loads(str(downloaded)), json.loads(wanted))
+    else:
+        assert downloaded == wanted
+
+
+def close(one: object, other: object) -> bool:
+    """Alike, but for the last digit of numbers."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(close(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(close, one, other))
+    if isinstance(one, float | int) and isinstance(other, float | int):
+        return abs(one - other) <= 0.0011
+    return one == other
 
 
 def test_two_lanes_are_merged_by_dragging_one_onto_the_other(browser, serve, known):

@@ -123,3 +123,39 @@ def test_streams_that_wait_share_a_round_and_all_threads_work(make, engine):
     asyncio.run(serve())
     assert sorted(map(len, rounds_seen))[:2] == [1, 1]
     assert max(map(len, rounds_seen)) >= 4
+
+
+def test_a_round_that_breaks_as_a_whole_ends_its_streams_and_no_later_ones(make, engine):
+    outcomes = []
+
+    class Torn(Stream):
+        @property
+        def worked_seconds(self):
+            raise RuntimeError("a fault of ours")
+
+        @worked_seconds.setter
+        def worked_seconds(self, value):
+            pass
+
+    async def serve():
+        done = asyncio.Event()
+
+        def finish(round_):
+            outcomes.extend(round_.outcomes)
+            if len(outcomes) == 2:
+                done.set()
+
+        rounds = Rounds(engine.embedder, 1, 1, 0.0, finish)
+        start = Start(format=AudioFormat(encoding="f32le"))
+        streams = [Torn("torn", "o", start, engine.parts(SessionConfig()), Limits()), make("whole")]
+        for stream in streams:
+            stream.receive(bytes(4 * HOP), rounds.now())
+            rounds.ready(stream)
+        async with asyncio.timeout(30):
+            await done.wait()
+        rounds.close()
+
+    asyncio.run(serve())
+    torn, whole = outcomes
+    assert (torn.stream.number, torn.failure.code) == ("torn", "internal")
+    assert (whole.stream.number, whole.failure) == ("whole", None)

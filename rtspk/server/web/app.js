@@ -178,15 +178,16 @@ function title(label) {
 }
 
 function line(segment, before) {
+  const list = $("turns");
+  const follows = list.scrollTop + list.clientHeight > list.scrollHeight - 40; // who has scrolled up reads
   let item = rows.get(segment.id);
   if (!item) {
     item = document.createElement("li");
     item.append(...["time", "b", "span"].map((tag) => document.createElement(tag)));
     rows.set(segment.id, item);
     const next = [...rows].find(([id, other]) => id > segment.id && other.isConnected)?.[1];
-    $("turns").insertBefore(item, next ?? null);
-    if ($("turns").children.length > SHOWN_TURNS) $("turns").firstChild.remove();
-    $("turns").scrollTop = $("turns").scrollHeight;
+    list.insertBefore(item, next ?? null);
+    if (list.children.length > SHOWN_TURNS) list.firstChild.remove();
   }
   const [time, who, length] = item.children;
   const said = segment.name ?? `Speaker ${segment.speaker.slice(1)}`;
@@ -201,6 +202,7 @@ function line(segment, before) {
     void item.offsetWidth; // so that the same animation begins again
     item.classList.add("changed");
   }
+  if (follows) list.scrollTop = list.scrollHeight;
 }
 
 // Naming and merging

@@ -20,13 +20,10 @@ export function srt(transcript) {
 }
 
 export function json(transcript, stem) {
-  const turns = transcript.joined();
-  const speakers = transcript.lanes().map(({ label, name }) => {
-    const own = turns.filter((turn) => turn.speaker === label);
-    const seconds = own.reduce((sum, turn) => sum + turn.end - turn.start, 0);
-    return { speaker: label, name, seconds: round(seconds) };
+  const speakers = transcript.lanes().map(({ label, name, spoken, sure }) => {
+    return { speaker: label, name, seconds: round(spoken), confidence: round(spoken ? sure / spoken : 0) };
   });
-  const segments = turns.map(({ start, end, speaker, name, score, confidence, overlap }) => {
+  const segments = transcript.joined().map(({ start, end, speaker, name, score, confidence, overlap }) => {
     return { start, end, speaker, name, score: round(score), confidence: round(confidence), overlap };
   });
   return `${JSON.stringify({ file: stem, audio_ms: transcript.audioMs, speakers, segments }, null, 2)}\n`;

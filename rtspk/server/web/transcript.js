@@ -33,11 +33,12 @@ export class Transcript {
     return this.speakers.get(label)?.name ?? null;
   }
 
-  // Turns by start; those of one person that touch are one, as in files.
+  // Final turns by start; those of one person that touch are one, as in files.
   joined() {
     const turns = [];
     const last = new Map();
-    const sorted = [...this.segments.values()].sort((a, b) => a.start - b.start || a.end - b.end);
+    const finals = [...this.segments.values()].filter((segment) => segment.state === "final");
+    const sorted = finals.sort((a, b) => a.start - b.start || a.end - b.end);
     for (const segment of sorted) {
       const who = segment.name === null ? `label ${segment.speaker}` : `name ${segment.name}`;
       const before = last.get(who);

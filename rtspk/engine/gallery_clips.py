@@ -1,0 +1,49 @@
+"""The sound that prints were made from, where it is kept: another model can then hear it anew."""
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from rtspk.engine.gallery_file import GalleryFile
+from rtspk.errors import GalleryError
+from rtspk.types import FloatArray
+
+__all__ = ["Clips", "read_clips", "write_clips"]
+
+Clips = Sequence[tuple[str, FloatArray]]  # what each was read from, and its samples at 16 kHz
+
+TABLE = """CREATE TABLE IF NOT EXISTS clips (
+    id INTEGER PRIMARY KEY,
+    speaker INTEGER NOT NULL REFERENCES speakers (id) ON DELETE CASCADE,
+    source TEXT NOT NULL,
+    sound BLOB NOT NULL) -- 16-bit samples at 16 kHz, little-endian, deflated"""
+FULL = 32_767  # of 16 bits
+
+
+def write_clips(file: GalleryFile, speaker: int, clips: Clips) -> None:
+    """Inside `writing`: keep clips of a speaker."""
+    if not clips:
+        return
+    file.write(TABLE)
+    for source, samples in clips:
+        steps = np.round(np.clip(samples, -1.0, 1.0) * FULL).astype("<i2")
+        name = source.encode("utf-8", "backslashreplace").decode()
+        values = speaker, name, zlib.compress(steps.tobytes())
+        file.write("INSERT INTO clips (speaker, source, sound) VALUES (?, ?, ?)", *values)
+
+
+def read_clips(file: GalleryFile, speaker: int) -> list[tuple[str, FloatArray]]:
+    """The clips that were kept of a speaker; none in a gallery that never kept any."""
+    if not file.read("SELECT 1 FROM sqlite_master WHERE name = 'clips'"):
+        return []
+    clips = []
+    for source, sound in file.read("SELECT source, sound FROM clips WHERE speaker = ? ORDER BY id", speaker):
+        try:
+            steps = np.frombuffer(zlib.decompress(sound if isinstance(sound, bytes) else b""), "<i2")
+        except (zlib.error, ValueError) as error:
+            raise GalleryError(
+                f"wanted a clip in the gallery {file.where}, got a damaged one: {source!s}"
+            ) from error
+        clips.append((str(source), (steps / np.float32(FULL)).astype(np.float32)))
+    return clips
