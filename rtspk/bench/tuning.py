@@ -39,6 +39,8 @@ SPACE: tuple[Gate, ...] = (
     Gate("activity", "join_seconds", 0.1, 1.0),
     Gate("tracker", "new_share", 0.0, 0.8),
     Gate("tracker", "group_share", 0.1, 0.9),
+    Gate("tracker", "split_share", 0.0, 0.9),
+    Gate("tracker", "join_share", 0.2, 1.0),
     Gate("tracker", "sharpness", 8.0, 40.0, log=True),
     Gate("tracker", "switch", 0.02, 0.4, log=True),
     Gate("tracker", "link_switch", 0.005, 0.3, log=True),

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtspk.cli.options import AsJson, ConfigFile, Device, GalleryFile, Latency, MaxSpeakers, Microphone, ModelFolder
+from rtspk.cli.options import (
+    AsJson,
+    ConfigFile,
+    Device,
+    GalleryFile,
+    Latency,
+    MaxSpeakers,
+    Microphone,
+    ModelFolder,
+)
 from rtspk.cli.screen import answers, note, plain, print_json, say, waiting
 from rtspk.errors import ConfigError
 

@@ -53,6 +53,10 @@ def serve(
         Path | None,
         typer.Option("--config", metavar="FILE", help="TOML of all settings; options go before it."),
     ] = None,
+    session_config: Annotated[
+        Path | None,
+        typer.Option("--session-config", metavar="FILE", help="Gates as TOML, as `rtspk tune` writes them."),
+    ] = None,
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the protocol's JSON Schema and end.")
     ] = False,
@@ -69,6 +73,7 @@ def serve(
     from dataclasses import asdict, replace
 
     from rtspk.config import read_toml, to_settings
+    from rtspk.engine.settings import SessionConfig
     from rtspk.server.config import ServerConfig
 
     settings = ServerConfig() if config is None else read_toml(config, ServerConfig)
@@ -88,10 +93,14 @@ def serve(
         if max_sessions < 1:
             raise ConfigError(f"wanted --max-sessions of 1 or more, got {max_sessions}")
         settings = replace(settings, limits=replace(settings.limits, sessions=max_sessions))
-    from rtspk.server.access import Access, check_address
+    if session_config is not None:
+        settings = replace(settings, session=read_toml(session_config, SessionConfig))
+    from rtspk.server.access import Access, check_address, is_local
 
     access = Access.load(tokens, settings)
     check_address(settings, access)
+    if not access.needs_token and not is_local(settings.host):
+        note(f"rtspk: without tokens everybody who reaches {settings.host} may do everything")
     import asyncio
 
     from rtspk.engine.pipeline import Engine

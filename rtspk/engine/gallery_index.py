@@ -7,7 +7,7 @@ or has another name or owner now, is so in the next search, whichever process ch
 """
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -65,7 +65,8 @@ class GalleryIndex:
         if self._codes is None:
             return found
         return [
-            self._joined(self._by_codes(query, k), own, k) for query, own in zip(queries, found, strict=True)
+            _first(_highest(own, dict(self._by_codes(query, k))), k)
+            for query, own in zip(queries, found, strict=True)
         ]
 
     def close(self) -> None:
@@ -137,38 +138,25 @@ class GalleryIndex:
         """The best speakers among those with codes, scored exactly."""
         assert self._codes is not None
         near = self._codes.nearest(query, max(SHORT, 4 * k))
-        best: dict[int, float] = {}
-        for owners, vectors in (self._exemplars(near), self._centroids(near)):
-            for owner, score in zip(owners, (vectors @ query).tolist(), strict=True):
-                best[owner] = max(best.get(owner, -1.0), min(1.0, score))
-        return sorted(best.items(), key=lambda one: -one[1])[:k]
-
-    def _exemplars(self, near: Collection[int]) -> tuple[list[int], FloatArray]:
-        """Owners and vectors of the exemplars among these ids."""
         ids = [one for one in near if one > 0]
         sql = f"SELECT id, speaker, vector FROM exemplars WHERE id IN ({_marks(ids)})"
         numbers, vectors = self._file.read_vectors(sql, *ids)
-        owners: list[int] = numbers[:, 1].tolist()
-        return owners, vectors
+        best = _highest(zip(numbers[:, 1].tolist(), (vectors @ query).tolist(), strict=True), {})
+        # Negative ids are speakers' centroids; those of the best may have moved since they were coded.
+        likely = {-one for one in near if one < 0} | {speaker for speaker, _ in _first(best, k)}
+        owners, middles = self._centroids(likely)
+        return _first(_highest(zip(owners, (middles @ query).tolist(), strict=True), best), k)
 
-    def _centroids(self, near: Collection[int]) -> tuple[list[int], FloatArray]:
-        """Speakers whose centroids are among these ids, and the centroids: negative ids are speakers."""
-        ids = [-one for one in near if one < 0]
-        sql = (
-            f"SELECT id, speaker, vector FROM exemplars WHERE speaker IN ({_marks(ids)}) ORDER BY speaker, id"
-        )
-        numbers, vectors = self._file.read_vectors(sql, *ids)
+    def _centroids(self, likely: Collection[int]) -> tuple[list[int], FloatArray]:
+        """Those of these speakers that there are, and their centroids as they are now."""
+        wanted = sorted(likely)
+        which = f"speaker IN ({_marks(wanted)}) ORDER BY speaker, id"
+        sql = f"SELECT id, speaker, vector FROM exemplars WHERE {which}"
+        numbers, vectors = self._file.read_vectors(sql, *wanted)
         speakers, starts = np.unique(numbers[:, 1], return_index=True)
         if not len(speakers):
             return [], vectors
         return speakers.tolist(), centroids(np.add.reduceat(vectors, starts, axis=0), vectors[starts])
-
-    @staticmethod
-    def _joined(one: Scores, other: Scores, k: int) -> Scores:
-        best = dict(one)
-        for speaker, score in other:
-            best[speaker] = max(best.get(speaker, -1.0), score)
-        return sorted(best.items(), key=lambda pair: -pair[1])[:k]
 
     def _build_where_wanted(self, held: int) -> None:
         """Have codes made where too many vectors are in memory without."""
@@ -184,6 +172,17 @@ class GalleryIndex:
             build_codes(self._file, self._dimension, self._closing)
         except RtspkError:
             return  # the search stays exact, and the next one that finds codes wanting tries again
+
+
+def _highest(scores: Iterable[tuple[int, float]], best: dict[int, float]) -> dict[int, float]:
+    """Each speaker's highest score, among these and the best so far."""
+    for speaker, score in scores:
+        best[speaker] = max(best.get(speaker, -1.0), min(1.0, score))  # rounding may pass 1
+    return best
+
+
+def _first(best: dict[int, float], k: int) -> Scores:
+    return sorted(best.items(), key=lambda one: -one[1])[:k]
 
 
 def _marks(values: Sequence[int]) -> str:

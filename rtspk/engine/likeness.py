@@ -3,6 +3,7 @@
 A telephone or a room makes all voices more alike; thresholds that stand between the two follow it.
 """
 
+import math
 from dataclasses import dataclass
 
 __all__ = ["Likeness"]
@@ -39,4 +40,4 @@ class Likeness:
 
     def to_centroid(self, share: float) -> float:
         """The same for a window and the centroid of many windows of one voice."""
-        return self.between(share) / max(0.2, self.same) ** 0.5
+        return self.between(share) / math.sqrt(max(0.2, self.same))

@@ -22,6 +22,7 @@ from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.settings import HOP, SessionConfig
 from rtspk.engine.tracker import RECENT, Heard, Joined, Links, Tracker, TrackerState, piece_of
 from rtspk.engine.turns import Draft, Said, Turns, TurnsState, label_text, mean_vector
+from rtspk.engine.voiceprint import condensed
 from rtspk.errors import ModelError, SessionError
 from rtspk.types import Embedding, FloatArray, Segment, Window, samples_of
 
@@ -175,7 +176,7 @@ class Session:
                 Embedding(vector, Segment(0, net), net)
                 for vector, net in zip(prototype.exemplars, speech, strict=True)
             ]
-            identities.gallery.add(name, pieces, [f"session, {speaker}"] * len(pieces))
+            identities.gallery.add(name, condensed(pieces), f"session, {speaker}")
         self._rename(identities.pin(label, name, self.state.identities))
 
     def merge(self, gone: str, kept: str) -> None:

@@ -36,11 +36,11 @@ class TrackerConfig:
     alone_seconds: float = 0.4  # with less of it alone, speech under other voices is heard too
     new_share: float = 0.2  # on the way from two voices to one; a window farther off may be a new voice
     sharpness: float = 34.0  # log-likelihood for each unit of cosine
-    switch: float = 0.2  # chance in a hop that somebody else goes on
+    switch: float = 0.12  # chance in a hop that somebody else goes on
     link_switch: float = 0.05  # likewise where the segmenter says that it is the same local speaker,
     link_seconds: float = 0.05  # so much of whose earlier speech is half of a proof
     apart: float = 0.95  # how surely another local speaker of the window is not this one
-    birth_seconds: float = 2.0  # speech in hops that agree on a new voice before it gets a label
+    birth_seconds: float = 2.5  # speech in hops that agree on a new voice before it gets a label
     first_seconds: float = 0.75  # likewise for the first voice of a session
     pool_cosine: float = 0.34  # windows of one new voice are at least this close
     update_margin: float = 0.07  # a prototype learns only from windows that are clearly its own
@@ -49,8 +49,10 @@ class TrackerConfig:
     together_seconds: float = 1.0  # unless both spoke in hops of so much speech together
     memory: int = 160  # windows that the slow path groups anew,
     review_seconds: float = 2.5  # so often
-    group_share: float = 0.7  # as new_share: two groups of windows, by the mean of all pairs, are one voice's
-    split_seconds: float = 4.0  # of speech in a group that gets a label of its own
+    group_share: float = 0.85  # as new_share, by the mean of all pairs of two groups: these are one voice's,
+    split_share: float = 0.7  # a label whose groups are less alike is split,
+    join_share: float = 0.7  # and labels that are more alike are joined
+    split_seconds: float = 6.0  # of speech in a group that gets a label of its own
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,7 +179,7 @@ class Tracker:
             return []
         state.reviewed = hop
         memory = state.memory
-        group = groups(memory.vectors, memory.weights, self._grouped(state))
+        group = groups(memory.vectors, memory.weights, state.likeness.between(config.group_share))
         changes: list[Birth | Joined] = []
         for label in list(state.labels):
             if len(state.labels) < self.max_speakers:
@@ -201,12 +201,12 @@ class Tracker:
         keeps, leaves = own & (group == first), own & (group == second)
         if memory.weights[leaves].sum() < config.split_seconds:
             return []
-        if _alike(memory, keeps, leaves) > self._grouped(state):
+        if _alike(memory, keeps, leaves) > state.likeness.between(config.split_share):
             return []
-        # Whoever is already known is no new voice.
+        joins = state.likeness.between(config.join_share)  # whoever is already known is no new voice
         for other in state.labels:
             theirs = memory.labels == other
-            if other != label and theirs.any() and _alike(memory, theirs, leaves) >= self._grouped(state):
+            if other != label and theirs.any() and _alike(memory, theirs, leaves) >= joins:
                 return []
         new = state.born
         state.born += 1
@@ -218,10 +218,6 @@ class Tracker:
         state.recent = {p: np.insert(b, len(b) - 1, 0.0) for p, b in state.recent.items()}
         return [Birth(new, ())]
 
-    def _grouped(self, state: TrackerState) -> float:
-        """The mean cosine of all pairs of two groups from which they are one voice's."""
-        return state.likeness.between(self.config.group_share)
-
     def _remembered(self, memory: Memory, which: NDArray[np.bool_]) -> Prototype:
         vectors, weights = memory.vectors[which], memory.weights[which]
         prototype = Prototype.of(list(vectors), weights.tolist(), self.config.exemplars)
@@ -230,7 +226,7 @@ class Tracker:
 
     def _alike(self, state: TrackerState, apart: Collection[int]) -> Joined | None:
         """The two labels whose windows are most clearly one voice's, if any are."""
-        memory, best = state.memory, self._grouped(state)
+        memory, best = state.memory, state.likeness.between(self.config.join_share)
         found = None
         for one, other in combinations(state.labels, 2):
             if {one, other} <= set(apart) or self._spoke_at_once(one, other, state):

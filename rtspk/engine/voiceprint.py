@@ -1,5 +1,6 @@
 """A clip as a voice: its speech found, cut into pieces, each piece embedded."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +15,12 @@ from rtspk.errors import AudioError
 from rtspk.kernels.mel import log_mel
 from rtspk.types import SAMPLE_RATE, Embedding, FloatArray, Segment, Window, samples_of, seconds_of
 
-__all__ = ["ClipQuality", "Voiceprint", "voiceprint"]
+__all__ = ["ClipQuality", "Voiceprint", "condensed", "voiceprint"]
 
 PIECE: int = samples_of(6.0)  # net speech of one piece: beyond it a vector gains little
 PART: int = samples_of(2.0)  # short enough that two people who take turns seldom share one
+PRINTED: int = samples_of(4.0)  # the best of many prints with less is often near to a stranger
+PRINTS: int = 4  # of one voice in one session
 LEAST: int = samples_of(0.5)  # net speech without which nothing can be said
 CLIPPED: float = 0.985  # of full scale
 
@@ -96,6 +99,27 @@ def voiceprint(
     parts = tuple(embedder.embed(_pieces(features, mask, config.hop, PART))) if with_parts else ()
     vector = unit(np.sum([piece.vector * np.float32(piece.net_speech) for piece in pieces], axis=0))
     return Voiceprint(pieces, parts, vector, net_speech, _quality(samples, speech))
+
+
+def condensed(windows: Sequence[Embedding], most: int = PRINTS) -> list[Embedding]:
+    """Few prints out of many short windows of one voice, each of which would be a poor one.
+
+    The window or group with least speech joins the one that is nearest to it, until each has 4 s of speech
+    and there are at most so many. What a voice sounds like in two rooms stays two prints; a stray window is
+    none.
+
+    Args:
+        windows: unit vectors and the speech behind each
+        most: prints
+    """
+    sums = [one.vector * np.float32(one.net_speech) for one in windows]
+    speech = [one.net_speech for one in windows]
+    while len(sums) > 1 and (len(sums) > most or min(speech) < PRINTED):
+        least = int(np.argmin(speech))
+        gone, its_speech = sums.pop(least), speech.pop(least)
+        near = int(np.argmax([float(unit(one) @ unit(gone)) for one in sums]))
+        sums[near], speech[near] = sums[near] + gone, speech[near] + its_speech
+    return [Embedding(unit(one), Segment(0, net), net) for one, net in zip(sums, speech, strict=True)]
 
 
 def _speech(samples: FloatArray, segmenter: Segmenter, activity: ActivityConfig) -> NDArray[np.bool_]:

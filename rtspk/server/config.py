@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Literal
 
+from rtspk.engine.settings import SessionConfig
 from rtspk.errors import ConfigError
 
 __all__ = ["Limits", "ServerConfig"]
@@ -47,6 +48,7 @@ class ServerConfig:
     overload: Literal["drop-oldest", "close"] = "drop-oldest"
     resume_seconds: float = 300.0  # how long a broken session is kept
     drain_seconds: float = 20.0  # for sessions to end when the server is told to
+    session: SessionConfig = field(default_factory=SessionConfig)  # but for what each client chooses
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

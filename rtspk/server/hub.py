@@ -4,11 +4,10 @@ import hashlib
 import logging
 import secrets
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rtspk.engine.events import EndEvent
 from rtspk.engine.pipeline import Engine
-from rtspk.engine.settings import SessionConfig
 from rtspk.errors import AudioError
 from rtspk.server.access import Access, Principal
 from rtspk.server.config import ServerConfig
@@ -159,7 +158,7 @@ class Hub:
 
     def _open(self, start: Start, link: Link, principal: Principal, now: float) -> None:
         options = start.options
-        config = SessionConfig(latency=options.latency, max_speakers=options.max_speakers)
+        config = replace(self._config.session, latency=options.latency, max_speakers=options.max_speakers)
         number = secrets.token_hex(6)
         try:
             parts = self._engine.parts(config)

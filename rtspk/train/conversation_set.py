@@ -33,6 +33,7 @@ from rtspk.types import FloatArray, samples_of, seconds_of
 __all__ = ["Made", "SetConfig", "simulate_set"]
 
 ENOUGH_SECONDS: float = 60.0  # of utterances let a speaker take part, however long the conversation is
+LEAST_SECONDS: float = 5.0  # where too few speakers have that, so much less is enough
 NOISE_SECONDS: float = 600.0  # of one sound at most
 CODEC_SECONDS: float = 3_600.0  # a coder hears a conversation as a whole
 
@@ -231,6 +232,8 @@ def _able(
 ) -> list[str]:
     """Who has enough speech not to repeat it much; of one data set alone where wanted and possible."""
     enough = sorted(speaker for speaker, seconds in amount.items() if seconds >= least)
+    if len(enough) < size and least > LEAST_SECONDS:  # then they have to repeat themselves more
+        return _able(amount, max(LEAST_SECONDS, 0.5 * least), size, one_set=one_set, rng=rng)
     if len(enough) < size:
         raise ConfigError(f"wanted {size} speakers with {least:g} s of speech each, got {len(enough)}")
     by_set: dict[str, list[str]] = defaultdict(list)

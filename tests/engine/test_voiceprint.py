@@ -7,8 +7,8 @@ from rtspk.audio import read_audio
 from rtspk.bench.latency import voices
 from rtspk.engine.embedder import load_embedder
 from rtspk.engine.settings import ActivityConfig
-from rtspk.engine.voiceprint import PART, PIECE, ClipQuality, _decay, voiceprint
-from rtspk.types import samples_of
+from rtspk.engine.voiceprint import PART, PIECE, ClipQuality, _decay, condensed, voiceprint
+from rtspk.types import Embedding, Segment, samples_of
 
 
 def in_a_room(sound, seconds, seed=0):
@@ -71,3 +71,31 @@ def test_made_up_speech_has_a_quality(segmenter):
         for one in (sound + 0.01 * noise, sound + noise)
     ]
     assert found[0] > found[1]
+
+
+def windows_of(middle, count, seed, spread=0.5, seconds=1.25):
+    vectors = middle + spread * np.random.default_rng(seed).normal(size=(count, len(middle))) / 4
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    net = samples_of(seconds)
+    return [Embedding(vector.astype(np.float32), Segment(0, net), net) for vector in vectors]
+
+
+def test_many_windows_become_few_prints_with_all_their_speech():
+    phone, room, stray = np.eye(16)[0], np.eye(16)[1] * 0.8 + np.eye(16)[0] * 0.6, -np.eye(16)[2]
+    windows = [*windows_of(phone, 20, 0), *windows_of(stray, 1, 1), *windows_of(room, 12, 2)]
+    prints = condensed(windows, 2)
+    assert len(prints) == 2
+    assert sum(one.net_speech for one in prints) == sum(one.net_speech for one in windows)
+    assert min(one.net_speech for one in prints) >= samples_of(4.0)
+    for middle in (phone, room):
+        nearest = max(float(one.vector @ middle) for one in prints)
+        assert nearest > 0.93
+        assert nearest > np.mean([float(one.vector @ middle) for one in windows])
+    assert max(float(one.vector @ stray) for one in prints) < 0.3
+    assert all(np.linalg.norm(one.vector) == pytest.approx(1.0, abs=1e-5) for one in prints)
+
+
+def test_little_speech_makes_one_print():
+    assert len(condensed(windows_of(np.eye(16)[0], 2, 0))) == 1
+    assert len(condensed(windows_of(np.eye(16)[0], 1, 0))) == 1
+    assert condensed([]) == []

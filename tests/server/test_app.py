@@ -11,6 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from rtspk.engine.pipeline import Engine
+from rtspk.engine.settings import IdentityConfig, SessionConfig
 from rtspk.server.access import TokenEntry
 from rtspk.server.config import Limits
 from rtspk.types import samples_of
@@ -413,3 +414,13 @@ def test_a_fault_of_the_server_ends_one_session_without_its_text_and_no_other(
         good.send(piece)
     good.send('{"type":"end"}')
     assert wire.events(wire.said(good)) == local_events
+
+
+def test_the_gates_of_the_server_hold_and_latency_is_the_clients(serve, wire):
+    gates = SessionConfig(identity=IdentityConfig(probability=0.9))
+    server = serve(session=gates)
+    socket = server.connect()
+    socket.send(wire.start(options={"latency": 2.0, "max_speakers": 3}))
+    wire.said(socket, "ready")
+    config = next(iter(server.app._hub._places.values())).stream.session._parts.config
+    assert (config.identity.probability, config.latency, config.max_speakers) == (0.9, 2.0, 3)

@@ -34,6 +34,7 @@ def test_the_example_settings_are_settings():
     table = tomllib.loads(text.split("```toml\n")[1].split("```")[0])
     settings = to_settings(table, ServerConfig, "the example")
     assert settings.limits.lag_seconds == 3.0
+    assert settings.session.identity.probability == 0.7
 
 
 def test_who_stops_a_server_waits_for_longer_than_it_drains():

@@ -3,7 +3,7 @@
 export class Transcript {
   constructor() {
     this.segments = new Map(); // id -> segment
-    this.speakers = new Map(); // label -> { label, name, merged, heard, spoken, sure }
+    this.speakers = new Map(); // label -> { label, name, merged, spoken, sure }
     this.audioMs = 0;
   }
 
@@ -24,9 +24,9 @@ export class Transcript {
     }
   }
 
-  // Labels in the order in which they were first heard.
+  // Labels that hold any turn, in the order in which they were announced.
   lanes() {
-    return [...this.speakers.values()].filter((speaker) => !speaker.merged && speaker.heard);
+    return [...this.speakers.values()].filter((speaker) => !speaker.merged && speaker.spoken > 1e-6);
   }
 
   nameOf(label) {
@@ -65,7 +65,6 @@ export class Transcript {
     const segment = { id, rev, start, end, speaker, name, state, score, confidence, overlap };
     this.segments.set(id, segment);
     const known = this.#label(speaker);
-    known.heard = true;
     this.#count(before, -1);
     this.#count(segment, 1);
     if (name !== null) known.name = name;
@@ -77,7 +76,6 @@ export class Transcript {
     if (!before || before.rev >= rev) return [];
     const segment = { ...before, rev, speaker, name };
     this.segments.set(id, segment);
-    this.#label(speaker).heard = true;
     this.#count(before, -1);
     this.#count(segment, 1);
     return [{ segment, before }];
@@ -106,7 +104,6 @@ export class Transcript {
       this.#count(segment, 1);
       changed.push({ segment, before });
     }
-    if (changed.length) this.#label(into).heard = true;
     return changed;
   }
 
@@ -121,7 +118,7 @@ export class Transcript {
 
   #label(label) {
     if (!this.speakers.has(label)) {
-      this.speakers.set(label, { label, name: null, merged: false, heard: false, spoken: 0, sure: 0 });
+      this.speakers.set(label, { label, name: null, merged: false, spoken: 0, sure: 0 });
     }
     return this.speakers.get(label);
   }
