@@ -132,16 +132,19 @@ def parse_uem(text: str, *, where: str = "UEM") -> list[ScoredRegion]:
 
 
 def to_rttm_turns(file: str, turns: Iterable[Turn]) -> list[SpeakerTurn]:
-    """Turns of the engine as RTTM has them: the enrolled name where there is one, else the label."""
-    return [
-        SpeakerTurn(
-            file,
-            seconds_of(turn.segment.start),
-            seconds_of(turn.segment.end),
-            turn.label if turn.name is None else turn.name,
-        )
-        for turn in turns
-    ]
+    """Turns of the engine as RTTM has them: the enrolled name where there is one, else the label.
+
+    Nobody speaks twice at once: what turns of one speaker share stands in the first of them alone.
+    """
+    out = []
+    said: dict[str, int] = {}  # where each speaker's turns end
+    for turn in sorted(turns, key=lambda turn: (turn.segment.start, turn.segment.end)):
+        speaker = turn.label if turn.name is None else turn.name
+        start, end = max(turn.segment.start, said.get(speaker, 0)), turn.segment.end
+        if start < end:
+            out.append(SpeakerTurn(file, seconds_of(start), seconds_of(end), speaker))
+            said[speaker] = end
+    return out
 
 
 def to_turns(turns: Iterable[SpeakerTurn]) -> list[Turn]:

@@ -155,3 +155,10 @@ def test_the_shared_conversations_are_read_and_written_back_the_same():
         assert format_rttm(turns) == format_rttm(parse_rttm(format_rttm(turns)))
         assert sorted(path.read_text(encoding="utf-8").split("\n")) == sorted(format_rttm(turns).split("\n"))
         assert read_uem(path.with_suffix(".uem"))[0].file == turns[0].file
+
+
+def test_what_two_turns_of_one_speaker_share_stands_in_the_first_alone():
+    spans = [(0, 3, "S1"), (1, 2, "S1"), (2, 5, "S1"), (2, 4, "S2")]
+    turns = [Turn(Segment(a * 16_000, b * 16_000), label, None, 0.5, 0.9) for a, b, label in spans]
+    found = [(one.start, one.end, one.speaker) for one in to_rttm_turns("talk", turns)]
+    assert found == [(0.0, 3.0, "S1"), (2.0, 4.0, "S2"), (3.0, 5.0, "S1")]

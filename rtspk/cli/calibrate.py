@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from rtspk.cli.options import AsJson, Device, GalleryFile, ModelFolder
-from rtspk.cli.output import check_writable
 from rtspk.cli.screen import answers, note, plain, progress, say
 from rtspk.errors import ConfigError
 
@@ -33,6 +32,8 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Fit probabilities to your own recordings; prints threshold, margin, FA and FR."""
+    from rtspk.cli.output import check_writable
+
     if not 0.0 < false_accept < 1.0:
         raise ConfigError(f"wanted --false-accept between 0 and 1, got {false_accept:g}")
     if out is not None:

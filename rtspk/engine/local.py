@@ -19,10 +19,12 @@ class LocalActivity:
     """Decisions for one window.
 
     active : bool [shape=(frames, 3)], frame i begins at sample (first + i) * 640 of the stream
+    chances : float32 [shape=(frames, 3)], what was decided on
     """
 
     first: int
     active: NDArray[np.bool_]
+    chances: FloatArray
 
     @property
     def alone(self) -> NDArray[np.bool_]:
@@ -34,6 +36,11 @@ class LocalActivity:
         """The frames that begin in samples [start, end), as far as the window knows them."""
         low, high = -(-start // ACTIVITY_HOP) - self.first, -(-end // ACTIVITY_HOP) - self.first
         return slice(max(0, low), max(0, min(high, len(self.active))))
+
+    def certainty(self, speaker: int, region: slice) -> float:
+        """The mean chance of a speaker where active within a region; 0 where nowhere."""
+        chances = self.chances[region, speaker][self.active[region, speaker]]
+        return float(chances.mean()) if len(chances) else 0.0
 
     def spans(self, speaker: int, region: slice, end: int) -> list[Segment]:
         """Where a speaker is active within a region, in samples; nothing lies behind `end`."""
@@ -49,7 +56,7 @@ class LocalActivity:
 
 def decided(chances: FloatArray, first: int, config: ActivityConfig) -> LocalActivity:
     """Turn the chances of one window, float32 [shape=(frames, 3)], into decisions."""
-    return LocalActivity(first, np.stack([speech_runs(one, config) for one in chances.T], axis=1))
+    return LocalActivity(first, np.stack([speech_runs(one, config) for one in chances.T], axis=1), chances)
 
 
 def speech_runs(probability: FloatArray, config: ActivityConfig) -> NDArray[np.bool_]:

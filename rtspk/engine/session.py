@@ -51,6 +51,7 @@ class Asked:
     wanted: bool  # whether the network was asked
     alone: bool  # whether it hears nobody else
     overlap: bool  # whether somebody else speaks in some of it
+    certainty: float  # of the segmenter, that this is speech
     links: Links
     apart: Links
 
@@ -253,7 +254,8 @@ class Session:
             state.windows.append(Window(segment, features, mask, net))
         shared = bool((activity.active[region].sum(1)[activity.active[region, speaker]] > 1).any())
         spans = activity.spans(speaker, region, time)
-        return Asked(piece_of(hop, speaker), spans, wanted, alone, shared, links, apart)
+        certainty = activity.certainty(speaker, activity.region(segment.start, segment.end))
+        return Asked(piece_of(hop, speaker), spans, wanted, alone, shared, certainty, links, apart)
 
     def _links(self, activity: LocalActivity, speaker: int) -> Links:
         """The pieces of earlier hops whose speech this window gives to a local speaker."""
@@ -283,7 +285,15 @@ class Session:
             answers = iter(waiting.answers)
             vectors = [next(answers) if one.wanted else None for one in waiting.asked]
             heard = [
-                Heard(one.piece, sum(s.duration for s in one.spans), vector, one.alone, one.links, one.apart)
+                Heard(
+                    one.piece,
+                    sum(s.duration for s in one.spans),
+                    vector,
+                    one.alone,
+                    one.certainty,
+                    one.links,
+                    one.apart,
+                )
                 for one, vector in zip(waiting.asked, vectors, strict=True)
             ]
             decisions, births = self._parts.tracker.observe(heard, state.tracker)

@@ -16,8 +16,8 @@ HOP: int = SAMPLE_RATE // 2  # 0.5 s: how often the engine decides; 50 feature f
 class ActivityConfig:
     """When the chance that a local speaker is active counts as speech."""
 
-    onset: float = 0.55
-    offset: float = 0.4
+    onset: float = 0.5
+    offset: float = 0.35
     shortest_seconds: float = 0.1  # a shorter blip is no speech
     gap_seconds: float = 0.2  # a shorter pause is no pause
     join_seconds: float = 0.3  # nor does a shorter one end a turn
@@ -34,14 +34,18 @@ class TrackerConfig:
     after_seconds: float = 0.5  # and forth, where the latency allows
     least_speech_seconds: float = 0.3  # of one voice in the window; less gets the label of its neighbourhood
     alone_seconds: float = 0.4  # with less of it alone, speech under other voices is heard too
-    new_share: float = 0.2  # on the way from two voices to one; a window farther off may be a new voice
+    new_share: float = 0.15  # on the way from two voices to one; a window farther off may be a new voice
     sharpness: float = 34.0  # log-likelihood for each unit of cosine
     switch: float = 0.12  # chance in a hop that somebody else goes on
-    link_switch: float = 0.05  # likewise where the segmenter says that it is the same local speaker,
-    link_seconds: float = 0.05  # so much of whose earlier speech is half of a proof
-    apart: float = 0.95  # how surely another local speaker of the window is not this one
-    birth_seconds: float = 2.5  # speech in hops that agree on a new voice before it gets a label
-    first_seconds: float = 0.75  # likewise for the first voice of a session
+    link_switch: float = 0.3  # likewise where the segmenter says that it is the same local speaker,
+    link_seconds: float = 0.6  # so much of whose earlier speech is half of a proof
+    familiar: float = 0.5  # a known local speaker's strange windows count so much less for a new voice
+    apart: float = 0.8  # how surely another local speaker of the window is not this one
+    birth_seconds: float = 2.5  # speech in hops that agree on a new voice before it gets a label,
+    early_seconds: float = 1.0  # less at the beginning,
+    settled_seconds: float = 120.0  # until so much was spoken
+    birth_certainty: float = 0.66  # that the segmenter has of it: barks and cries are less surely speech
+    first_seconds: float = 0.5  # likewise for the first voice of a session
     pool_cosine: float = 0.34  # windows of one new voice are at least this close
     update_margin: float = 0.07  # a prototype learns only from windows that are clearly its own
     exemplars: int = 40  # of a prototype; the two nearest are joined when there are more

@@ -54,6 +54,7 @@ class Heard:
     speech: int  # samples of it
     embedding: Embedding | None = None  # of the window around it; None where that held too little speech
     alone: bool = True  # whether the embedding heard nobody else
+    certainty: float = 1.0  # of the segmenter, that it is speech
     links: Links = ()  # what the segmenter takes for the same speaker,
     apart: Links = ()  # and for others
 
@@ -96,6 +97,7 @@ class Pending:
     vector: FloatArray
     weight: float  # seconds of speech in the window
     speech: int  # samples of speech in the hop itself
+    certainty: float  # that it is speech
 
 
 @dataclass(slots=True)
@@ -303,14 +305,18 @@ class Tracker:
         others, shared = _linked(heard.apart, state)
         if shared:
             # Whoever the segmenter keeps apart is somebody else; a new voice may be any number of people.
-            owned = others / others.sum() * shared / (shared + config.link_seconds * SAMPLE_RATE)
+            owned = others / others.sum() * self._proof(shared)
             prior[:-1] *= 1.0 - config.apart * owned[:-1]
             prior /= prior.sum()
         own, shared = _linked(heard.links, state)
         if shared:
-            trust = (1.0 - config.link_switch) * shared / (shared + config.link_seconds * SAMPLE_RATE)
+            trust = (1.0 - config.link_switch) * self._proof(shared)
             prior = trust * own / own.sum() + (1.0 - trust) * prior
         return prior
+
+    def _proof(self, shared: int) -> float:
+        """How much a link of so many samples of speech proves, 0 to 1."""
+        return shared / (shared + self.config.link_seconds * SAMPLE_RATE)
 
     def _compare(self, heard: Sequence[Heard], state: TrackerState) -> None:
         """Learn from the segmenter's local speakers how alike windows of one and of two voices are here."""
@@ -404,16 +410,21 @@ class Tracker:
 
     def _wait(self, heard: Heard, embedding: Embedding, state: TrackerState) -> Birth | None:
         """Add to the windows of unknown voices; a label is born when enough of them agree."""
-        new = Pending(heard.piece, embedding.vector, seconds_of(embedding.net_speech), heard.speech)
+        own, shared = _linked(heard.links, state)
+        known = float(own[:-1].sum() / own.sum()) * self._proof(shared) if shared else 0.0
+        # Whom the segmenter takes for somebody known is hardly new, however strange the window sounds.
+        speech = round(heard.speech * (1.0 - self.config.familiar * known))
+        net = seconds_of(embedding.net_speech)
+        new = Pending(heard.piece, embedding.vector, net, speech, heard.certainty)
         state.pending.append(new)
         while new.piece - state.pending[0].piece > PENDING_PIECES:
             state.pending.popleft()
         if len(state.labels) >= self.max_speakers:
             return None
         members = self._agreeing(new, state)
-        config = self.config
-        wanted = config.birth_seconds if state.labels else config.first_seconds
-        if seconds_of(sum(m.speech for m in members)) < wanted:
+        if seconds_of(sum(m.speech for m in members)) < self._birth_seconds(state):
+            return None
+        if np.mean([m.certainty for m in members]) < self.config.birth_certainty:
             return None
         pieces = tuple(m.piece for m in members)
         label = self._bear(members, pieces, state)
@@ -422,6 +433,15 @@ class Tracker:
         state.prototypes[-1].speech -= new.speech  # its own decision counts it
         state.pending = deque((p for p in state.pending if p.piece not in set(pieces)), maxlen=PENDING)
         return Birth(label, pieces)
+
+    def _birth_seconds(self, state: TrackerState) -> float:
+        """What a new voice needs: the longer people have talked, the less is somebody new to be expected."""
+        config = self.config
+        if not state.labels:
+            return config.first_seconds
+        heard = seconds_of(sum(prototype.speech for prototype in state.prototypes))
+        grown = min(1.0, heard / config.settled_seconds)
+        return config.early_seconds + grown * (config.birth_seconds - config.early_seconds)
 
     def _bear(self, members: list[Pending], pieces: tuple[int, ...], state: TrackerState) -> int:
         label = state.born

@@ -122,7 +122,7 @@ def bridged(bits: NDArray[np.uint16], longest: int) -> NDArray[np.uint16]:
     out = bits.copy()
     silent = np.concatenate([[False], bits == 0, [False]])
     for start, end in np.flatnonzero(np.diff(silent.astype(np.int8))).reshape(-1, 2):
-        if 0 < start and end < len(bits) and end - start <= longest:
+        if start > 0 and end < len(bits) and end - start <= longest:
             out[start:end] = bits[start - 1] & bits[end]
     return out
 

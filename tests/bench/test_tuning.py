@@ -46,7 +46,9 @@ def search(engine, folder, trials):
 def test_the_start_is_the_first_trial_and_the_best_wins(engine, folder):
     found, heard = search(engine, folder, 3)
     assert [(done, of) for done, of, _ in heard] == [(1, 3), (2, 3), (3, 3)]
-    rates = [0.5 * (r.total.first.error.rate + r.total.revised.error.rate) for r in (found.before, found.after)]
+    rates = [
+        0.5 * (r.total.first.error.rate + r.total.revised.error.rate) for r in (found.before, found.after)
+    ]
     assert rates == pytest.approx([heard[0][2], heard[-1][2]])
     assert rates[1] <= rates[0]
     assert found.config.latency == 2.0

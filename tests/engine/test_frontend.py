@@ -68,7 +68,7 @@ def test_a_mask_leaves_out_who_else_speaks_while_enough_remains(frontend, conver
     frames = 40
     active = np.zeros((frames, 3), bool)
     active[5:30, 0] = active[20:35, 1] = True
-    activity = LocalActivity(0, active)
+    activity = LocalActivity(0, active, active.astype(np.float32))
     segment = Segment(0, frames * ACTIVITY_HOP)
 
     def masked(speaker: int, least: int) -> tuple[int, bool]:

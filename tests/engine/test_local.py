@@ -47,6 +47,17 @@ def active(*patterns: str) -> np.ndarray:
     return np.array([[sign == "x" for sign in pattern] for pattern in patterns]).T
 
 
+def decisions(first: int, *patterns: str) -> LocalActivity:
+    return LocalActivity(first, active(*patterns), active(*patterns).astype(np.float32))
+
+
+def test_certainty_is_the_mean_chance_where_a_speaker_is_active():
+    chances = np.array([[0.9, 0.1], [0.6, 0.1], [0.2, 0.1], [0.8, 0.1]], np.float32)
+    activity = LocalActivity(0, chances > 0.5, chances)
+    assert activity.certainty(0, slice(1, 4)) == pytest.approx(0.7)
+    assert activity.certainty(1, slice(0, 4)) == 0.0
+
+
 def test_each_speaker_is_decided_alone():
     chances = np.random.default_rng(0).uniform(0, 1, (60, 3)).astype(np.float32)
     together = decided(chances, 5, CONFIG)
@@ -56,12 +67,12 @@ def test_each_speaker_is_decided_alone():
 
 
 def test_a_speaker_is_alone_where_nobody_else_is_active():
-    activity = LocalActivity(0, active("xxxx..", ".xx.x.", "......"))
+    activity = decisions(0, "xxxx..", ".xx.x.", "......")
     assert activity.alone.T.tolist() == active("x..x..", "....x.", "......").T.tolist()
 
 
 def test_a_region_holds_the_frames_that_begin_in_it():
-    activity = LocalActivity(10, active("x" * 20, "." * 20, "." * 20))
+    activity = decisions(10, "x" * 20, "." * 20, "." * 20)
     hop = 8000  # twelve and a half frames
     regions = [activity.region(start, start + hop) for start in (8000, 16_000)]
     assert [(r.start, r.stop) for r in regions] == [(3, 15), (15, 20)]
@@ -69,7 +80,7 @@ def test_a_region_holds_the_frames_that_begin_in_it():
 
 
 def test_spans_are_where_a_speaker_is_active_and_end_with_the_stream():
-    activity = LocalActivity(10, active("..xxx.xx", "........", "........"))
+    activity = decisions(10, "..xxx.xx", "........", "........")
     spans = activity.spans(0, slice(1, 8), 18 * ACTIVITY_HOP - 100)
     assert spans == [
         Segment(12 * ACTIVITY_HOP, 15 * ACTIVITY_HOP),

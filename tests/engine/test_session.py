@@ -16,6 +16,7 @@ from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.settings import HOP, TrackerConfig
 from rtspk.engine.tracker import Tracker
 from rtspk.errors import AudioError, ModelError, SessionError
+from rtspk.rttm import to_rttm_turns
 from rtspk.types import Embedding, FloatArray, Segment, samples_of
 
 EXCERPT = samples_of(12.0)
@@ -108,12 +109,12 @@ def test_revisions_of_a_segment_count_up(setup, conversation):
     assert all(b == a + 1 for own in revs.values() for a, b in pairwise([0, *own]))
 
 
-def test_every_segment_ends_final_and_those_of_one_label_do_not_overlap(setup, conversation):
+def test_every_segment_ends_final_and_in_rttm_nobody_speaks_twice_at_once(setup, conversation):
     events = [event for event in setup.events([conversation]) if isinstance(event, SegmentEvent)]
     final = [event for event in events if event.state == "final"]
     assert {event.id for event in events} == {event.id for event in final}
-    spans = sorted((e.turn.label, e.turn.segment.start, e.turn.segment.end) for e in final)
-    assert all(start < end for _, start, end in spans)
+    assert all(event.turn.segment.duration > 0 for event in final)
+    spans = sorted((t.speaker, t.start, t.end) for t in to_rttm_turns("talk", [e.turn for e in final]))
     assert all(a_end <= b_start for (a, _, a_end), (b, b_start, _) in pairwise(spans) if a == b)
 
 

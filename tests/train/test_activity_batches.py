@@ -18,7 +18,9 @@ from rtspk.train.activity_batches import (  # noqa: E402
 )
 from rtspk.train.activity_set import ActivitySet  # noqa: E402
 
-PLAIN = ActivityDataConfig(batch=2, crop_seconds=2.0, short_share=0.0, noise=0.0, tilt=0.0, masked=0.0)
+PLAIN = ActivityDataConfig(
+    batch=2, crop_seconds=2.0, short_share=0.0, noise=0.0, events=0.0, tilt=0.0, masked=0.0
+)
 
 
 def drawn_bits(rng, frames, speakers=5):
