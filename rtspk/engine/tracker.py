@@ -205,7 +205,7 @@ class Tracker:
             return []
         if _alike(memory, keeps, leaves) > state.likeness.between(config.split_share):
             return []
-        joins = state.likeness.between(config.join_share)  # whoever is already known is no new voice
+        joins = self._joins(state)  # whoever is already known is no new voice
         for other in state.labels:
             theirs = memory.labels == other
             if other != label and theirs.any() and _alike(memory, theirs, leaves) >= joins:
@@ -228,7 +228,7 @@ class Tracker:
 
     def _alike(self, state: TrackerState, apart: Collection[int]) -> Joined | None:
         """The two labels whose windows are most clearly one voice's, if any are."""
-        memory, best = state.memory, state.likeness.between(self.config.join_share)
+        memory, best = state.memory, self._joins(state)
         found = None
         for one, other in combinations(state.labels, 2):
             if {one, other} <= set(apart) or self._spoke_at_once(one, other, state):
@@ -434,13 +434,26 @@ class Tracker:
         state.pending = deque((p for p in state.pending if p.piece not in set(pieces)), maxlen=PENDING)
         return Birth(label, pieces)
 
+    def _heard_seconds(self, state: TrackerState) -> float:
+        """How much speech has got a label so far."""
+        return seconds_of(sum(prototype.speech for prototype in state.prototypes))
+
+    def _joins(self, state: TrackerState) -> float:
+        """How alike the windows of two labels of one voice are.
+
+        The longer people talk, the surer two of them would have spoken at once, and the likelier has one
+        of them come to sound like two.
+        """
+        config = self.config
+        late = min(1.0, self._heard_seconds(state) / config.late_seconds)
+        return state.likeness.between(config.join_share + late * (config.late_share - config.join_share))
+
     def _birth_seconds(self, state: TrackerState) -> float:
         """What a new voice needs: the longer people have talked, the less is somebody new to be expected."""
         config = self.config
         if not state.labels:
             return config.first_seconds
-        heard = seconds_of(sum(prototype.speech for prototype in state.prototypes))
-        grown = min(1.0, heard / config.settled_seconds)
+        grown = min(1.0, self._heard_seconds(state) / config.settled_seconds)
         return config.early_seconds + grown * (config.birth_seconds - config.early_seconds)
 
     def _bear(self, members: list[Pending], pieces: tuple[int, ...], state: TrackerState) -> int:
