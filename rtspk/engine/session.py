@@ -20,7 +20,8 @@ from rtspk.engine.local import LocalActivity
 from rtspk.engine.powerset import LOCAL_SPEAKERS
 from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.settings import HOP, SessionConfig
-from rtspk.engine.tracker import RECENT, Heard, Joined, Links, Tracker, TrackerState, piece_of
+from rtspk.engine.tracker import Tracker
+from rtspk.engine.tracker_state import RECENT, Heard, Joined, Links, TrackerState, piece_of
 from rtspk.engine.turns import Draft, Said, Turns, TurnsState, label_text, mean_vector
 from rtspk.engine.voiceprint import condensed
 from rtspk.errors import ModelError, SessionError
@@ -189,7 +190,7 @@ class Session:
         first, second = self._label_of(gone), self._label_of(kept)
         if first == second:
             raise SessionError(f"wanted two labels to merge, got {gone} twice")
-        self._parts.tracker.join(first, second, self.state.tracker)
+        self.state.tracker.join(first, second, self._parts.config.tracker.exemplars)
         self._joined(first, second)
 
     def _label_of(self, speaker: str) -> int:

@@ -7,118 +7,37 @@ the prototypes are the evidence; the segmenter's local speakers carry beliefs fr
 
 from collections import deque
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rtspk.assignment import assign
-from rtspk.engine.likeness import Likeness
-from rtspk.engine.memory import Memory, groups
 from rtspk.engine.prototype import Prototype, unit
-from rtspk.engine.settings import HOP, TrackerConfig
+from rtspk.engine.review import Review
+from rtspk.engine.settings import TrackerConfig
+from rtspk.engine.tracker_state import (
+    PENDING,
+    RECENT,
+    Birth,
+    Chances,
+    Decision,
+    Heard,
+    Joined,
+    Links,
+    Pending,
+    TrackerState,
+    hop_of,
+)
 from rtspk.types import SAMPLE_RATE, Embedding, FloatArray, samples_of, seconds_of
 
-__all__ = ["Birth", "Decision", "Heard", "Joined", "Tracker", "TrackerState", "hop_of", "piece_of"]
+__all__ = ["Tracker"]
 
-SAME, OTHER = 0.36, 0.1  # usual cosines of two windows of one voice, and of two voices
-USUAL_PAIRS: float = 10.0  # what that is worth against pairs of the session
 CLEAR_HOPS: int = 4  # between two windows of one voice that share no sound
 LEAST_SHARED: int = samples_of(0.3)  # of speech that makes a link
-PENDING: int = 64  # windows that may yet become a voice
 PENDING_PIECES: int = 3 * 2 * 90  # 90 s: older ones are forgotten
-RECENT: int = 3 * 12  # pieces whose beliefs are kept: more than a segmenter's window holds
 FULL_WEIGHT_SECONDS: float = 1.0  # of speech; a window with less is weaker evidence
 LEAST_CHANCE: float = 1e-9
-
-Chances = np.ndarray[tuple[int], np.dtype[np.float64]]
-Links = tuple[tuple[int, int], ...]  # earlier pieces of a local speaker, each with the samples they share
-
-
-def piece_of(hop: int, speaker: int) -> int:
-    """The number of what one local speaker, 0 to 2, says in one hop."""
-    return hop * 3 + speaker
-
-
-def hop_of(piece: int) -> int:
-    """The hop of a piece."""
-    return piece // 3
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What one local speaker says in one hop."""
-
-    piece: int
-    speech: int  # samples of it
-    embedding: Embedding | None = None  # of the window around it; None where that held too little speech
-    alone: bool = True  # whether the embedding heard nobody else
-    certainty: float = 1.0  # of the segmenter, that it is speech
-    links: Links = ()  # what the segmenter takes for the same speaker,
-    apart: Links = ()  # and for others
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Who speaks in one piece; label -1 where no voice is known yet.
-
-    `provisional` marks a piece that goes to the nearest label though it may be a new voice's.
-    """
-
-    piece: int
-    label: int
-    score: float
-    confidence: float
-    provisional: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Birth:
-    """A new label, and the earlier pieces that are its own."""
-
-    label: int
-    pieces: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """A label turned out to be another's voice."""
-
-    gone: int
-    kept: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A window that fits no prototype."""
-
-    piece: int
-    vector: FloatArray
-    weight: float  # seconds of speech in the window
-    speech: int  # samples of speech in the hop itself
-    certainty: float  # that it is speech
-
-
-@dataclass(slots=True)
-class TrackerState:
-    """What the tracker remembers of one session; bounded by the number of labels, `PENDING` and `RECENT`.
-
-    belief : float64 [shape=(labels + 1,)], probabilities of who spoke last, the last for a new voice
-    """
-
-    labels: list[int] = field(default_factory=list)
-    prototypes: list[Prototype] = field(default_factory=list)
-    belief: Chances = field(default_factory=lambda: np.ones(1))
-    recent: dict[int, Chances] = field(default_factory=dict)  # beliefs by piece, oldest first
-    pending: deque[Pending] = field(default_factory=lambda: deque(maxlen=PENDING))
-    together: dict[tuple[int, int], int] = field(default_factory=dict)  # samples in which both labels spoke
-    memory: Memory = field(default_factory=Memory)
-    likeness: Likeness = field(default_factory=lambda: Likeness.usual(SAME, OTHER, USUAL_PAIRS))
-    vectors: dict[int, FloatArray] = field(default_factory=dict)  # by piece, of voices heard alone
-    reviewed: int = 0  # the hop of the last review
-    born: int = 0  # labels given so far
-    last_hop: int = -1  # the last hop with speech
 
 
 class Tracker:
@@ -126,6 +45,7 @@ class Tracker:
 
     def __init__(self, config: TrackerConfig, max_speakers: int) -> None:
         self.config, self.max_speakers = config, max_speakers
+        self._review = Review(config, max_speakers)
 
     def observe(self, heard: Sequence[Heard], state: TrackerState) -> tuple[list[Decision], list[Birth]]:
         """Decide one hop.
@@ -166,81 +86,8 @@ class Tracker:
         return decisions, births
 
     def review(self, hop: int, state: TrackerState, apart: Collection[int] = ()) -> list[Birth | Joined]:
-        """The slow path: group what is remembered anew, and see whether labels are to be joined or split.
-
-        Args:
-            hop: the last that was decided; between two reviews nothing is done
-            state: the session's memory
-            apart: labels with names, no two of which are joined
-
-        Returns:
-            what changes; a label that comes of a split has no pieces of its own yet
-        """
-        config = self.config
-        if hop - state.reviewed < round(samples_of(config.review_seconds) / HOP) or len(state.labels) == 0:
-            return []
-        state.reviewed = hop
-        memory = state.memory
-        group = groups(memory.vectors, memory.weights, state.likeness.between(config.group_share))
-        changes: list[Birth | Joined] = []
-        for label in list(state.labels):
-            if len(state.labels) < self.max_speakers:
-                changes += self._split(label, group, state)
-        while (joined := self._alike(state, apart)) is not None:
-            self.join(joined.gone, joined.kept, state)
-            changes.append(joined)
-        return changes
-
-    def _split(self, label: int, group: NDArray[np.int64], state: TrackerState) -> list[Birth | Joined]:
-        """Give the second largest group of a label's windows a label, where it is clearly another voice."""
-        memory, config = state.memory, self.config
-        own = memory.labels == label
-        numbers = np.unique(group[own])
-        mass = np.array([memory.weights[own & (group == n)].sum() for n in numbers])
-        if len(mass) < 2:
-            return []
-        first, second = numbers[np.argsort(-mass, kind="stable")[:2]]
-        keeps, leaves = own & (group == first), own & (group == second)
-        if memory.weights[leaves].sum() < config.split_seconds:
-            return []
-        if _alike(memory, keeps, leaves) > state.likeness.between(config.split_share):
-            return []
-        joins = self._joins(state)  # whoever is already known is no new voice
-        for other in state.labels:
-            theirs = memory.labels == other
-            if other != label and theirs.any() and _alike(memory, theirs, leaves) >= joins:
-                return []
-        new = state.born
-        state.born += 1
-        memory.labels[leaves] = new
-        state.labels.append(new)
-        state.prototypes.append(self._remembered(memory, leaves))
-        state.prototypes[state.labels.index(label)] = self._remembered(memory, memory.labels == label)
-        state.belief = np.insert(state.belief, len(state.belief) - 1, 0.0)
-        state.recent = {p: np.insert(b, len(b) - 1, 0.0) for p, b in state.recent.items()}
-        return [Birth(new, ())]
-
-    def _remembered(self, memory: Memory, which: NDArray[np.bool_]) -> Prototype:
-        vectors, weights = memory.vectors[which], memory.weights[which]
-        prototype = Prototype.of(list(vectors), weights.tolist(), self.config.exemplars)
-        prototype.speech = samples_of(float(weights.sum()))
-        return prototype
-
-    def _alike(self, state: TrackerState, apart: Collection[int]) -> Joined | None:
-        """The two labels whose windows are most clearly one voice's, if any are."""
-        memory, best = state.memory, self._joins(state)
-        found = None
-        for one, other in combinations(state.labels, 2):
-            if {one, other} <= set(apart) or self._spoke_at_once(one, other, state):
-                continue
-            ours, theirs = memory.labels == one, memory.labels == other
-            if ours.any() and theirs.any() and (cosine := _alike(memory, ours, theirs)) >= best:
-                best, found = cosine, Joined(max(one, other), min(one, other))
-        return found
-
-    def _spoke_at_once(self, one: int, other: int, state: TrackerState) -> bool:
-        both = state.together.get((min(one, other), max(one, other)), 0)
-        return both >= samples_of(self.config.together_seconds)
+        """The slow path, where it is due: labels joined or split; see `Review`."""
+        return self._review.review(hop, state, apart)
 
     def nearest(self, vector: FloatArray, state: TrackerState) -> tuple[int, float]:
         """The label whose prototype is nearest to a vector, and the cosine; -1 where there is none."""
@@ -268,32 +115,15 @@ class Tracker:
         named = np.isin(state.labels, list(apart))
         cosine[np.ix_(named, named)] = -2.0
         for one, other in state.together:
-            if self._spoke_at_once(one, other, state):
+            if state.spoke_at_once(one, other, samples_of(self.config.together_seconds)):
                 i, j = state.labels.index(one), state.labels.index(other)
                 cosine[i, j] = cosine[j, i] = -2.0
         a, b = sorted(divmod(int(np.argmax(cosine)), len(cosine)))
         if cosine[a, b] < self.config.merge_cosine:
             return None
         gone, kept = state.labels[b], state.labels[a]
-        self.join(gone, kept, state)
+        state.join(gone, kept, self.config.exemplars)
         return gone, kept
-
-    def join(self, gone: int, kept: int, state: TrackerState) -> None:
-        """Make one label's voice part of another's."""
-        a, b = state.labels.index(kept), state.labels.index(gone)
-        state.prototypes[a].absorb(state.prototypes[b], self.config.exemplars)
-        state.memory.relabel(gone, kept)
-        for belief in [state.belief, *state.recent.values()]:
-            belief[a] += belief[b]
-        state.belief = np.delete(state.belief, b)
-        state.recent = {piece: np.delete(belief, b) for piece, belief in state.recent.items()}
-        del state.labels[b], state.prototypes[b]
-        moved: dict[tuple[int, int], int] = {}
-        for pair, samples in state.together.items():
-            one, other = sorted(kept if label == gone else label for label in pair)
-            if one != other:
-                moved[one, other] = moved.get((one, other), 0) + samples
-        state.together = moved
 
     def _predict(self, heard: Heard, state: TrackerState) -> Chances:
         """Beliefs before the window is heard: a local speaker stays who they were."""
@@ -434,26 +264,12 @@ class Tracker:
         state.pending = deque((p for p in state.pending if p.piece not in set(pieces)), maxlen=PENDING)
         return Birth(label, pieces)
 
-    def _heard_seconds(self, state: TrackerState) -> float:
-        """How much speech has got a label so far."""
-        return seconds_of(sum(prototype.speech for prototype in state.prototypes))
-
-    def _joins(self, state: TrackerState) -> float:
-        """How alike the windows of two labels of one voice are.
-
-        The longer people talk, the surer two of them would have spoken at once, and the likelier has one
-        of them come to sound like two.
-        """
-        config = self.config
-        late = min(1.0, self._heard_seconds(state) / config.late_seconds)
-        return state.likeness.between(config.join_share + late * (config.late_share - config.join_share))
-
     def _birth_seconds(self, state: TrackerState) -> float:
         """What a new voice needs: the longer people have talked, the less is somebody new to be expected."""
         config = self.config
         if not state.labels:
             return config.first_seconds
-        grown = min(1.0, self._heard_seconds(state) / config.settled_seconds)
+        grown = min(1.0, state.heard_seconds / config.settled_seconds)
         return config.early_seconds + grown * (config.birth_seconds - config.early_seconds)
 
     def _bear(self, members: list[Pending], pieces: tuple[int, ...], state: TrackerState) -> int:
@@ -484,15 +300,6 @@ class Tracker:
         centre = unit(vectors[close].sum(0))
         close = vectors @ centre >= self.config.pool_cosine
         return [p for p, one in zip(state.pending, close, strict=True) if one]
-
-
-def _alike(memory: Memory, these: NDArray[np.bool_], those: NDArray[np.bool_]) -> float:
-    """The mean cosine of all pairs of two groups of windows."""
-    a, b = (
-        memory.weights[which] @ memory.vectors[which] / memory.weights[which].sum()
-        for which in (these, those)
-    )
-    return float(a @ b)
 
 
 def _distinct(decisions: list[Decision]) -> list[Decision]:

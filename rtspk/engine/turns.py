@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from rtspk.engine.events import Change, Event, Reason, ReviseEvent, SegmentEvent
-from rtspk.engine.tracker import Decision
+from rtspk.engine.tracker_state import Decision
 from rtspk.types import FloatArray, Segment, Turn, samples_of
 
 __all__ = ["Draft", "Said", "Turns", "TurnsState", "label_text", "mean_vector"]

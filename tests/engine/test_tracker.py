@@ -7,14 +7,14 @@ import pytest
 
 from rtspk.engine.prototype import Prototype
 from rtspk.engine.settings import HOP, TrackerConfig
-from rtspk.engine.tracker import (
+from rtspk.engine.tracker import Tracker
+from rtspk.engine.tracker_state import (
     PENDING,
     RECENT,
     Birth,
     Decision,
     Heard,
     Joined,
-    Tracker,
     TrackerState,
     piece_of,
 )
@@ -276,7 +276,7 @@ def test_what_is_hardly_speech_gives_birth_to_nobody():
 def test_joining_keeps_every_belief_a_probability():
     talk = Talk()
     gone, kept = known_two(talk)[::-1]
-    talk.tracker.join(gone, kept, talk.state)
+    talk.state.join(gone, kept, 40)
     assert talk.state.labels == [kept]
     for belief in [talk.state.belief, *talk.state.recent.values()]:
         assert belief.shape == (2,)

@@ -4,7 +4,7 @@ import numpy as np
 
 from rtspk.engine.events import ReviseEvent, SegmentEvent
 from rtspk.engine.settings import HOP
-from rtspk.engine.tracker import Decision
+from rtspk.engine.tracker_state import Decision
 from rtspk.engine.turns import LONGEST, Said, Turns, TurnsState
 from rtspk.types import Segment, samples_of
 
