@@ -98,7 +98,7 @@ def tune(
         import optuna
     except ImportError as error:
         raise ConfigError("wanted optuna for tuning, got none: pip install 'rtspk[tune]'") from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     remembering = Engine(
         RememberingEmbedder(engine.embedder), RememberingSegmenter(engine.segmenter), engine.gallery
     )
