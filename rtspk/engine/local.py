@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.settings import ActivityConfig
-from rtspk.types import FloatArray, Segment
+from rtspk.types import FloatArray, Segment, seconds_of
 
 __all__ = ["LocalActivity", "decided", "speech_runs"]
 
-FRAME_SECONDS: float = ACTIVITY_HOP / 16_000
+FRAME_SECONDS: float = seconds_of(ACTIVITY_HOP)
 
 
 @dataclass(frozen=True, slots=True)

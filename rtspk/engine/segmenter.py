@@ -13,14 +13,14 @@ from rtspk.engine.network import Network
 from rtspk.engine.powerset import CLASSES, speaker_probabilities
 from rtspk.errors import ModelError
 from rtspk.kernels.mel import MelConfig
-from rtspk.types import FloatArray
+from rtspk.types import SAMPLE_RATE, FloatArray
 
 __all__ = ["ACTIVITY_HOP", "ROWS", "Segmenter", "SegmenterCard", "load_segmenter"]
 
 ACTIVITY_HOP: int = 640  # samples, 40 ms: what is decided at once
 ROWS: int = 4  # feature rows of 10 ms in it
 LEAST: int = 2  # activity frames that the network takes
-SILENT: float = 7.0  # mean log-mel of a row; white noise 80 dB below full scale has more
+SILENT: float = 7.0  # mean log-mel of a row: about that of white noise 79 dB below full scale
 BUNDLED: Path = Path(__file__).parents[1] / "models" / "segmenter"
 
 
@@ -42,7 +42,7 @@ class Segmenter:
     def __init__(self, card: SegmenterCard, folder: Path, threads: int = 1) -> None:
         self.card = card
         self._network = Network(folder / card.file, threads)
-        self.frames = round(card.seconds * 25)  # activity frames of the longest window
+        self.frames = round(card.seconds * SAMPLE_RATE / ACTIVITY_HOP)  # of the longest window
 
     def speakers(self, features: FloatArray) -> FloatArray:
         """The chance of each local speaker to be active, in one window.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rtspk.audio import read_audio
 from rtspk.engine.network import Network
 from rtspk.engine.powerset import CLASSES
+from rtspk.engine.segmenter import ACTIVITY_HOP, ROWS
 from rtspk.errors import FormatError, ModelError
 from rtspk.files import write_atomically
 from rtspk.kernels.mel import MelConfig, log_mel
@@ -24,10 +25,9 @@ from rtspk.types import SAMPLE_RATE, FloatArray, samples_of
 
 __all__ = ["FRAMES_PER_SECOND", "PIECE_FRAMES", "ROWS", "TRUNK_HOP", "ActivitySet", "bridged", "speaker_bits"]
 
-TRUNK_HOP: int = 640  # samples, 40 ms: what the segmenter decides at once
+TRUNK_HOP: int = ACTIVITY_HOP  # samples, 40 ms: what the segmenter decides at once
 FRAMES_PER_SECOND: int = SAMPLE_RATE // TRUNK_HOP
 PIECE_FRAMES: int = 250  # trunk frames, 10 s: what the teacher hears at once
-ROWS: int = 4  # feature rows in a trunk frame
 MOST: int = 16  # speakers of a conversation that fit the bits
 SOUND = (".flac", ".wav", ".opus", ".mp3")
 
