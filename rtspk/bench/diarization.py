@@ -1,7 +1,7 @@
 """Diarization over a folder of recordings, streamed as a live user would hear them.
 
-Two answers are scored. *First said* is each segment's label when its beginning was as old as the latency:
-what stood on the screen then, final or not. *Revised* is what later events made of it.
+Two answers are scored. *First said* is, for each moment, what stood on the screen when it was as old as the
+latency, final or not: who spoke then, if anybody. *Revised* is what later events made of the final segments.
 """
 
 import json
@@ -73,14 +73,14 @@ class Score:
 class FileResult:
     """One recording: both scores, and what is measured beside them; `+` pools files.
 
-    The flip rate is `flipped / said`: the share of all time given to final segments whose label a revise or
-    merge event changed later. A segment's delay is the time of the stream at which its first label came,
+    The flip rate is `flipped / said`: the share of all time with a label whose label another event changed
+    later. A segment's delay is the time of the stream at which its first label came,
     tentative or final, less its start.
     """
 
     first: Score = field(default_factory=Score)
     revised: Score = field(default_factory=Score)
-    said: int = 0  # samples in final segments
+    said: int = 0  # samples with a label in time
     flipped: int = 0  # of these, samples whose label was changed later
     delays: tuple[float, ...] = ()  # seconds from the start of each segment to its first label
     processing_seconds: float = 0.0  # of the processor, so that a busy machine does not count
@@ -241,15 +241,16 @@ def _evaluate(
         events = session.finish()
         seconds += time.process_time() - begin
         said.hear(events, now)
+        said.end()
     regions = case.regions or [ScoredRegion(case.name, 0.0, seconds_of(length))]
     first, revised = (
-        _score(case.turns, said.turns(case.name, labels), regions, collar)
-        for labels in (said.first, said.revised)
+        _score(case.turns, turns, regions, collar)
+        for turns in (said.first_turns(case.name), said.revised_turns(case.name))
     )
     if pictures is not None:
         pictures.mkdir(parents=True, exist_ok=True)
         draw_timeline(
-            to_turns(said.turns(case.name, said.revised)),
+            to_turns(said.revised_turns(case.name)),
             pictures / f"{case.name}.png",
             title=f"{case.name}, latency {settings.latency:g} s: DER {first.error.rate:.1%} as first said, "
             f"{revised.error.rate:.1%} revised",

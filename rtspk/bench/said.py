@@ -10,51 +10,81 @@ from rtspk.types import Segment, seconds_of
 __all__ = ["Said"]
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a segment, and the label that it had when each moment of it was as old as the latency."""
+
+    id: int
+    label: str
+    span: Segment
+
+
 @dataclass(slots=True)
 class Said:
     """What a session says of one recording, kept in both answers."""
 
     latency: int  # samples
     spans: dict[int, Segment] = field(default_factory=dict)  # of all segments, as last said
-    first: dict[int, str] = field(default_factory=dict)  # their labels when they were `latency` old
-    revised: dict[int, str] = field(default_factory=dict)  # and as they stand now
+    revised: dict[int, str] = field(default_factory=dict)  # their labels as they stand now
+    first: list[Piece] = field(default_factory=list)
     final: set[int] = field(default_factory=set)
     delays: dict[int, float] = field(default_factory=dict)  # seconds, of all segments
+    _settled: int = 0  # samples of the stream that are older than the latency
+    _shown: set[int] = field(default_factory=set)  # segments that reach beyond it
 
     def hear(self, events: Sequence[Event], now: int) -> None:
         """Take the events that came at stream time `now`, in samples."""
+        self._settle(now - self.latency)  # what became too old since the last call stood there until now
         for event in events:
             match event:
                 case SegmentEvent(number, _, turn, state):
                     self.delays.setdefault(number, seconds_of(now - turn.segment.start))
                     self.spans[number], self.revised[number] = turn.segment, turn.label
+                    self._shown.add(number)
                     if state == "final":
                         self.final.add(number)
-                        self.first.setdefault(number, turn.label)
                 case ReviseEvent(changes):
                     self.revised.update({c.id: c.label for c in changes if c.id in self.revised})
                 case SpeakerEvent("merged", gone, _, str(into)):
                     self.revised.update(
                         {number: into for number, label in self.revised.items() if label == gone}
                     )
-        for number, label in self.revised.items():
-            if number not in self.first and self.spans[number].start + self.latency <= now:
-                self.first[number] = label
 
-    def turns(self, name: str, labels: dict[int, str]) -> list[SpeakerTurn]:
-        """One of the answers as RTTM has it."""
+    def end(self) -> None:
+        """The stream is over: what is younger than the latency is as it stands."""
+        self._settle(max((span.end for span in self.spans.values()), default=0))
+
+    def _settle(self, horizon: int) -> None:
+        """Keep what is on the screen of the time up to the horizon."""
+        if horizon <= self._settled:
+            return
+        for number in sorted(self._shown):
+            span, label = self.spans[number], self.revised[number]
+            start, end = max(span.start, self._settled), min(span.end, horizon)
+            if start < end:
+                self.first.append(Piece(number, label, Segment(start, end)))
+        self._shown = {number for number in self._shown if self.spans[number].end > horizon}
+        self._settled = horizon
+
+    def first_turns(self, name: str) -> list[SpeakerTurn]:
+        """What was said in time, as RTTM has it."""
         return [
-            SpeakerTurn(name, seconds_of(span.start), seconds_of(span.end), labels[number])
+            SpeakerTurn(name, seconds_of(piece.span.start), seconds_of(piece.span.end), piece.label)
+            for piece in self.first
+        ]
+
+    def revised_turns(self, name: str) -> list[SpeakerTurn]:
+        """The final segments as they stand now."""
+        return [
+            SpeakerTurn(name, seconds_of(span.start), seconds_of(span.end), self.revised[number])
             for number, span in self.spans.items()
             if number in self.final
         ]
 
     def said(self) -> int:
-        """Samples in final segments."""
-        return sum(self.spans[number].duration for number in self.final)
+        """Samples that had a label in time."""
+        return sum(piece.span.duration for piece in self.first)
 
     def flipped(self) -> int:
         """Samples whose label is not what was first said."""
-        return sum(
-            self.spans[number].duration for number in self.final if self.first[number] != self.revised[number]
-        )
+        return sum(p.span.duration for p in self.first if p.label != self.revised[p.id])

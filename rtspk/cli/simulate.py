@@ -49,6 +49,14 @@ def simulate(
     codec: Annotated[
         float, typer.Option("--codec", metavar="SHARE", help="Of them, through Opus, MP3 or a telephone.")
     ] = 0.0,
+    one_microphone: Annotated[
+        float,
+        typer.Option(
+            "--one-microphone",
+            metavar="SHARE",
+            help="Of them, with all voices brought to one long-term spectrum.",
+        ),
+    ] = 0.0,
     file_format: Annotated[
         str, typer.Option("--format", metavar="wav|flac", help="Of the conversations.")
     ] = "wav",
@@ -83,6 +91,7 @@ def simulate(
         overlap=overlap,
         rooms=rooms,
         snr_db=levels,
+        one_microphone=one_microphone,
         codec=codec,
         format=file_format,
         enrol_seconds=enrol,

@@ -28,6 +28,8 @@ class ActivityDataConfig:
 
     train: str = "train"  # a folder of `rtspk simulate`
     development: str = ""  # another, of other speakers; empty for none
+    unlabelled: str = ""  # a folder of recordings in which the teacher says who speaks; empty for none
+    unlabelled_share: float = 0.3  # of the crops that are from there
     teacher: str = ""  # an ONNX segmentation network; empty for none
     teacher_share: float = 0.5  # of the target, beside the exact reference
     pause_seconds: float = 0.0  # shorter pauses in which nobody speaks count as speech
@@ -48,7 +50,12 @@ class ActivityDataConfig:
                 f"wanted crops of 0.04 to {longest:g} s, shortest_seconds first, "
                 f"got {self.shortest_seconds:g} and {self.crop_seconds:g}"
             )
-        shares = (self.teacher_share, self.short_share, self.noise, self.events, self.tilt, self.masked)
+        if self.unlabelled and not self.teacher:
+            raise ConfigError("wanted a teacher for unlabelled recordings, got none")
+        shares = (
+            *(self.teacher_share, self.unlabelled_share, self.short_share),
+            *(self.noise, self.events, self.tilt, self.masked),
+        )
         if not all(0.0 <= share <= 1.0 for share in shares):
             raise ConfigError(f"wanted shares of 0 to 1, got {', '.join(f'{share:g}' for share in shares)}")
 
@@ -56,14 +63,22 @@ class ActivityDataConfig:
 class ActivityBatches(Dataset[tuple[Tensor, Tensor]]):
     """Batch k: features float32 [shape=(B, 4 T, mels)] and targets float32 [shape=(B, T, 7)]."""
 
-    def __init__(self, pieces: ActivitySet, config: ActivityDataConfig, seed: int, steps: int) -> None:
+    def __init__(
+        self,
+        pieces: ActivitySet,
+        config: ActivityDataConfig,
+        seed: int,
+        steps: int,
+        unlabelled: ActivitySet | None = None,
+    ) -> None:
         self._pieces, self._config, self._seed, self._steps = pieces, config, seed, steps
+        self._unlabelled = unlabelled
 
     def __len__(self) -> int:
         return self._steps
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
-        config, pieces = self._config, self._pieces
+        config = self._config
         rng = np.random.default_rng((self._seed, step))
         seconds = config.crop_seconds
         if rng.random() < config.short_share:
@@ -71,6 +86,9 @@ class ActivityBatches(Dataset[tuple[Tensor, Tensor]]):
         frames = round(seconds * FRAMES_PER_SECOND)
         features, targets = [], []
         for _ in range(config.batch):
+            pieces, share = self._pieces, config.teacher_share
+            if self._unlabelled is not None and rng.random() < config.unlabelled_share:
+                pieces, share = self._unlabelled, 1.0
             piece, first = int(rng.integers(len(pieces))), int(rng.integers(PIECE_FRAMES - frames + 1))
             rows = pieces.features[piece, first * ROWS : (first + frames) * ROWS].astype(np.float32)
             features.append(_changed(rows, config, rng))
@@ -78,7 +96,7 @@ class ActivityBatches(Dataset[tuple[Tensor, Tensor]]):
             if len(pieces.taught):
                 taught = pieces.taught[piece, first : first + frames].astype(np.float32)
             bits = pieces.speakers[piece, first : first + frames]
-            targets.append(target(bits, taught, config.teacher_share))
+            targets.append(target(bits, taught, share))
         return torch.from_numpy(np.stack(features)), torch.from_numpy(np.stack(targets))
 
 

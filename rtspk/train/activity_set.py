@@ -1,7 +1,8 @@
 """Conversations as pieces of 10 s, ready to crop: features, who speaks, and what a teacher says of it.
 
 A folder of recordings beside RTTM files, as `rtspk simulate` makes it, is worked on once and mapped after
-that. What is left of a recording behind its last whole piece is dropped.
+that; so is one of recordings alone, real talk above all, in which the teacher says who speaks. What is left
+of a recording behind its last whole piece is dropped.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from rtspk.audio import read_audio
 from rtspk.engine.network import Network
-from rtspk.engine.powerset import CLASSES
+from rtspk.engine.powerset import CLASSES, LOCAL_SPEAKERS, MEMBERS
 from rtspk.engine.segmenter import ACTIVITY_HOP, ROWS
 from rtspk.errors import FormatError, ModelError
 from rtspk.files import write_atomically
@@ -29,7 +30,7 @@ TRUNK_HOP: int = ACTIVITY_HOP  # samples, 40 ms: what the segmenter decides at o
 FRAMES_PER_SECOND: int = SAMPLE_RATE // TRUNK_HOP
 PIECE_FRAMES: int = 250  # trunk frames, 10 s: what the teacher hears at once
 MOST: int = 16  # speakers of a conversation that fit the bits
-SOUND = (".flac", ".wav", ".opus", ".mp3")
+SOUND = (".flac", ".wav", ".opus", ".ogg", ".m4a", ".mp3")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,27 +61,36 @@ class ActivitySet:
         mel: MelConfig,
         teacher: Path | None,
         progress: Callable[[int, int], None] = lambda _done, _of: None,
+        *,
+        labelled: bool = True,
     ) -> "ActivitySet":
         """Work on a folder, or open what was made of it before.
 
         Args:
-            folder: recordings, each beside an RTTM file of its name
+            folder: recordings, each beside an RTTM file of its name where they are labelled
             cache: where the arrays are kept
             mel: the features
             teacher: an ONNX network from 10 s of sound to logarithms of the seven classes; None for none
             progress: called with recordings done and recordings in all
+            labelled: whether references say who speaks, or else the teacher: its speakers hold in one piece
 
         Raises:
             FormatError: no recordings of 10 s with a reference, or one of more than 16 speakers.
             ModelError: no teacher there, or one of other classes.
         """
-        cases = _cases(folder)
+        cases = _labelled(folder) if labelled else _recordings(folder)
+        if teacher is None and not labelled:
+            raise ModelError(f"wanted a teacher to say who speaks in {folder}, got none")
         if teacher is not None and not teacher.is_file():
             raise ModelError(f"wanted a teacher's ONNX file at {teacher}, got nothing there")
         about = json.dumps(
             [
                 *(
-                    [str(sound), sound.stat().st_size, _digest(reference.read_bytes())]
+                    [
+                        str(sound),
+                        sound.stat().st_size,
+                        None if reference is None else _digest(reference.read_bytes()),
+                    ]
                     for sound, reference in cases
                 ),
                 repr(mel),
@@ -146,12 +156,19 @@ def speaker_bits(turns: Sequence[SpeakerTurn], frames: int) -> NDArray[np.uint16
     return bits
 
 
+def _bits_of(taught: FloatArray) -> NDArray[np.uint16]:
+    """Who is active as the likeliest classes have it, uint16 [shape=(pieces, 250)]."""
+    table = (MEMBERS @ (1 << np.arange(LOCAL_SPEAKERS))).astype(np.uint16)
+    bits: NDArray[np.uint16] = table[taught.argmax(-1)]
+    return bits
+
+
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def _cases(folder: Path) -> list[tuple[Path, Path]]:
-    cases = []
+def _labelled(folder: Path) -> list[tuple[Path, Path | None]]:
+    cases: list[tuple[Path, Path | None]] = []
     for reference in sorted(folder.glob("*.rttm")):
         sounds = [reference.with_suffix(kind) for kind in SOUND if reference.with_suffix(kind).is_file()]
         if sounds:
@@ -163,8 +180,15 @@ def _cases(folder: Path) -> list[tuple[Path, Path]]:
     return cases
 
 
+def _recordings(folder: Path) -> list[tuple[Path, Path | None]]:
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUND)
+    if not found:
+        raise FormatError(f"wanted recordings ({', '.join(SOUND)}) in {folder}, got none")
+    return [(path, None) for path in found]
+
+
 def _write(
-    cases: Sequence[tuple[Path, Path]],
+    cases: Sequence[tuple[Path, Path | None]],
     stem: Path,
     mel: MelConfig,
     teacher: Network | None,
@@ -185,9 +209,14 @@ def _write(
                 # The last rows would need sound behind the end.
                 rows = np.pad(rows, ((0, count * PIECE_FRAMES * ROWS - len(rows)), (0, 0)), "edge")
                 rows.astype(np.float16).tofile(features)
-                speaker_bits(read_rttm(reference), count * PIECE_FRAMES).tofile(speakers)
+                bits = None
+                if reference is not None:
+                    bits = speaker_bits(read_rttm(reference), count * PIECE_FRAMES)
                 if teacher is not None:
-                    _teach(samples.reshape(count, -1), teacher).astype(np.float16).tofile(taught)
+                    said = _teach(samples.reshape(count, -1), teacher)
+                    said.astype(np.float16).tofile(taught)
+                    bits = _bits_of(said) if bits is None else bits
+                np.asarray(bits, np.uint16).tofile(speakers)
             pieces += count
             progress(number, len(cases))
     return pieces

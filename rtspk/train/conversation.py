@@ -45,6 +45,7 @@ class ConversationConfig:
     long_seconds: tuple[float, float] = (2.0, 14.0)  # log-uniform
     inner_pause_seconds: tuple[float, float] = (0.1, 0.4)  # between the utterances of one turn
     level_db: float = 6.0  # each speaker is up to this much louder or softer
+    one_microphone: bool = False  # all voices get one long-term spectrum
     noise_snr_db: float | None = None  # None: no noise
 
     def __post_init__(self) -> None:

@@ -50,6 +50,7 @@ class SetConfig:
     overlap: float = 0.08
     rooms: int = 0  # half of the conversations are in one of these; in half of those, each voice in its own
     snr_db: tuple[float, float] = (10.0, 25.0)  # where there is noise
+    one_microphone: float = 0.0  # share of the conversations whose voices get one long-term spectrum
     codec: float = 0.0  # share of the conversations that go through Opus, MP3 or a telephone
     format: str = "wav"
     enrol_seconds: float = 0.0  # 0: no clips
@@ -70,7 +71,12 @@ class SetConfig:
                 f"wanted a signal-to-noise ratio of -20 to 80 dB, low to high, got {self.snr_db[0]:g} to "
                 f"{self.snr_db[1]:g}"
             )
-        for what, share in (("through codecs", self.codec), ("of strangers", self.strangers)):
+        shares = {
+            "by one microphone": self.one_microphone,
+            "through codecs": self.codec,
+            "of strangers": self.strangers,
+        }
+        for what, share in shares.items():
             if not 0.0 <= share <= 1.0:
                 raise ConfigError(f"wanted a share {what} of 0 to 1, got {share:g}")
         if self.codec and self.seconds > CODEC_SECONDS:
@@ -101,6 +107,7 @@ class Made:
     noise: str  # the file, empty for none
     room: str  # none, shared, or own: one for each voice
     codec: bool
+    one_microphone: bool
     who: tuple[str, ...]
 
 
@@ -216,14 +223,17 @@ def _jobs(
             amount, min(0.5 * share, ENOUGH_SECONDS), size, one_set=bool(rng.random() < 0.5), rng=rng
         )
         cast = sorted(rng.choice(able, size, replace=False).tolist())
+        some = {who: _some(utterances[who], 2.0 * share + ENOUGH_SECONDS, rng) for who in cast}
+        is_coded = bool(rng.random() < config.codec)
+        talk = replace(talk, one_microphone=bool(rng.random() < config.one_microphone))
         yield _Job(
             name=f"conv-{number:04d}",
             seed=(config.seed, number, 1),
             config=talk,
-            cast={who: _some(utterances[who], 2.0 * share + ENOUGH_SECONDS, rng) for who in cast},
+            cast=some,
             noise=noise,
             room=room,
-            is_coded=bool(rng.random() < config.codec),
+            is_coded=is_coded,
         )
 
 
@@ -329,6 +339,7 @@ class _Worker:
             noise="" if job.noise is None else job.noise.name,
             room=job.room,
             codec=job.is_coded,
+            one_microphone=config.one_microphone,
             who=who,
         )
 
@@ -349,6 +360,7 @@ def _write_table(path: Path, made: Sequence[Made]) -> None:
     table = csv.writer(text, lineterminator="\n")
     table.writerow([field.name for field in fields(Made)])
     for one in made:
-        *values, codec, who = astuple(one)
-        table.writerow([*values, "yes" if codec else "no", " ".join(who)])
+        *values, codec, one_microphone, who = astuple(one)
+        flags = ["yes" if flag else "no" for flag in (codec, one_microphone)]
+        table.writerow([*values, *flags, " ".join(who)])
     write_atomically(path, text.getvalue().encode())

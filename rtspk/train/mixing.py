@@ -14,10 +14,10 @@ from rtspk.train.convolution import BlockConvolution
 from rtspk.train.voice import FADE, Catalogue, Piece
 from rtspk.types import FloatArray, Segment, samples_of
 
-__all__ = ["Track", "finished", "mixed"]
+__all__ = ["HEARD", "Track", "finished", "mixed"]
 
 BLOCK: int = samples_of(30.0)
-HEARD: int = samples_of(10.0)  # of a speaker's speech tell how loud a room makes it
+HEARD: int = samples_of(10.0)  # of a speaker's speech tell how loud a room makes it, and its spectrum
 HUSH: float = 1e-4  # root mean square of a recording without noise: no microphone gives zeros
 HUSH_PEAK: float = 6.0 * HUSH
 PEAK: float = 0.9  # of full scale, which nothing exceeds

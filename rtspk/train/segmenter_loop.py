@@ -65,7 +65,17 @@ class SegmenterTrainer:
         if wanted.pause_seconds:
             longest = round(wanted.pause_seconds * FRAMES_PER_SECOND)
             self._sets = [one.without_pauses(longest) for one in self._sets]
-        self.batches = ActivityBatches(self._sets[0], wanted, loop.seed, loop.steps)
+        unlabelled = None
+        if wanted.unlabelled:
+            unlabelled = ActivitySet.build(
+                data / wanted.unlabelled,
+                cache,
+                recipe.features,
+                teacher,
+                partial(progress, f"work on {wanted.unlabelled}"),
+                labelled=False,
+            )
+        self.batches = ActivityBatches(self._sets[0], wanted, loop.seed, loop.steps, unlabelled)
         self.learner = nn.ModuleDict({"network": SegmenterNetwork(recipe.model, recipe.features.mels)})
         self.learner.to(self.device)
         self.network = self.learner["network"]

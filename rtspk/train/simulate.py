@@ -16,8 +16,9 @@ from numpy.random import Generator
 from rtspk.errors import ConfigError
 from rtspk.rttm import SpeakerTurn
 from rtspk.train.conversation import ConversationConfig, Talk
+from rtspk.train.equaliser import equaliser, long_term_spectrum
 from rtspk.train.manifest import Utterance
-from rtspk.train.mixing import Track, finished, mixed
+from rtspk.train.mixing import HEARD, Track, finished, mixed
 from rtspk.train.segment import Cutting, pieces
 from rtspk.train.store import SampleStore
 from rtspk.train.voice import Catalogue, Voice, joined
@@ -59,9 +60,12 @@ class Conversation:
         # As many seats as can be, before any is taken twice.
         seats = [int(seat) for _ in voices for seat in rng.permutation(len(rooms))]
         gains = 10.0 ** (rng.uniform(-config.level_db, config.level_db, len(voices)) / 20.0)
+        responses = [rooms[seats[i]] if rooms else None for i in range(len(voices))]
+        if config.one_microphone:
+            responses = _as_one_microphone(voices, catalogue, responses, rng)
         tracks = [
-            Track(voice.pieces, float(gain), rooms[seats[i]] if rooms else None)
-            for i, (voice, gain) in enumerate(zip(voices, gains, strict=True))
+            Track(voice.pieces, float(gain), response)
+            for voice, gain, response in zip(voices, gains, responses, strict=True)
         ]
         turns = [
             SpeakerTurn(name, seconds_of(run.start), seconds_of(run.end), voice.speaker)
@@ -104,6 +108,34 @@ class Conversation:
     def overlap(self) -> float:
         """In which share of the spoken time two or more speak."""
         return seconds_of(sum(run.duration for run in self.active(2))) / max(1e-9, self.speech_seconds)
+
+
+def _as_one_microphone(
+    voices: Sequence[Voice],
+    catalogue: Catalogue,
+    rooms: Sequence[FloatArray | None],
+    rng: Generator,
+) -> list[FloatArray | None]:
+    """The voices' rooms behind filters that give all of them the long-term spectrum of one."""
+    spectra = [long_term_spectrum(_heard(voice, catalogue)) for voice in voices]
+    heard = [spectrum for spectrum in spectra if spectrum.any()]  # not everyone has spoken
+    wanted = heard[int(rng.integers(len(heard)))]
+    filters = [equaliser(own, wanted) for own in spectra]
+    return [
+        change if room is None else np.convolve(room, change).astype(np.float32)
+        for room, change in zip(rooms, filters, strict=True)
+    ]
+
+
+def _heard(voice: Voice, catalogue: Catalogue) -> FloatArray:
+    """What a voice says first, enough to tell its spectrum: float32 [shape=(n,)]."""
+    sounds, length = [np.zeros(0, np.float32)], 0
+    for _, piece in voice.pieces:
+        sounds.append(catalogue.sound(piece))
+        length += piece.length
+        if length >= HEARD:
+            break
+    return np.concatenate(sounds)
 
 
 def simulate(

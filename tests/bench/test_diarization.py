@@ -29,6 +29,13 @@ def revise(number, label):
     return ReviseEvent((Change(number, 2, label, None, "new"),))
 
 
+def spoken(number, start, end, label):
+    """A turn as a session tells it: it grows while it goes on, and is final a second later."""
+    told = [start + 0.5 * i for i in range(1, round(2 * (end - start)))]
+    growing = [(at, segment(number, start, at, label, "tentative")) for at in told]
+    return [*growing, (end, segment(number, start, end, label))]
+
+
 @dataclass
 class Script:
     """An engine whose sessions say what they are told to, when the stream gets there."""
@@ -79,7 +86,7 @@ def evaluate(events, folder, uem=None, collar=0.0, latency=1.0):
 
 
 def test_a_perfect_answer_has_no_error(talk):
-    total = evaluate([(5, segment(1, 0, 4, "S1")), (10, segment(2, 5, 9, "S2"))], talk).total
+    total = evaluate([*spoken(1, 0, 4, "S1"), *spoken(2, 5, 9, "S2")], talk).total
     assert total.first.error.rate == total.revised.error.rate == 0.0
     assert total.first.jaccard.rate == 0.0
     assert (total.flipped, total.said) == (0, samples_of(8))
@@ -88,9 +95,9 @@ def test_a_perfect_answer_has_no_error(talk):
 def test_what_was_first_said_counts_though_it_is_revised_later(talk):
     report = evaluate(
         [
-            (5, segment(1, 0, 4, "S1")),
-            (8, segment(2, 5, 7, "S1")),
-            (10, segment(3, 7, 9, "S2")),
+            *spoken(1, 0, 4, "S1"),
+            *spoken(2, 5, 7, "S1"),
+            *spoken(3, 7, 9, "S2"),
             (11, revise(2, "S2")),
         ],
         talk,
@@ -105,10 +112,10 @@ def test_what_was_first_said_counts_though_it_is_revised_later(talk):
 
 def test_a_merge_revises_all_earlier_segments_of_its_label(talk):
     events = [
-        (3, segment(1, 0, 2, "S1")),
-        (5, segment(2, 2, 4, "S2")),
+        *spoken(1, 0, 2, "S1"),
+        *spoken(2, 2, 4, "S2"),
         (6, SpeakerEvent("merged", "S2", into="S1")),
-        (10, segment(3, 5, 9, "S2")),
+        *spoken(3, 5, 9, "S2"),
     ]
     total = evaluate(events, talk).total
     assert total.first.error.confusion == pytest.approx(2.0)
@@ -116,19 +123,20 @@ def test_a_merge_revises_all_earlier_segments_of_its_label(talk):
     assert total.flipped == samples_of(2)
 
 
-def test_tentative_segments_are_no_answer_but_end_the_wait_for_a_label(talk):
+def test_what_is_said_later_than_the_latency_is_missed_as_first_said(talk):
     events = [
-        (1.5, segment(1, 0, 1, "S1", "tentative")),
-        (5, segment(1, 0, 4, "S1")),
+        (1.5, segment(1, 0, 1, "S1", "tentative")),  # half a second of it was too old
+        (5.5, segment(1, 0, 4, "S1")),
         (6, segment(2, 5, 5.5, "S2", "tentative")),
     ]
     total = evaluate(events, talk).total
-    assert total.first.error.miss == pytest.approx(4.0)
+    assert total.first.error.miss == pytest.approx(0.5 + 3.0 + 3.5)
+    assert total.revised.error.miss == pytest.approx(4.0)  # what never became final is no answer in the end
     assert total.delays == (1.5,)
 
 
 def test_a_label_taken_back_is_no_flip(talk):
-    events = [(5, segment(1, 0, 4, "S1")), (6, revise(1, "S2")), (7, revise(1, "S1"))]
+    events = [*spoken(1, 0, 4, "S1"), (6, revise(1, "S2")), (7, revise(1, "S1"))]
     assert evaluate(events, talk).total.flipped == 0
 
 
@@ -148,9 +156,8 @@ def test_the_latency_is_set_and_other_settings_are_kept(talk):
 
 
 def test_what_is_said_in_the_padding_is_outside_the_file(talk):
-    report = evaluate(
-        [(5, segment(1, 0, 4, "S1")), (10, segment(2, 5, 9, "S2")), (12, segment(3, 10, 12, "S3"))], talk
-    )
+    turns = [*spoken(1, 0, 4, "S1"), *spoken(2, 5, 9, "S2"), *spoken(3, 10, 12, "S3")]
+    report = evaluate(turns, talk)
     assert report.region == "file"
     assert report.total.first.error.false_alarm == 0.0
     assert report.total.first.count.mean == 0.0
@@ -159,14 +166,14 @@ def test_what_is_said_in_the_padding_is_outside_the_file(talk):
 @pytest.mark.parametrize("shared", [False, True])
 def test_only_what_the_uem_names_is_scored(talk, shared):
     (talk / "talk.uem").write_text("talk 1 0.000 5.000\nother 1 0.000 9.000\n")
-    report = evaluate([(5, segment(1, 0, 4, "S1"))], talk, talk / "talk.uem" if shared else talk)
+    report = evaluate(spoken(1, 0, 4, "S1"), talk, talk / "talk.uem" if shared else talk)
     assert report.region == "uem"
     assert report.total.first.error.total == pytest.approx(4.0)
     assert report.total.first.error.rate == 0.0
 
 
 def test_a_collar_leaves_out_half_of_itself_on_each_side(talk):
-    events = [(5, segment(1, 0, 4.2, "S1")), (10, segment(2, 5, 9, "S2"))]
+    events = [(4, segment(1, 0, 4.2, "S1")), *spoken(2, 5, 9, "S2")]
     assert evaluate(events, talk).total.first.error.false_alarm == pytest.approx(0.2)
     assert evaluate(events, talk, collar=0.4).total.first.error.false_alarm == pytest.approx(0.0)
 
@@ -175,7 +182,7 @@ def test_files_are_pooled_by_time_and_speakers_off_by_files(talk):
     write_wav(talk / "more.wav", np.zeros(32_000, np.float32))
     write_rttm(talk / "more.rttm", [SpeakerTurn("more", 0, 1, "Anna")])
     told = []
-    script = Script([(5, segment(1, 0, 4, "S1"))])
+    script = Script(spoken(1, 0, 4, "S1"))
     report = evaluate_diarization(script, talk, talk, None, 1.0, 0.0, lambda *count: told.append(count))
     assert [name for name, _ in report.files] == ["more", "talk"]
     assert told == [(1, 2), (2, 2)]
@@ -186,7 +193,7 @@ def test_files_are_pooled_by_time_and_speakers_off_by_files(talk):
 
 
 def test_the_report_has_the_keys_that_scripts_rely_on(talk):
-    keys = json.loads(evaluate([(5, segment(1, 0, 4, "S1"))], talk).to_json())
+    keys = json.loads(evaluate(spoken(1, 0, 4, "S1"), talk).to_json())
     assert {key: keys[key] for key in ("latency", "collar", "overlap", "region", "speech_activity")} == {
         "latency": 1.0,
         "collar": 0.0,

@@ -212,3 +212,25 @@ def test_what_the_classes_cannot_say_is_left_to_the_teacher():
 def test_settings_that_make_no_sense_are_refused(name, value, message):
     with pytest.raises(ConfigError, match=message):
         replace(PLAIN, **{name: value})
+
+
+def test_so_many_of_the_crops_are_unlabelled_ones_in_which_the_teacher_alone_counts(pieces):
+    rng = np.random.default_rng(3)
+    chances = drawn_chances(rng, 500).reshape(2, 250, CLASSES).astype(np.float16)
+    unlabelled = ActivitySet(np.full((2, 1000, 20), 30.0, np.float16), np.zeros((2, 250), np.uint16), chances)
+    config = replace(PLAIN, batch=40, unlabelled_share=0.25)
+    seen = 0
+    for step in range(10):
+        features, targets = ActivityBatches(pieces, config, 0, 10, unlabelled)[step]
+        ours = (features == 30.0).all(dim=(1, 2))
+        seen += int(ours.sum())
+        for crop in targets[ours].numpy():
+            orders = chances.astype(np.float32)[:, :, reordered()]  # (2, 250, 6, 7)
+            starts = range(250 - len(crop) + 1)
+            assert any(
+                np.allclose(orders[piece, at : at + len(crop), k], crop, atol=1e-6)
+                for piece in range(2)
+                for k in range(6)
+                for at in starts
+            )
+    assert 0.15 < seen / 400 < 0.35

@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch", reason="training needs the torch extra")
 
 from rtspk.audio import read_audio, write_wav  # noqa: E402 - behind the skip
 from rtspk.engine.network import Network  # noqa: E402
+from rtspk.engine.powerset import MEMBERS  # noqa: E402
 from rtspk.errors import FormatError, ModelError  # noqa: E402
 from rtspk.kernels.mel import MelConfig, log_mel  # noqa: E402
 from rtspk.rttm import SpeakerTurn, read_rttm, write_rttm  # noqa: E402
@@ -148,3 +149,28 @@ def test_a_teacher_that_is_missing_or_of_other_classes_is_refused(own, write_tea
     write_teacher(tmp_path / "five.onnx", 5)
     with pytest.raises(ModelError, match=r"frames of 7 classes from five\.onnx, got shape \(58, 5\)"):
         ActivitySet.build(own, tmp_path / "cache", MEL, tmp_path / "five.onnx")
+
+
+def test_in_recordings_alone_the_teacher_says_who_speaks(conversations, tmp_path):
+    folder = tmp_path / "talk"
+    (folder / "deeper").mkdir(parents=True)
+    for name in ("one.wav", "two.wav"):
+        shutil.copy(conversations / "train" / name, folder / "deeper" / name)
+    teacher = conversations / "teacher.onnx"
+    made = ActivitySet.build(folder, tmp_path / "cache", MEL, teacher, labelled=False)
+    known = ActivitySet.build(conversations / "train", tmp_path / "cache", MEL, teacher)
+    assert np.array_equal(made.features, known.features)
+    assert np.array_equal(made.taught, known.taught)
+    likeliest = MEMBERS[made.taught.argmax(-1)]  # (pieces, frames, 3)
+    assert likeliest.any()
+    for speaker in range(3):
+        assert np.array_equal((made.speakers >> speaker & 1) == 1, likeliest[..., speaker])
+
+
+def test_recordings_without_references_want_a_teacher(tmp_path):
+    write_wav(tmp_path / "alone.wav", np.zeros(160_000, np.float32))
+    with pytest.raises(ModelError, match="wanted a teacher to say who speaks in"):
+        ActivitySet.build(tmp_path, tmp_path / "cache", MEL, None, labelled=False)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FormatError, match=r"wanted recordings .* in .*empty, got none"):
+        ActivitySet.build(tmp_path / "empty", tmp_path / "cache", MEL, None, labelled=False)

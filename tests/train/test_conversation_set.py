@@ -52,6 +52,20 @@ def test_nobody_known_and_changed_voices_take_no_part(cast):
     assert {len(own) for own in cast.values()} == {8}
 
 
+def test_voices_by_one_microphone_say_the_same_at_the_same_time_with_other_spectra(cast, tmp_path):
+    config = replace(CONFIG, count=1, enrol_seconds=0.0, codec=0.0, seed=4)
+    sounds = []
+    for name, share in (("own", 0.0), ("one", 1.0)):
+        out = tmp_path / name
+        simulate_set(cast, None, tmp_path / "cache", out, replace(config, one_microphone=share))
+        sounds.append(read_audio(out / "conv-0000.flac"))
+        with (out / "conversations.csv").open() as table:
+            assert [row["one_microphone"] for row in csv.DictReader(table)] == ["yes" if share else "no"]
+    assert (tmp_path / "own/conv-0000.rttm").read_bytes() == (tmp_path / "one/conv-0000.rttm").read_bytes()
+    assert len(sounds[0]) == len(sounds[1])
+    assert not np.allclose(*sounds, atol=1e-3)
+
+
 def test_any_number_of_workers_writes_the_same_bytes_and_another_seed_others(pack, cast, tmp_path):
     told = []
 
@@ -141,6 +155,7 @@ def test_names_are_fit_for_files_and_differ():
         ({"speakers": (2, 11)}, "1 to 10 speakers, got 11"),
         ({"snr_db": (20.0, 10.0)}, "low to high, got 20 to 10"),
         ({"codec": 1.5}, "share through codecs"),
+        ({"one_microphone": -0.1}, "share by one microphone"),
         ({"codec": 0.5, "seconds": 9_000.0}, "at most 3600 s for codecs"),
         ({"format": "mp3"}, "format of wav, flac, got 'mp3'"),
         ({"enrol_seconds": 0.5}, "clips of 1 to 600 s"),
