@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rtspk.engine.events import EndEvent, Event, SpeakerEvent
 from rtspk.engine.frontend import Frontend, FrontendState
@@ -18,10 +17,10 @@ from rtspk.engine.gallery_records import clean_name
 from rtspk.engine.identity import Identities, IdentitiesState
 from rtspk.engine.local import LocalActivity
 from rtspk.engine.powerset import LOCAL_SPEAKERS
-from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.settings import HOP, SessionConfig
+from rtspk.engine.traces import Traces
 from rtspk.engine.tracker import Tracker
-from rtspk.engine.tracker_state import RECENT, Heard, Joined, Links, TrackerState, piece_of
+from rtspk.engine.tracker_state import Heard, Joined, Links, TrackerState, piece_of
 from rtspk.engine.turns import Draft, Said, Turns, TurnsState, label_text, mean_vector
 from rtspk.engine.voiceprint import condensed
 from rtspk.errors import ModelError, SessionError
@@ -71,15 +70,6 @@ class Waiting:
         return sum(one.wanted for one in self.asked) - len(self.answers)
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """When one local speaker spoke in one hop: frame i of `active`, bool [shape=(n,)], is `first` + i."""
-
-    piece: int
-    first: int
-    active: NDArray[np.bool_]
-
-
 @dataclass(slots=True)
 class SessionState:
     """All that one stream remembers: arrays and numbers, picklable and bounded."""
@@ -89,7 +79,7 @@ class SessionState:
     turns: TurnsState = field(default_factory=TurnsState)
     identities: IdentitiesState = field(default_factory=IdentitiesState)
     waiting: deque[Waiting] = field(default_factory=deque)
-    traces: deque[Trace] = field(default_factory=lambda: deque(maxlen=RECENT))
+    traces: Traces = field(default_factory=Traces)
     windows: list[Window] = field(default_factory=list)
     asked: int = 0  # windows taken and not answered yet
     next_hop: int = 0
@@ -224,14 +214,13 @@ class Session:
         activity = self._parts.frontend.listen(state.frontend)
         region = activity.region(hop * HOP, min((hop + 1) * HOP, time))
         speaking = [n for n in range(LOCAL_SPEAKERS) if activity.active[region, n].any()]
-        links = [self._links(activity, n) for n in range(LOCAL_SPEAKERS)]
+        links = state.traces.links(activity)
         asked = []
         for n in speaking:
             others = tuple(link for m in range(LOCAL_SPEAKERS) if m != n for link in links[m])
             asked.append(self._asked(hop, n, activity, region, time, links[n], others))
         for n in speaking:
-            base = activity.first + region.start
-            state.traces.append(Trace(piece_of(hop, n), base, activity.active[region, n]))
+            state.traces.add(piece_of(hop, n), activity.first + region.start, activity.active[region, n])
         state.waiting.append(Waiting(hop, asked))
 
     def _asked(
@@ -257,20 +246,6 @@ class Session:
         spans = activity.spans(speaker, region, time)
         certainty = activity.certainty(speaker, activity.region(segment.start, segment.end))
         return Asked(piece_of(hop, speaker), spans, wanted, alone, shared, certainty, links, apart)
-
-    def _links(self, activity: LocalActivity, speaker: int) -> Links:
-        """The pieces of earlier hops whose speech this window gives to a local speaker."""
-        out = []
-        for trace in self.state.traces:
-            first = max(trace.first, activity.first)
-            last = min(trace.first + len(trace.active), activity.first + len(activity.active))
-            if last <= first:
-                continue
-            own = activity.active[first - activity.first : last - activity.first, speaker]
-            shared = int((own & trace.active[first - trace.first : last - trace.first]).sum())
-            if shared:
-                out.append((trace.piece, shared * ACTIVITY_HOP))
-        return tuple(out)
 
     def _advance(self) -> None:
         """Decide all hops in front of the first that still waits for an embedding."""

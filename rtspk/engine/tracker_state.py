@@ -28,7 +28,7 @@ __all__ = [
 SAME, OTHER = 0.36, 0.1  # usual cosines of two windows of one voice, and of two voices
 USUAL_PAIRS: float = 10.0  # what that is worth against pairs of the session
 PENDING: int = 64  # windows that may yet become a voice
-RECENT: int = 3 * 12  # pieces whose beliefs are kept: more than a segmenter's window holds
+RECENT: int = 3 * 22  # pieces whose beliefs are kept: more than a segmenter's window of 10 s holds
 
 Chances = np.ndarray[tuple[int], np.dtype[np.float64]]
 Links = tuple[tuple[int, int], ...]  # earlier pieces of a local speaker, each with the samples they share

@@ -20,6 +20,7 @@ from rtspk.types import FloatArray
 __all__ = ["ActivityBatches", "ActivityDataConfig", "local_classes", "target"]
 
 REORDERED = reordered()
+SWELL_ROWS: int = 80  # 0.8 s between two levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class ActivityDataConfig:
     noise: float = 0.4  # share of crops with stationary noise added to their features
     events: float = 0.4  # share of crops with knocks, rustling and breath, which are nobody's speech
     tilt: float = 0.5  # share of crops with a smooth change of their spectrum
+    swell: float = 0.0  # share of crops that grow louder and softer by some dB, as people turn and lean
     masked: float = 0.3  # share of crops with a band of mels masked
     workers: int = 1
 
@@ -54,7 +56,7 @@ class ActivityDataConfig:
             raise ConfigError("wanted a teacher for unlabelled recordings, got none")
         shares = (
             *(self.teacher_share, self.unlabelled_share, self.short_share),
-            *(self.noise, self.events, self.tilt, self.masked),
+            *(self.noise, self.events, self.tilt, self.swell, self.masked),
         )
         if not all(0.0 <= share <= 1.0 for share in shares):
             raise ConfigError(f"wanted shares of 0 to 1, got {', '.join(f'{share:g}' for share in shares)}")
@@ -149,6 +151,10 @@ def _changed(rows: FloatArray, config: ActivityDataConfig, rng: Generator) -> Fl
     if rng.random() < config.tilt:
         knots = rng.normal(0.0, 1.5, 6)  # of natural logarithms of power
         rows = rows + np.interp(np.linspace(0, 5, mels), np.arange(6), knots).astype(np.float32)
+    if config.swell and rng.random() < config.swell:
+        knots = rng.normal(0.0, 0.7, 2 + len(rows) // SWELL_ROWS)  # likewise: 3 dB
+        swell = np.interp(np.arange(len(rows)) / SWELL_ROWS, np.arange(len(knots)), knots)
+        rows = rows + swell.astype(np.float32)[:, None]
     loud = float(np.percentile(rows.mean(1), 90))
     if rng.random() < config.noise:
         level = loud + rng.uniform(-8.0, -0.5)

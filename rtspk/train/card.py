@@ -57,7 +57,7 @@ def readme_text(checkpoint: Checkpoint, identity: str) -> str:
             "",
             f"A speaker embedder: {heard} and a mask in, a unit vector of {network.dimension} out.",
             f"{describe(recipe.model)}: {parameters / 1e6:.1f} M parameters,",
-            "stored in half precision, computed in single.",
+            "in half precision in `weights.safetensors`; `model.onnx` multiplies matrices in eight bits.",
             "",
             f"Made by `rtspk train {recipe.name}` (seed {recipe.loop.seed}, {checkpoint.step} steps).",
             "Its answers are centred on the mean of its training speakers. Licence: Apache-2.0.",

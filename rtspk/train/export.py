@@ -1,4 +1,4 @@
-"""Checkpoint to what the engine runs: ONNX and safetensors in half precision, a card, a word for people."""
+"""Checkpoint to what the engine runs: ONNX, safetensors in half precision, a card, and a word for people."""
 
 import hashlib
 import io

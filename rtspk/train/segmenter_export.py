@@ -1,4 +1,4 @@
-"""A finished segmenter to what the engine runs: ONNX and safetensors in half precision, and its cards."""
+"""A finished segmenter to what the engine runs: ONNX, safetensors in half precision, and its cards."""
 
 import hashlib
 import json
@@ -98,7 +98,7 @@ def _readme(
         "",
         f"Who of up to three local speakers is active in each 40 ms of {seconds:g} s of log-mel: one of the",
         "seven powerset classes (nobody, 1, 2, 3, 1+2, 1+3, 2+3).",
-        f"{parameters / 1e6:.1f} M parameters, stored in half precision, computed in single.",
+        f"{parameters / 1e6:.1f} M parameters; `model.onnx` multiplies matrices in eight bits.",
         "",
         f"Made by `rtspk train {recipe.name}` (seed {recipe.loop.seed}, {steps} steps). Licence: Apache-2.0.",
         f"Trained on the conversations of `{recipe.data.train}` and their exact references.",

@@ -80,7 +80,7 @@ def test_everything_older_than_the_latency_is_said(
         assert hop * HOP >= heard - samples_of(latency) - HOP + 1
         waiting = session._session.state.waiting
         assert not waiting
-        traces = session._session.state.traces
+        traces = session._session.state.traces.kept
         if traces and heard > samples_of(4.0) and traces[-1].active.any():
             spoken = (traces[-1].first + int(np.flatnonzero(traces[-1].active)[-1]) + 1) * ACTIVITY_HOP
             unsaid = max(unsaid, spoken - said_to)

@@ -45,7 +45,7 @@ def test_the_exported_model_answers_as_the_checkpoint(pack, recipe_file, tmp_pat
         # The engine fills up to whole groups of four frames, off the mask.
         filled = torch.from_numpy(np.pad(features, ((0, -frames % 4), (0, 0))))[None]
         wanted = network(filled, torch.from_numpy(np.pad(mask, (0, -frames % 4)))[None]).detach().numpy()[0]
-        assert float(answer.vector @ wanted) > 0.9999
+        assert float(answer.vector @ wanted) > 0.995  # eight bits of a tiny network
         assert np.linalg.norm(answer.vector) == pytest.approx(1.0, abs=1e-5)
 
 
