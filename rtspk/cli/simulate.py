@@ -57,6 +57,12 @@ def simulate(
             help="Of them, with all voices brought to one long-term spectrum.",
         ),
     ] = 0.0,
+    far: Annotated[
+        float,
+        typer.Option(
+            "--far", metavar="SHARE", help="Of them, heard by one far microphone, over steady noise."
+        ),
+    ] = 0.0,
     file_format: Annotated[
         str, typer.Option("--format", metavar="wav|flac", help="Of the conversations.")
     ] = "wav",
@@ -92,6 +98,7 @@ def simulate(
         rooms=rooms,
         snr_db=levels,
         one_microphone=one_microphone,
+        far=far,
         codec=codec,
         format=file_format,
         enrol_seconds=enrol,

@@ -5,13 +5,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rtspk.engine.powerset import ORDERS
 from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.settings import ActivityConfig
 from rtspk.types import FloatArray, Segment, seconds_of
 
-__all__ = ["LocalActivity", "decided", "speech_runs"]
+__all__ = ["Chances", "LocalActivity", "blended", "decided", "speech_runs"]
 
 FRAME_SECONDS: float = seconds_of(ACTIVITY_HOP)
+LEAST_SHARED: int = 6  # frames by which local speakers of two windows are told to be the same
+
+
+@dataclass(frozen=True, slots=True)
+class Chances:
+    """How likely each local speaker is active in the frames of one window.
+
+    values : float32 [shape=(frames, 3)], frame i begins at sample (first + i) * 640 of the stream
+    """
+
+    first: int
+    values: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +67,35 @@ class LocalActivity:
         return [span for span in spans if span.duration > 0]
 
 
-def decided(chances: FloatArray, first: int, config: ActivityConfig) -> LocalActivity:
-    """Turn the chances of one window, float32 [shape=(frames, 3)], into decisions."""
-    return LocalActivity(first, np.stack([speech_runs(one, config) for one in chances.T], axis=1), chances)
+def blended(newest: Chances, earlier: Chances, config: ActivityConfig) -> Chances:
+    """The newest window with what the windows before it said of the same moments.
+
+    The local speakers of the newest are put in the order in which the two agree best, so that a number stays
+    with a voice for as long as windows overlap. Averaging overlapping windows is what diart does too
+    (arXiv:2109.06483); here the mean is carried on, so that older windows fade.
+
+    Args:
+        newest: of the window that ends now
+        earlier: what this function gave for the window before
+        config: how much the earlier ones count
+    """
+    edge = round(config.edge_seconds / FRAME_SECONDS)
+    start = max(newest.first, earlier.first)
+    end = min(newest.first + len(newest.values), earlier.first + len(earlier.values) - edge)
+    if end - start < LEAST_SHARED:
+        return newest
+    before = earlier.values[start - earlier.first : end - earlier.first]
+    shared = slice(start - newest.first, end - newest.first)
+    best = max(ORDERS, key=lambda order: float((newest.values[shared][:, order] * before).sum()))
+    values = newest.values[:, best]
+    values[shared] += np.float32(config.memory) * (before - values[shared])
+    return Chances(newest.first, values)
+
+
+def decided(chances: Chances, config: ActivityConfig) -> LocalActivity:
+    """Turn the chances of one window into decisions."""
+    active = np.stack([speech_runs(one, config) for one in chances.values.T], axis=1)
+    return LocalActivity(chances.first, active, chances.values)
 
 
 def speech_runs(probability: FloatArray, config: ActivityConfig) -> NDArray[np.bool_]:

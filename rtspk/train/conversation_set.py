@@ -6,9 +6,8 @@ Each conversation has chance of its own, so that any number of workers writes th
 import csv
 import io
 import multiprocessing
-import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
@@ -18,23 +17,18 @@ from numpy.random import Generator
 
 from rtspk.errors import ConfigError
 from rtspk.files import write_atomically
-from rtspk.rttm import write_rttm
-from rtspk.train.codecs import random_codec
-from rtspk.train.conversation import BACKCHANNEL, INTERRUPTION, TURN, ConversationConfig
+from rtspk.train.conversation import ConversationConfig
 from rtspk.train.enrolment import Clip, reserve, write_clips
 from rtspk.train.manifest import Utterance, read_noises
-from rtspk.train.recording import FORMATS, write_sound
-from rtspk.train.seats import room_seats
-from rtspk.train.simulate import Conversation
-from rtspk.train.store import SampleStore
+from rtspk.train.recording import FORMATS
+from rtspk.train.studio import Job, Made, Studio, Worker
 from rtspk.train.voice import Catalogue
-from rtspk.types import FloatArray, samples_of, seconds_of
+from rtspk.types import samples_of, seconds_of
 
 __all__ = ["Made", "SetConfig", "simulate_set"]
 
 ENOUGH_SECONDS: float = 60.0  # of utterances let a speaker take part, however long the conversation is
 LEAST_SECONDS: float = 5.0  # where too few speakers have that, so much less is enough
-NOISE_SECONDS: float = 600.0  # of one sound at most
 CODEC_SECONDS: float = 3_600.0  # a coder hears a conversation as a whole
 
 Progress = Callable[[str, int, int], None]
@@ -51,6 +45,7 @@ class SetConfig:
     rooms: int = 0  # half of the conversations are in one of these; in half of those, each voice in its own
     snr_db: tuple[float, float] = (10.0, 25.0)  # where there is noise
     one_microphone: float = 0.0  # share of the conversations whose voices get one long-term spectrum
+    far: float = 0.0  # share of the conversations heard by one far microphone, over steady noise
     codec: float = 0.0  # share of the conversations that go through Opus, MP3 or a telephone
     format: str = "wav"
     enrol_seconds: float = 0.0  # 0: no clips
@@ -73,6 +68,7 @@ class SetConfig:
             )
         shares = {
             "by one microphone": self.one_microphone,
+            "far off": self.far,
             "through codecs": self.codec,
             "of strangers": self.strangers,
         }
@@ -89,57 +85,6 @@ class SetConfig:
             raise ConfigError(f"wanted clips of 1 to 600 s for enrolment, got {self.enrol_seconds:g}")
         if self.seed < 0:
             raise ConfigError(f"wanted a seed of 0 or more, got {self.seed}")
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """One conversation that was written: a line of `conversations.csv`."""
-
-    name: str
-    speakers: int
-    seconds: float
-    speech: float  # seconds in which somebody speaks
-    overlap: float  # share of these in which two or more do
-    turns: int
-    interruptions: int
-    backchannels: int
-    snr: float | None  # dB
-    noise: str  # the file, empty for none
-    room: str  # none, shared, or own: one for each voice
-    codec: bool
-    one_microphone: bool
-    who: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """All that one conversation is made of."""
-
-    name: str
-    seed: tuple[int, int, int]
-    config: ConversationConfig
-    cast: Mapping[str, Sequence[Utterance]]
-    noise: Path | None
-    room: str
-    is_coded: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Studio:
-    """What every worker opens for itself."""
-
-    out: Path
-    cache: Path
-    files: tuple[Path, ...]
-    rooms: int
-    format: str
-    names: Mapping[str, str]  # of the speakers, as the reference has them
-
-    def store(self, progress: Callable[[int, int], None]) -> SampleStore:
-        return SampleStore.build(list(self.files), self.cache, progress)
-
-    def seats(self, progress: Callable[[int, int], None]) -> list[list[FloatArray]]:
-        return room_seats(self.rooms, 0, self.cache, progress) if self.rooms else []
 
 
 def simulate_set(
@@ -183,7 +128,7 @@ def simulate_set(
     files = {u.path for job in jobs for own in job.cast.values() for u in own}
     files |= {job.noise for job in jobs if job.noise is not None}
     files |= {u.path for speaker in cast for u in apart.get(speaker, [])}
-    studio = _Studio(out, cache, tuple(sorted(files)), config.rooms, config.format, _words(cast))
+    studio = Studio(out, cache, tuple(sorted(files)), config.rooms, config.format, _words(cast))
     out.mkdir(parents=True, exist_ok=True)
     store = studio.store(lambda done, of: progress("decode", done, of))
     studio.seats(lambda done, of: progress("rooms", done, of))  # before the workers look for them
@@ -204,7 +149,7 @@ def simulate_set(
 
 def _jobs(
     utterances: Mapping[str, Sequence[Utterance]], noises: Sequence[Path], config: SetConfig
-) -> Iterator[_Job]:
+) -> Iterator[Job]:
     amount = {who: seconds_of(sum(u.duration for u in own)) for who, own in utterances.items()}
     for number in range(config.count):
         rng = np.random.default_rng((config.seed, number))
@@ -226,7 +171,9 @@ def _jobs(
         some = {who: _some(utterances[who], 2.0 * share + ENOUGH_SECONDS, rng) for who in cast}
         is_coded = bool(rng.random() < config.codec)
         talk = replace(talk, one_microphone=bool(rng.random() < config.one_microphone))
-        yield _Job(
+        if rng.random() < config.far:
+            talk, noise, room = replace(talk, noise_snr_db=snr), None, "far"
+        yield Job(
             name=f"conv-{number:04d}",
             seed=(config.seed, number, 1),
             config=talk,
@@ -279,9 +226,9 @@ def _words(speakers: Collection[str]) -> dict[str, str]:
     return words
 
 
-def _made(jobs: Sequence[_Job], studio: _Studio, workers: int) -> Iterator[Made]:
+def _made(jobs: Sequence[Job], studio: Studio, workers: int) -> Iterator[Made]:
     if workers == 1 or len(jobs) == 1:
-        worker = _Worker(studio)
+        worker = Worker(studio)
         yield from map(worker.make, jobs)
         return
     context = multiprocessing.get_context("spawn")  # a fork copies locks that other threads hold
@@ -292,66 +239,14 @@ def _made(jobs: Sequence[_Job], studio: _Studio, workers: int) -> Iterator[Made]
         pool.shutdown(cancel_futures=True)
 
 
-class _Worker:
-    """Makes conversations; outlines of utterances are kept from one to the next."""
-
-    def __init__(self, studio: _Studio) -> None:
-        self._studio = studio
-        self._store = studio.store(lambda _done, _of: None)
-        self._seats = studio.seats(lambda _done, _of: None)
-        self._catalogue = Catalogue(self._store)
-
-    def make(self, job: _Job) -> Made:
-        studio, config = self._studio, job.config
-        rng = np.random.default_rng(job.seed)
-        rooms: list[FloatArray] = []
-        if job.room == "shared":
-            rooms = self._seats[int(rng.integers(len(self._seats)))]
-        elif job.room == "own":
-            houses = rng.integers(len(self._seats), size=config.speakers)
-            rooms = [self._seats[int(house)][i] for i, house in enumerate(houses)]
-        drawn = Conversation.draw(job.cast, self._catalogue, config, rng, name=job.name, rooms=rooms)
-        turns = [replace(turn, speaker=studio.names[turn.speaker]) for turn in drawn.turns]
-        noise = None
-        if job.noise is not None:
-            length = self._store.offsets[job.noise][1]
-            first = int(rng.integers(max(1, length - samples_of(NOISE_SECONDS))))
-            noise = self._store.read(job.noise, first, first + samples_of(NOISE_SECONDS))
-        with tempfile.TemporaryFile(dir=studio.out) as scratch:
-            blocks: Iterable[FloatArray] = drawn.blocks(self._catalogue, noise, rng, scratch)
-            if job.is_coded:
-                blocks = [random_codec(np.concatenate(list(blocks)), rng)]
-            length = write_sound(studio.out / f"{job.name}.{studio.format}", blocks)
-        write_rttm(studio.out / f"{job.name}.rttm", turns)
-        region = f"{job.name} 1 0.000 {seconds_of(length):.3f}\n"
-        write_atomically(studio.out / f"{job.name}.uem", region.encode())
-        who = tuple(sorted({turn.speaker for turn in turns}))
-        return Made(
-            name=job.name,
-            speakers=len(who),
-            seconds=seconds_of(length),
-            speech=round(drawn.speech_seconds, 3),
-            overlap=round(drawn.overlap, 4),
-            turns=drawn.counts[TURN],
-            interruptions=drawn.counts[INTERRUPTION],
-            backchannels=drawn.counts[BACKCHANNEL],
-            snr=config.noise_snr_db,
-            noise="" if job.noise is None else job.noise.name,
-            room=job.room,
-            codec=job.is_coded,
-            one_microphone=config.one_microphone,
-            who=who,
-        )
+_workers: list[Worker] = []  # this process's own, where it is one of several
 
 
-_workers: list[_Worker] = []  # this process's own, where it is one of several
+def _open(studio: Studio) -> None:
+    _workers[:] = [Worker(studio)]
 
 
-def _open(studio: _Studio) -> None:
-    _workers[:] = [_Worker(studio)]
-
-
-def _make(job: _Job) -> Made:
+def _make(job: Job) -> Made:
     return _workers[0].make(job)
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from rtspk.engine.local import LocalActivity, decided, speech_runs
+from rtspk.engine.local import LEAST_SHARED, Chances, LocalActivity, blended, decided, speech_runs
+from rtspk.engine.powerset import ORDERS
 from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.settings import ActivityConfig
 from rtspk.types import Segment
@@ -60,7 +61,7 @@ def test_certainty_is_the_mean_chance_where_a_speaker_is_active():
 
 def test_each_speaker_is_decided_alone():
     chances = np.random.default_rng(0).uniform(0, 1, (60, 3)).astype(np.float32)
-    together = decided(chances, 5, CONFIG)
+    together = decided(Chances(5, chances), CONFIG)
     assert together.first == 5
     for speaker in range(3):
         assert together.active[:, speaker].tolist() == runs_slowly(chances[:, speaker])
@@ -87,3 +88,45 @@ def test_spans_are_where_a_speaker_is_active_and_end_with_the_stream():
         Segment(16 * ACTIVITY_HOP, 18 * ACTIVITY_HOP - 100),
     ]
     assert activity.spans(1, slice(0, 8), 1 << 40) == []
+
+
+def drawn(seed, frames=100):
+    """Chances of three speakers who take turns."""
+    rng = np.random.default_rng(seed)
+    spoken = np.repeat(rng.integers(0, 3, -(-frames // 10)), 10)[:frames]
+    return (0.1 + 0.8 * np.eye(3)[spoken] + rng.uniform(-0.05, 0.05, (frames, 3))).astype(np.float32)
+
+
+@pytest.mark.parametrize("order", ORDERS.tolist())
+def test_what_two_windows_know_is_their_mean_whatever_order_the_newest_has_its_speakers_in(order):
+    edge, weight = round(CONFIG.edge_seconds / 0.04), CONFIG.memory
+    whole, noise = drawn(0, 112), np.random.default_rng(1).uniform(-0.02, 0.02, (100, 3)).astype(np.float32)
+    earlier = Chances(7, whole[:100])
+    newest = Chances(19, (whole[12:] + noise)[:, order])
+    got = blended(newest, earlier, CONFIG)
+    assert got.first == 19
+    for frame in range(19, 119):
+        mine, theirs = whole[frame - 7] + noise[frame - 19], whole[frame - 7]
+        known = frame < 107 - edge  # what is no window's end
+        wanted = mine + weight * (theirs - mine) if known else mine
+        assert got.values[frame - 19] == pytest.approx(wanted, abs=1e-6)
+
+
+def test_windows_that_share_next_to_nothing_are_not_blended():
+    edge = round(CONFIG.edge_seconds / 0.04)
+    earlier = Chances(0, drawn(0, 50))
+    for first in (50 - edge - LEAST_SHARED + 1, 60, 500):
+        newest = Chances(first, drawn(1))
+        assert blended(newest, earlier, CONFIG) is newest
+    assert (
+        blended(Chances(50 - edge - LEAST_SHARED, drawn(1)), earlier, CONFIG).first
+        == 50 - edge - LEAST_SHARED
+    )
+
+
+def test_neither_window_is_changed_by_blending():
+    earlier, newest = Chances(0, drawn(0)), Chances(12, drawn(1))
+    kept = [one.values.copy() for one in (earlier, newest)]
+    blended(newest, earlier, CONFIG)
+    assert np.array_equal(earlier.values, kept[0])
+    assert np.array_equal(newest.values, kept[1])

@@ -66,6 +66,22 @@ def test_voices_by_one_microphone_say_the_same_at_the_same_time_with_other_spect
     assert not np.allclose(*sounds, atol=1e-3)
 
 
+def test_far_voices_say_the_same_at_the_same_time_over_noise_that_never_ends(cast, tmp_path):
+    config = replace(CONFIG, count=1, enrol_seconds=0.0, codec=0.0, seed=4, snr_db=(5.0, 5.0))
+    sounds = []
+    for name, share in (("near", 0.0), ("far", 1.0)):
+        out = tmp_path / name
+        simulate_set(cast, None, tmp_path / "cache", out, replace(config, far=share))
+        sounds.append(read_audio(out / "conv-0000.flac"))
+        with (out / "conversations.csv").open() as table:
+            assert [row["room"] for row in csv.DictReader(table)] == ["far" if share else "none"]
+    assert (tmp_path / "near/conv-0000.rttm").read_bytes() == (tmp_path / "far/conv-0000.rttm").read_bytes()
+    quietest = [
+        np.sqrt(np.square(s[: len(s) // 1600 * 1600].reshape(-1, 1600)).mean(1)).min() for s in sounds
+    ]
+    assert quietest[1] > 5 * quietest[0]
+
+
 def test_any_number_of_workers_writes_the_same_bytes_and_another_seed_others(pack, cast, tmp_path):
     told = []
 
@@ -156,6 +172,7 @@ def test_names_are_fit_for_files_and_differ():
         ({"snr_db": (20.0, 10.0)}, "low to high, got 20 to 10"),
         ({"codec": 1.5}, "share through codecs"),
         ({"one_microphone": -0.1}, "share by one microphone"),
+        ({"far": 2.0}, "share far off"),
         ({"codec": 0.5, "seconds": 9_000.0}, "at most 3600 s for codecs"),
         ({"format": "mp3"}, "format of wav, flac, got 'mp3'"),
         ({"enrol_seconds": 0.5}, "clips of 1 to 600 s"),
