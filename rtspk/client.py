@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from rtspk.engine.events import Event
-from rtspk.errors import ConfigError, SessionError
+from rtspk.errors import ConfigError, FormatError, SessionError
 from rtspk.remote import Remote, RemoteStatus
 from rtspk.server.messages import ClientMessage, Label, Merge, Options, WarningMessage
 from rtspk.types import FloatArray
@@ -30,6 +30,12 @@ T = TypeVar("T")
 
 QUEUE: int = 16  # messages of sound that may wait before `push` waits too
 OPEN_SECONDS: float = 10.0
+CLOSE_SECONDS: float = 2.0
+SILENCE_SECONDS: float = 20.0  # a server says a heartbeat every 2 s; one that is silent for so long is gone
+LAST_CODES: dict[int, str] = {  # close codes behind which another attempt would come to the same
+    1009: "the server takes no messages as long as the client's",
+    4000: "the session was resumed by somebody else",
+}
 RETRIES: tuple[float, ...] = (0.1, 0.3, 1.0, 2.0, 5.0)  # s between attempts; the last one again and again
 
 
@@ -144,9 +150,11 @@ class AsyncClient:
                 if self._remote.ended:
                     return
                 self._remote.lost()
-                connection = await self._again()
+                connection = await self._again(LAST_CODES.get(connection.close_code or 0))
         except SessionError as error:
             self._failure = error
+        except FormatError as error:
+            self._failure = self._stranger(error)
         finally:
             self._events.put_nowait(None)
             self._room.set()
@@ -156,14 +164,16 @@ class AsyncClient:
         async with connection:
             sender = asyncio.create_task(self._send(connection))
             try:
-                async for data in connection:
+                while not self._remote.ended:
+                    async with asyncio.timeout(SILENCE_SECONDS):
+                        data = await connection.recv()
                     for event in self._remote.receive(str(data)):
                         self._events.put_nowait(event)
                     self._wake.set()
-                    if self._remote.ended:
-                        return
             except ConnectionClosed:
                 pass
+            except TimeoutError:  # the line is dead, and no closing handshake would come through
+                connection.transport.abort()
             finally:
                 sender.cancel()
                 with contextlib.suppress(asyncio.CancelledError, ConnectionClosed):
@@ -186,6 +196,8 @@ class AsyncClient:
                 additional_headers=self._headers,
                 ssl=(self._tls or True) if self.url.startswith("wss:") else None,
                 compression=None,
+                close_timeout=CLOSE_SECONDS,
+                ping_interval=None,  # a ping waits behind sound that the server does not read yet
                 open_timeout=OPEN_SECONDS,
                 proxy=None,
             )
@@ -195,20 +207,28 @@ class AsyncClient:
                     for event in self._remote.receive(str(await connection.recv())):
                         self._events.put_nowait(event)
         except SessionError:
-            if connection is not None:
-                await connection.close()
+            await _let_go(connection)
             raise
         except InvalidStatus as error:
             raise SessionError(
                 f"wanted a session at {self.url}, got HTTP status {error.response.status_code}"
             ) from error
+        except FormatError as error:
+            await _let_go(connection)
+            raise self._stranger(error) from error
         except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
+            await _let_go(connection)
             said = " ".join(str(error).split()) or type(error).__name__
             raise SessionError(f"wanted a server at {self.url}, got: {said}") from error
         return connection
 
-    async def _again(self) -> ClientConnection:
-        """Connect again, for as long as the server keeps the session."""
+    def _stranger(self, error: FormatError) -> SessionError:
+        return SessionError(f"wanted a server of this protocol at {self.url}, got: {error}")
+
+    async def _again(self, reason: str | None) -> ClientConnection:
+        """Connect again, for as long as the server keeps the session, unless there is a reason not to."""
+        if reason is not None:
+            raise SessionError(f"wanted to go on with a session at {self.url}, got: {reason}")
         ready = self._remote.ready
         if ready is None or not self._resumes:
             raise SessionError(f"wanted a session at {self.url}, got a connection that closed")
@@ -334,6 +354,11 @@ class Client:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+async def _let_go(connection: ClientConnection | None) -> None:
+    if connection is not None:
+        await connection.close()
 
 
 async def _entered(

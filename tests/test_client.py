@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import random
 import socket
 import subprocess
@@ -12,8 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import serve
 
 import rtspk
+import rtspk.client as client_module
 from rtspk.audio import read_audio
 from rtspk.client import AsyncClient, Client
 from rtspk.engine.pipeline import Engine
@@ -158,6 +162,72 @@ def test_no_server_is_one_plain_line():
 def test_what_is_no_address_is_refused(url):
     with pytest.raises(ConfigError, match="wanted a server as ws://HOST:PORT"):
         Client(url)
+
+
+@contextlib.contextmanager
+def server_of_our_own(answer):
+    """A websocket whose each connection is answered by a function; gives its address."""
+    with serve(answer, "127.0.0.1", 0) as listener:
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        yield address(listener.socket.getsockname()[1])
+        listener.shutdown()
+
+
+def ready(received=0):
+    return json.dumps(
+        {"type": "ready", "session": "s", "resume_token": "t", "resume_seconds": 60.0, "model": "m"}
+        | {"latency": 1.0, "resumed": received > 0, "received": received, "audio_ms": 0}
+    )
+
+
+def test_a_line_that_is_silent_for_long_is_left_for_a_new_one(monkeypatch):
+    monkeypatch.setattr(client_module, "SILENCE_SECONDS", 0.3)
+    over, starts = threading.Event(), []
+
+    def answer(line):
+        starts.append(json.loads(line.recv()))
+        line.send(ready())
+        if len(starts) == 1:
+            over.wait(30)  # neither a word nor a closed connection
+        else:
+            line.send('{"type":"end","seq":1,"audio_ms":0,"speakers":0}')
+
+    with server_of_our_own(answer) as url, Client(url) as client:
+        events = client.finish()
+        over.set()
+    assert [type(event).__name__ for event in events] == ["EndEvent"]
+    assert [("resume" in start) for start in starts] == [False, True]
+
+
+@pytest.mark.parametrize(("code", "said"), [(4000, "resumed by somebody else"), (1009, "as long as")])
+def test_where_another_attempt_would_come_to_the_same_there_is_none(code, said):
+    starts = []
+
+    def answer(line):
+        starts.append(line.recv())
+        line.send(ready())
+        line.close(code)
+
+    with server_of_our_own(answer) as url, Client(url) as client, pytest.raises(SessionError, match=said):
+        client.finish()
+    assert len(starts) == 1
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_server_of_another_kind_is_one_plain_line(after):
+    def answer(line):
+        line.recv()
+        for text in [ready(), "hello"][1 - after :]:
+            line.send(text)
+        with contextlib.suppress(ConnectionClosed):
+            line.recv()
+
+    with (
+        server_of_our_own(answer) as url,
+        pytest.raises(SessionError, match="wanted a server of this protocol"),
+        Client(url) as client,
+    ):
+        client.finish()
 
 
 def test_sound_after_finish_is_refused(server):

@@ -31,6 +31,7 @@ class Answer:
     kind: str = "text/plain; charset=utf-8"
     keep: str = "no-store"  # what a cache may do
     wants_token: bool = False
+    allow: str = ""  # the methods that there are, where another one came
 
 
 def json_answer(value: object, status: int = 200) -> Answer:
@@ -38,11 +39,13 @@ def json_answer(value: object, status: int = 200) -> Answer:
     return Answer(status, json.dumps(value, ensure_ascii=False).encode() + b"\n", "application/json")
 
 
-def fault(status: int, code: str, message: str) -> Answer:
+def fault(status: int, code: str, message: str, *, allow: str = "") -> Answer:
     """An error as JSON, in one line of our own words."""
     error = {"error": {"code": code, "message": " ".join(message.split())}}
     body = json.dumps(error, ensure_ascii=False).encode() + b"\n"
-    return Answer(status, body, "application/json", wants_token=status == HTTPStatus.UNAUTHORIZED)
+    return Answer(
+        status, body, "application/json", wants_token=status == HTTPStatus.UNAUTHORIZED, allow=allow
+    )
 
 
 def to_response(answer: Answer, *, head: bool = False) -> Response:
@@ -51,6 +54,8 @@ def to_response(answer: Answer, *, head: bool = False) -> Response:
     if answer.body:
         headers["Content-Type"] = answer.kind
     headers["Cache-Control"] = answer.keep
+    if answer.allow:
+        headers["Allow"] = answer.allow
     if answer.wants_token:
         headers["WWW-Authenticate"] = "Bearer"
     return Response(answer.status, HTTPStatus(answer.status).phrase, headers, b"" if head else answer.body)

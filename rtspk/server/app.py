@@ -22,7 +22,7 @@ from rtspk.errors import ConfigError
 from rtspk.server.access import Access, Principal, Scope, bearer, check_address
 from rtspk.server.answer import Answer, fault, json_answer, to_response
 from rtspk.server.config import ServerConfig
-from rtspk.server.connection import BodyConnection, BodyError
+from rtspk.server.connection import HEAD_SECONDS, BodyConnection, BodyError
 from rtspk.server.hub import Hub
 from rtspk.server.link import Link
 from rtspk.server.messages import VERSION, schema
@@ -31,12 +31,14 @@ from rtspk.server.protocol import Audio, Protocol
 from rtspk.server.speakers import answer_speakers, scope_of
 from rtspk.server.telemetry import Telemetry
 
-__all__ = ["App", "run"]
+__all__ = ["App", "raise_file_limit", "run"]
 
 LISTEN_PATHS: frozenset[str] = frozenset({"/", "/v1/listen"})
+SOCKETS: int = 8192  # twice what connections may be, so that accepting never fails
 TICK_SECONDS: float = 0.25
 HTTP_SECONDS: float = 60.0  # for a request with all that it asks for, such as a long clip to enrol
 CLOSE_SECONDS: float = 5.0
+QUEUE: int = 2  # messages that wait to be taken, each up to `message_bytes`; more wait in the socket
 
 _log = logging.getLogger(__name__)
 
@@ -77,13 +79,15 @@ class App:
                 process_request=self._answer_request,
                 create_connection=BodyConnection,
                 ssl=_tls(self.config),
+                ssl_handshake_timeout=HEAD_SECONDS if self.config.tls_certificate else None,
                 compression=None,  # sound does not get smaller, and it would cost a core
                 server_header=None,
                 open_timeout=HTTP_SECONDS,
                 close_timeout=CLOSE_SECONDS,
                 ping_interval=limits.ping_seconds,
-                ping_timeout=limits.ping_seconds,
+                ping_timeout=None,  # a pong waits behind sound that is not read yet: see `_let_go`
                 max_size=limits.message_bytes,
+                max_queue=QUEUE,
                 logger=quiet,
             )
         except OSError as error:
@@ -106,10 +110,17 @@ class App:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self.telemetry.connections.set(len(self._links))
+            self._let_go(hub.rounds.now())
             try:
                 hub.tick(hub.rounds.now())
             except Exception as error:  # whatever it is, the next tick comes
                 _log.warning("a tick failed by %s", type(error).__name__)
+
+    def _let_go(self, now: float) -> None:
+        """Cut off whoever does not even answer a ping."""
+        for link in self._links:
+            if link.socket.silent_seconds(now) > 2 * self.config.limits.ping_seconds:
+                link.cut()
 
     async def _handle(self, connection: ServerConnection) -> None:
         """One websocket's life."""
@@ -180,7 +191,7 @@ class App:
         if path == "/v1/speakers" or path.startswith("/v1/speakers/"):
             return await self._answer_speakers(connection, request, path)
         if request.method not in {"GET", "HEAD"}:
-            return fault(405, "bad_method", "wanted GET")
+            return fault(405, "bad_method", "wanted GET", allow="GET, HEAD")
         if path == "/metrics":
             missing = self._missing(request, "admin")
             kind = "text/plain; version=0.0.4; charset=utf-8"
@@ -207,7 +218,8 @@ class App:
     async def _answer_speakers(self, connection: BodyConnection, request: Request, path: str) -> Answer:
         scope = scope_of(request.method)
         if scope is None:
-            return fault(405, "bad_method", "wanted GET, POST, PATCH or DELETE")
+            methods = "GET, HEAD, POST, PATCH, DELETE"
+            return fault(405, "bad_method", "wanted GET, POST, PATCH or DELETE", allow=methods)
         if missing := self._missing(request, scope):
             return missing
         name = unquote(path.removeprefix("/v1/speakers").removeprefix("/")) or None
@@ -241,6 +253,7 @@ async def _send(link: Link) -> None:
 
 async def run(app: App, announce: Callable[[int], None]) -> None:
     """Serve until SIGTERM or SIGINT, then drain; a second signal breaks off."""
+    raise_file_limit()
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     main = asyncio.current_task()
@@ -257,6 +270,18 @@ async def run(app: App, announce: Callable[[int], None]) -> None:
         async with app.serving() as port:
             announce(port)
             await asked.wait()
+
+
+def raise_file_limit() -> None:
+    """Let the process have the sockets that it may; a shell often allows 1024, which idle ones would fill."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = SOCKETS if hard == resource.RLIM_INFINITY else min(SOCKETS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _tls(config: ServerConfig) -> ssl.SSLContext | None:

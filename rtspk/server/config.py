@@ -23,8 +23,9 @@ class Limits:
     messages_per_second: float = 400.0  # of sound, which is 2.5 ms a message; beyond it they are read slowly
     orders_per_second: float = 20.0  # label, merge, flush; beyond it, with a burst of 5 s, the session ends
     start_seconds: float = 10.0  # until `start`; a half-open socket holds nothing for longer
-    ping_seconds: float = 20.0  # a peer that answers no ping for as long is gone
+    ping_seconds: float = 20.0  # between pings; a peer that says nothing at all for twice as long is gone
     backlog_seconds: float = 10.0  # sound that may wait in memory; beyond it the socket is not read
+    backlog_bytes: int = 8 << 20  # likewise: 10 s of many channels at a high rate would be half a gigabyte
     lag_seconds: float = 3.0  # live sound that has waited for longer is dropped, or ends the session
     outbox_bytes: int = 1 << 20  # said to a client that does not read; beyond it the connection ends
     replay_bytes: int = 1 << 20  # of events kept for a client that comes back

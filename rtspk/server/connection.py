@@ -1,16 +1,23 @@
 """One connection of the websockets library that also takes the body of an HTTP request.
 
 The library reads the head of every request and leaves bodies to others. Here the head goes on at once, so
-that a request is judged before a byte of its body is kept; the body comes when it is asked for.
+that a request is judged before a byte of its body is kept; the body comes when it is asked for. It also knows
+for how long its peer has been silent.
 """
 
 import asyncio
 
 from websockets.asyncio.server import ServerConnection
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Event
 
-__all__ = ["BodyConnection", "BodyError"]
+__all__ = ["HEAD_SECONDS", "BodyConnection", "BodyError"]
 
 LONGEST_HEAD: int = 64 << 10  # bytes; the library has limits of its own for lines and their number
+LONGEST_NUMBER: int = 18  # digits of a length; Python refuses to read thousands, and no body is that long
+HEAD_SECONDS: float = 10.0  # for the whole head, or whoever sends a byte a minute holds a socket for it
+MOST_PINGS: int = 100  # in a second; each is answered, which costs more than the messages that have a limit
+SLICE: int = 16 << 10  # bytes
 MOST_SOCKETS: int = 4096  # also of those that have sent no request yet; each costs some 20 KB
 
 
@@ -26,15 +33,22 @@ class BodyConnection(ServerConnection):
     _length = 0
     _expects = False  # whether the client waits for a word before it sends the body
     _whole: "asyncio.Future[bytes] | None" = None
+    _heard_at = 0.0  # when something came last, by the loop's clock
+    _hurry: asyncio.TimerHandle | None = None
+    _pings = 0
+    _pings_since = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take a connection, unless there are far too many."""
+        """Take a connection, unless there are far too many; its request must not take long."""
         super().connection_made(transport)
+        self._heard_at = self.loop.time()
+        self._hurry = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
         if len(self.server.handler_tasks) > MOST_SOCKETS:
             self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Part the head of the first request from its body."""
+        self._heard_at = self.loop.time()
         if self._head is None:
             self._go_on(data)
             return
@@ -44,12 +58,14 @@ class BodyConnection(ServerConnection):
             return
         head, rest = (self._head, b"") if end < 0 else (self._head[: end + 4], self._head[end + 4 :])
         self._head = None
+        if self._hurry is not None:
+            self._hurry.cancel()
         lines = head.split(b"\r\n")
         kept = []
         for line in lines:
             name, _, value = line.partition(b":")
             if name.lower() == b"content-length" and value.strip().isdigit():
-                self._length = int(value)
+                self._length = int(value.strip()[:LONGEST_NUMBER])
             else:
                 self._expects |= name.lower() == b"expect" and value.strip().lower() == b"100-continue"
                 kept.append(line)
@@ -57,7 +73,8 @@ class BodyConnection(ServerConnection):
             self._body = bytearray(rest)
             super().data_received(b"\r\n".join(kept))
         else:
-            super().data_received(head + rest)
+            super().data_received(head)
+            self._go_on(rest)
 
     def read_body(self, most: int) -> "asyncio.Future[bytes]":
         """The body, once it is whole; BodyError where it is longer than `most` bytes or breaks off."""
@@ -73,15 +90,37 @@ class BodyConnection(ServerConnection):
             self._check_whole()
         return self._whole
 
+    def process_event(self, event: Event) -> None:
+        """Take a frame; a peer that does nothing but ping is cut off."""
+        if isinstance(event, Frame) and event.opcode is Opcode.PING:
+            now = self.loop.time()
+            if now - self._pings_since > 1.0:
+                self._pings, self._pings_since = 0, now
+            self._pings += 1
+            if self._pings > MOST_PINGS:
+                self.transport.abort()
+        super().process_event(event)
+
+    def silent_seconds(self, now: float) -> float:
+        """For how long nothing came, by the loop's clock; while nothing is read nothing can come."""
+        if not self.transport.is_reading():
+            self._heard_at = now
+        return now - self._heard_at
+
     def connection_lost(self, exc: Exception | None) -> None:
         """A body that is waited for will not come."""
+        if self._hurry is not None:
+            self._hurry.cancel()
         if self._whole is not None and not self._whole.done():
             self._whole.set_exception(BodyError("the connection broke"))
         super().connection_lost(exc)
 
     def _go_on(self, data: bytes) -> None:
         if self._body is None:
-            super().data_received(data)
+            # In slices, so that a flood of frames is noticed before all that came with it is worked on.
+            for at in range(0, len(data), SLICE):
+                if not self.transport.is_closing():
+                    super().data_received(data[at : at + SLICE])
         elif self._whole is None:
             self._body += data
             if len(self._body) > LONGEST_HEAD:

@@ -24,6 +24,7 @@ __all__ = ["Hub"]
 _log = logging.getLogger(__name__)
 
 ACK_SECONDS: float = 1.0  # of sound between two acks
+SHORT_SECONDS: float = 10.0  # of sound; a session that had less is soon begun anew
 CLOSED_IN_ORDER: int = 1000  # by a client that wants no more; a page that is left says 1001
 TAKEN_OVER: int = 4000  # close code of a connection whose session another one resumed
 
@@ -84,7 +85,7 @@ class Hub:
         place.parked_until = now + self._config.resume_seconds
         self._parked[place.stream.number] = None
         while len(self._parked) > self._config.limits.parked:
-            self._drop(self._places[next(iter(self._parked))])
+            self._drop(self._least_missed())
 
     def finish_round(self, round_: Round) -> None:
         """Say what a round came to."""
@@ -151,10 +152,22 @@ class Hub:
         if len(streams) >= limits.sessions or own >= (principal.sessions or limits.sessions_per_token):
             self._fail(link, "too_many_sessions", "all sessions are taken; try again later", retryable=True)
             return False
-        if any(s.lag(now) > limits.lag_seconds for s in streams if s.start.options.pace == "live"):
+        if self._is_overloaded(now):
             self._fail(link, "overloaded", "the server has all it can do; try again later", retryable=True)
             return False
         return True
+
+    def _is_overloaded(self, now: float) -> bool:
+        """Whether half of the live streams are behind; not those that sent more than their time has had."""
+        slack = self._config.limits.lag_seconds / 2
+        lags = [
+            place.stream.lag(now)
+            for place in self._places.values()
+            if place.link is not None
+            and place.stream.start.options.pace == "live"
+            and place.stream.received_seconds <= now - place.begun + slack
+        ]
+        return bool(lags) and sorted(lags)[len(lags) // 2] > slack
 
     def _open(self, start: Start, link: Link, principal: Principal, now: float) -> None:
         options = start.options
@@ -230,7 +243,7 @@ class Hub:
         if stream.received_seconds - link.acked_seconds >= ACK_SECONDS:
             link.acked_seconds = stream.received_seconds
             link.say(ack_of(stream))
-        if stream.waiting_seconds > self._config.limits.backlog_seconds:
+        if stream.waiting_seconds > stream.backlog_seconds:
             link.room.clear()
         self.rounds.ready(stream)
 
@@ -265,7 +278,7 @@ class Hub:
             link.say(warning)
         if isinstance(turn.order, Flush):
             link.say(ack_of(stream, turn.order.id))
-        if stream.waiting_seconds <= self._config.limits.backlog_seconds / 2:
+        if stream.waiting_seconds <= stream.backlog_seconds / 2:
             link.room.set()
         if outcome.failure is not None:
             self._refuse(link, outcome.failure)
@@ -288,6 +301,11 @@ class Hub:
             self._fail(place.link, "internal", "the server failed at this session")
         elif place is not None:
             self._drop(place)
+
+    def _least_missed(self) -> _Place:
+        """Of the parked: who has hardly begun goes first; who comes and goes costs nobody a long talk."""
+        places = [self._places[number] for number in self._parked]
+        return next((place for place in places if place.stream.received_seconds < SHORT_SECONDS), places[0])
 
     def _wind_up(self, place: _Place, code: str, message: str) -> None:
         stream, link = place.stream, place.link

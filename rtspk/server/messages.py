@@ -40,6 +40,8 @@ __all__ = [
 ]
 
 VERSION: int = 1  # of the protocol; a change that breaks clients raises it
+LONGEST: int = 1 << 14  # characters of what a client says; the longest that makes sense has some 1500
+SHOWN: int = 40  # characters of a client's own key in an error; no key of the protocol is longer
 ENCODINGS: tuple[str, ...] = ("s16le", "f32le", "opus")
 M = TypeVar("M")
 
@@ -269,8 +271,10 @@ def read_client_message(text: str) -> ClientMessage:
     """Read what a client says.
 
     Raises:
-        FormatError: no message of this protocol; the line repeats nothing of it, which may hold a secret.
+        FormatError: no message of this protocol; the line repeats no value of it, which may be a secret.
     """
+    if len(text) > LONGEST:  # a megabyte of keys would hold up everybody while it is read
+        raise FormatError(f"wanted a message of at most {LONGEST} characters, got {len(text)}")
     return _read(_CLIENT, text)
 
 
@@ -307,7 +311,7 @@ def _read(adapter: TypeAdapter[M], text: str) -> M:
         return adapter.validate_json(text)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the message"
-        raise FormatError(
-            f"wanted a message of the protocol, got a fault in {where}: {first['msg']}"
-        ) from error
+        where = ".".join(str(part)[:SHOWN] for part in first["loc"]) or "the message"
+        # The library's own line would repeat the type that came.
+        said = "No such type" if first["type"] == "union_tag_invalid" else first["msg"]
+        raise FormatError(f"wanted a message of the protocol, got a fault in {where}: {said}") from error

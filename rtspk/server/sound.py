@@ -17,6 +17,7 @@ __all__ = ["Decoder", "OpusDecoder", "PcmDecoder", "decoder_of"]
 LOUDEST: float = 1e6  # full scale is 1; no sound is beyond this
 OPUS_RATE: int = 48_000  # what Opus decodes to, whatever it was made from
 OPUS_RATES: tuple[int, ...] = (8_000, 12_000, 16_000, 24_000, 48_000)
+OPUS_LARGEST: int = 61_440  # bytes of a packet: 48 frames of 1275 (RFC 6716, section 3.2) and their lengths
 OPUS_LONGEST: float = 0.12  # s in one packet (RFC 6716, section 3.2.5)
 
 
@@ -106,6 +107,8 @@ class OpusDecoder:
 
     def measure(self, data: bytes) -> tuple[int, float]:
         """One packet; its first byte says how long it is."""
+        if len(data) > OPUS_LARGEST:
+            raise AudioError(f"wanted an Opus packet of at most {OPUS_LARGEST} bytes, got {len(data)}")
         return 1, packet_seconds(data)
 
     def decode(self, data: bytes) -> FloatArray:

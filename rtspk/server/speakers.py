@@ -63,7 +63,8 @@ def answer_speakers(engine: Engine, method: str, name: str | None, body: bytes) 
 def _done(engine: Engine, method: str, name: str | None, body: bytes) -> Answer:
     if name is None:
         if method not in {"GET", "HEAD"}:
-            return fault(405, "bad_method", "wanted GET, or a name behind /v1/speakers/")
+            message = "wanted GET, or a name behind /v1/speakers/"
+            return fault(405, "bad_method", message, allow="GET, HEAD")
         return json_answer({"speakers": [_record(one) for one in engine.gallery.speakers()]})
     match method:
         case "GET" | "HEAD":

@@ -16,7 +16,7 @@ from rtspk.server.messages import EndRequest, Flush, Label, Merge, Start, Warnin
 from rtspk.server.replay import Replay
 from rtspk.server.sound import Decoder, decoder_of
 from rtspk.server.watch import Watch
-from rtspk.types import samples_of
+from rtspk.types import samples_of, seconds_of
 
 __all__ = ["Order", "Piece", "Stream", "Turn"]
 
@@ -24,6 +24,7 @@ Order = Label | Merge | Flush | EndRequest
 
 TURN_SECONDS: float = 1.0  # of sound in one turn, so that a client with much does not hold up the others
 PIECE_SECONDS: float = 0.5  # longer messages are cut
+LEAST_BACKLOG: float = seconds_of(2 * HOP)  # less might never become work, and all would wait for each other
 
 
 @dataclass(slots=True)
@@ -66,6 +67,9 @@ class Stream:
         self.worked_seconds = 0.0  # of work
         self.taken = False  # by a worker
         self.ending = False  # no more sound will come
+        width = max(1, start.format.rate * self.decoder.width)  # bytes a second
+        bounded = max(LEAST_BACKLOG, limits.backlog_bytes / width)
+        self.backlog_seconds = min(limits.backlog_seconds, bounded)  # of sound that may wait
         self._inbox: deque[Piece | Order] = deque()
         self._orders = 0
         self._rest = b""  # half a sample

@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from rtspk.engine.pipeline import Engine
 from rtspk.engine.settings import IdentityConfig, SessionConfig
 from rtspk.server.access import TokenEntry
+from rtspk.server.app import raise_file_limit
 from rtspk.server.config import Limits
 from rtspk.types import samples_of
 
@@ -255,6 +256,138 @@ def test_draining_finishes_sessions_and_refuses_new_ones(serve, wire, conversati
     assert "draining" in [message.get("code") for message in rest]
     assert wire.said(late, "error")[-1]["code"] == "draining"
     stopper.join()
+
+
+def test_a_file_that_waits_for_its_turn_is_not_taken_for_dead(
+    serve, wire, engine, conversation, local_events
+):
+    """Its pongs wait behind sound that the server does not read yet."""
+    stuck = Stuck(engine.embedder)
+    limits = Limits(ping_seconds=0.5, backlog_seconds=1.0)
+    server = serve(engine=Engine(stuck, engine.segmenter, engine.gallery), limits=limits)
+    socket = server.connect(ping_interval=None)
+    socket.send(wire.start(options={"pace": "file", "heartbeat_seconds": 0.5}))
+    sender = threading.Thread(target=send_rest, args=(socket, wire, conversation))
+    sender.start()
+    messages = [message for _ in range(6) for message in wire.said(socket, "heartbeat")]
+    stuck.go_on.set()
+    messages += wire.said(socket)
+    sender.join()
+    assert wire.events(messages) == local_events
+
+
+def send_rest(socket, wire, sound):
+    for piece in wire.pieces(sound):
+        socket.send(piece)
+    socket.send('{"type":"end"}')
+
+
+def test_a_peer_that_does_not_even_answer_pings_is_let_go_and_its_session_kept(serve):
+    server = serve(limits=Limits(ping_seconds=0.1))
+    with sockets.create_connection(("127.0.0.1", server.port), timeout=30) as dead:
+        dead.sendall(upgrade(server.port))
+        dead.sendall(b"\x81\x90\0\0\0\0" + b'{"type":"start"}')
+        with contextlib.suppress(ConnectionResetError):
+            while dead.recv(4096):
+                pass
+    again = server.connect()
+    again.close()
+    while server.app._hub.busy:
+        assert server.request("GET", "/readyz")[0] == 200
+    assert len(server.app._hub._parked) == 1
+
+
+def test_a_shell_that_allows_few_files_does_not_limit_the_sockets():
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 600:
+        pytest.skip("this machine allows fewer")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+    try:
+        raise_file_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 512
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_peer_that_does_nothing_but_ping_is_cut_off(serve):
+    server = serve()
+    with sockets.create_connection(("127.0.0.1", server.port), timeout=30) as busy:
+        busy.sendall(upgrade(server.port))
+        ping = b"\x89\x80\0\0\0\0"
+        with contextlib.suppress(ConnectionError):
+            busy.sendall(ping * 20_000)
+        answers = b""
+        with contextlib.suppress(ConnectionError):
+            while more := busy.recv(65536):
+                answers += more
+    assert answers.count(b"\x8a\x00") < 10_000
+
+
+def upgrade(port):
+    return (
+        f"GET /v1/listen HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        "Sec-WebSocket-Version: 13\r\n\r\n"
+    ).encode()
+
+
+def test_who_comes_and_goes_does_not_cost_a_long_session_its_place(serve, wire, conversation):
+    server = serve(limits=Limits(parked=3))
+    long = server.connect()
+    long.send(wire.start())
+    token = wire.said(long, "ready")[-1]["resume_token"]
+    for piece in wire.pieces(conversation):
+        long.send(piece)
+    long.send('{"type":"flush"}')
+    while "flush" not in wire.said(long, "ack")[-1]:
+        pass
+    long.socket.shutdown(sockets.SHUT_RDWR)
+    for _ in range(6):
+        short = server.connect()
+        short.send(wire.start())
+        wire.said(short, "ready")
+        short.socket.shutdown(sockets.SHUT_RDWR)
+    while len(server.app._hub._parked) < 3 or server.app._hub.busy:
+        assert server.request("GET", "/readyz")[0] == 200
+    again = server.connect()
+    again.send(wire.start(resume={"token": token, "seq": 0}))
+    assert wire.said(again, "ready")[-1]["received"] == len(conversation)
+
+
+def test_one_client_that_sends_too_much_does_not_shut_the_door_for_others(serve, wire, engine, conversation):
+    stuck = Stuck(engine.embedder)
+    slow = Engine(stuck, engine.segmenter, engine.gallery)
+    server = serve(engine=slow, limits=Limits(lag_seconds=0.2))
+    socket = server.connect()
+    socket.send(wire.start(options={"pace": "live", "heartbeat_seconds": 0.5}))
+    for piece in wire.pieces(conversation):  # 12 s of sound at once
+        socket.send(piece)
+    while wire.said(socket, "heartbeat")[-1]["lag_ms"] < 200:
+        pass
+    other = server.connect()
+    other.send(wire.start())
+    assert json.loads(other.recv(timeout=30))["type"] == "ready"
+    stuck.go_on.set()
+
+
+def test_a_server_that_is_behind_with_all_takes_no_more(serve, wire, engine, conversation):
+    stuck = Stuck(engine.embedder)
+    slow = Engine(stuck, engine.segmenter, engine.gallery)
+    server = serve(engine=slow, limits=Limits(lag_seconds=2.0))
+    socket = server.connect()
+    socket.send(wire.start(options={"pace": "live", "heartbeat_seconds": 0.5}))
+    wire.said(socket, "ready")
+    pieces = iter(wire.pieces(conversation, 4000))
+    lag = 0
+    while lag < 1000:
+        socket.send(next(pieces))
+        lag = wire.said(socket, "heartbeat")[-1]["lag_ms"]
+    other = server.connect()
+    other.send(wire.start())
+    error = wire.said(other, "error")[-1]
+    assert (error["code"], error["retryable"]) == ("overloaded", True)
+    stuck.go_on.set()
 
 
 def test_a_session_that_is_as_long_as_allowed_ends_in_order(serve, wire):

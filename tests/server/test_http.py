@@ -1,5 +1,6 @@
 """HTTP on the same port: health, metrics, the page, and the gallery."""
 
+import contextlib
 import json
 import socket as sockets
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 import rtspk
 from rtspk.engine.pipeline import Engine
-from rtspk.server import speakers
+from rtspk.server import connection, speakers
 from rtspk.server.access import TokenEntry
 from rtspk.server.config import Limits
 
@@ -126,8 +127,9 @@ def test_two_names_of_one_voice_are_merged(serve, own_engine, clip):
     ],
 )
 def test_what_makes_no_sense_gets_a_status_and_no_exception(serve, own_engine, method, path, body, status):
-    got, said, _ = serve(engine=own_engine).request(method, path, body)
+    got, said, headers = serve(engine=own_engine).request(method, path, body)
     assert got == status
+    assert ("GET, HEAD" in headers.get("Allow", "")) == (status == 405)
     message = json.loads(said)["error"]["message"]
     for word in ("Traceback", "/tmp", "Error", "sqlite"):
         assert word not in message
@@ -199,4 +201,21 @@ def test_what_is_no_request_is_closed_and_the_server_goes_on(serve, data):
         except ConnectionResetError:
             pass
         assert b"200 OK" not in answer
+    assert server.request("GET", "/healthz")[0] == 200
+
+
+def test_a_length_of_five_thousand_digits_is_too_long_like_any_other(serve):
+    with sockets.create_connection(("127.0.0.1", serve().port), timeout=30) as raw:
+        head = b"POST /v1/speakers/A HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
+        raw.sendall(head + b"9" * 5000 + b"\r\n\r\n")
+        assert raw.recv(100).startswith(b"HTTP/1.1 413")
+
+
+def test_a_head_that_comes_byte_by_byte_is_not_waited_for(serve, monkeypatch):
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.2)
+    server = serve()
+    with sockets.create_connection(("127.0.0.1", server.port), timeout=30) as raw:
+        raw.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        with contextlib.suppress(ConnectionError):
+            assert raw.recv(4096) == b""
     assert server.request("GET", "/healthz")[0] == 200

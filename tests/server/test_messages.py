@@ -78,6 +78,22 @@ def test_a_refusal_does_not_repeat_what_may_be_a_secret():
     assert "tokn" in str(refused.value)
 
 
+def test_a_refusal_repeats_no_type_and_no_long_key():
+    assert "secret" not in refusal_of('{"type":"a-secret-word"}')
+    assert len(refusal_of('{"type":"start","' + "key" * 1000 + '":1}')) < 200
+
+
+def test_a_megabyte_of_keys_is_refused_unread():
+    text = "{" + ",".join(f'"key{number}":1' for number in range(80_000)) + "}"
+    assert refusal_of(text) == f"wanted a message of at most 16384 characters, got {len(text)}"
+
+
+def refusal_of(text):
+    with pytest.raises(FormatError) as refused:
+        read_client_message(text)
+    return str(refused.value)
+
+
 def test_a_client_passes_over_what_a_newer_server_adds():
     text = '{"type":"ack","seq":1,"received":2,"audio_ms":3,"colour":"blue"}'
     assert read_server_message(text).type == "ack"

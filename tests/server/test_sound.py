@@ -97,6 +97,11 @@ def test_what_is_no_packet_is_refused(packet):
         packet_seconds(packet)
 
 
+def test_a_megabyte_is_no_packet_whatever_it_begins_with():
+    with pytest.raises(AudioError, match="at most 61440 bytes"):
+        decoder_of(AudioFormat(encoding="opus", rate=48000)).measure(bytes([0x78]) * (1 << 20))
+
+
 def test_opus_of_a_rate_that_it_does_not_have_says_which_there_are():
     with pytest.raises(AudioError, match="8000, 12000, 16000, 24000, 48000"):
         decoder_of(AudioFormat(encoding="opus", rate=44100))

@@ -51,6 +51,14 @@ def test_any_cut_of_the_bytes_gives_the_events_of_a_local_session(
     assert events == local_events
 
 
+def test_what_may_wait_is_bounded_in_bytes_too_and_is_always_enough_to_work_on(make):
+    assert make().backlog_seconds == 10.0
+    many = make(rate=384_000, channels=32)
+    assert many.backlog_seconds * 384_000 * 32 * 4 < 64 << 20
+    many.receive(bytes(4 * 32 * round(384_000 * many.backlog_seconds / 2)), 0.0)
+    assert many.is_ready()
+
+
 def test_work_waits_for_a_whole_hop_or_an_order(make, engine):
     stream = make()
     stream.receive(bytes(4 * (HOP - 100)), 0.0)
@@ -123,6 +131,32 @@ def test_a_server_that_cannot_even_keep_up_with_holes_ends_the_session(make):
     else:
         pytest.fail("the wait grew without bound")
     assert n / 10 < 20
+
+
+def test_at_twice_the_load_that_is_carried_lag_stays_bounded_and_half_of_the_sound_is_told_as_lost(
+    make, engine
+):
+    """A minute by a clock of our own: a second of sound costs two seconds of work, a hole next to nothing."""
+    stream, piece = make(lag_seconds=3.0), np.full(1600, 0.01, "<f4").tobytes()
+    told, worst, busy_until, end = 0.0, 0.0, 0.0, 60
+    for n in range(end * 10):
+        now = n / 10
+        stream.receive(piece, now)
+        lost = stream.shed(now, "drop-oldest")
+        assert lost is not None
+        told += lost
+        worst = max(worst, stream.lag(now))
+        if now >= busy_until and stream.is_ready():
+            turn = stream.take()
+            sound = sum(part.seconds for part in turn.pieces if part.data is not None)
+            busy_until = now + 2.0 * sound + 0.01 * (turn.seconds - sound)
+            run_round([(stream, turn)], engine.embedder)
+            stream.give_back()
+    assert 1.5 < worst < 6.0  # a hole is as old as the sound it was, until its turn comes
+    assert told == pytest.approx(stream.lost_seconds)
+    assert 0.4 * end < told < 0.6 * end
+    work(stream, engine)
+    assert stream.heard == end * 16000
 
 
 def test_a_file_is_never_shed(make):

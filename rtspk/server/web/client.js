@@ -12,6 +12,8 @@
 
 const RETRIES = [100, 300, 1000, 2000, 5000]; // ms between attempts; the last one again and again
 const KEPT_SECONDS = 60; // of sound that the server has not acknowledged
+const SILENCE = 20000; // ms; the server says a heartbeat every 2 s, so a longer silence is a line that is dead
+const LAST = { 1009: "The messages are too long for this server.", 4000: "The session was resumed elsewhere." };
 const FULL = 1 << 19; // bytes that may wait in the socket before a file waits too
 
 export class RtspkClient extends EventTarget {
@@ -43,8 +45,12 @@ export class RtspkClient extends EventTarget {
       if (this.resume) start.resume = { token: this.resume.token, seq: this.seq };
       socket.send(JSON.stringify(start));
     };
-    socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
-    socket.onclose = () => socket === this.socket && this.#lost();
+    socket.onmessage = ({ data }) => {
+      this.#expect(socket);
+      this.#receive(JSON.parse(data));
+    };
+    socket.onclose = ({ code }) => socket === this.socket && this.#lost(LAST[code]);
+    this.#expect(socket);
   }
 
   // Sends the next Int16Array, interleaved.
@@ -81,6 +87,7 @@ export class RtspkClient extends EventTarget {
   // Lets go at once.
   close() {
     this.over = true;
+    clearTimeout(this.silence);
     this.socket?.close(1000);
     this.#set("closed");
   }
@@ -131,8 +138,25 @@ export class RtspkClient extends EventTarget {
     }
   }
 
-  #lost() {
+  // A dead line closes nothing by itself: without a sign of life it is left for a new one.
+  #expect(socket) {
+    clearTimeout(this.silence);
+    this.silence = setTimeout(() => {
+      if (socket !== this.socket || this.state === "closed") return;
+      this.socket = null;
+      socket.close();
+      this.#lost();
+    }, SILENCE);
+  }
+
+  #lost(why) {
+    clearTimeout(this.silence);
     if (this.over) return this.#set("closed");
+    if (why) {
+      this.over = true;
+      this.#tell("fault", { code: "closed", message: why });
+      return this.#set("closed");
+    }
     if (!this.resume) {
       this.over = true;
       this.#tell("fault", { code: "unreachable", message: "The server cannot be reached." });
