@@ -59,11 +59,13 @@ class Review:
         keeps, leaves = own & (group == first), own & (group == second)
         if memory.weights[leaves].sum() < config.split_seconds:
             return []
-        if _alike(memory, keeps, leaves) > state.likeness.between(config.split_share):
+        joins = self._joins(state)
+        # What would be joined again at once is not split.
+        if _alike(memory, keeps, leaves) > min(state.likeness.between(config.split_share), joins):
             return []
-        joins = self._joins(state)  # whoever is already known is no new voice
         for other in state.labels:
             theirs = memory.labels == other
+            # Whoever is already known is no new voice.
             if other != label and theirs.any() and _alike(memory, theirs, leaves) >= joins:
                 return []
         new = state.born

@@ -58,7 +58,7 @@ class TrackerConfig:
     group_share: float = 0.85  # as new_share, by the mean of all pairs of two groups: these are one voice's,
     split_share: float = 0.7  # a label whose groups are less alike is split,
     join_share: float = 0.7  # and labels that are more alike are joined:
-    late_share: float = 0.55  # less alike ones too when people have talked
+    late_share: float = 0.65  # less alike ones too when people have talked
     late_seconds: float = 300.0  # so long
     split_seconds: float = 6.0  # of speech in a group that gets a label of its own
 

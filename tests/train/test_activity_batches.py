@@ -44,7 +44,7 @@ def pieces():
 
 
 def test_a_batch_depends_on_the_seed_and_its_number_alone(pieces):
-    config = replace(PLAIN, short_share=0.5, noise=0.5, tilt=0.5, masked=0.5)
+    config = replace(PLAIN, short_share=0.5, noise=0.5, tilt=0.5, swell=0.5, masked=0.5)
     one, two = (ActivityBatches(pieces, config, 7, 9) for _ in range(2))
     assert len(one) == 9
     two[0]  # asked before, as by a run that was not killed
@@ -234,3 +234,12 @@ def test_so_many_of_the_crops_are_unlabelled_ones_in_which_the_teacher_alone_cou
                 for at in starts
             )
     assert 0.15 < seen / 400 < 0.35
+
+
+def test_a_swell_moves_all_pitches_alike_and_slowly(pieces):
+    plain = ActivityBatches(pieces, PLAIN, 0, 1)[0][0].numpy()
+    # The first crop is drawn before any chance is spent on changes, so it is the same one.
+    moved = (ActivityBatches(pieces, replace(PLAIN, swell=1.0), 0, 1)[0][0].numpy() - plain)[0]
+    assert moved == pytest.approx(np.repeat(moved[:, :1], 20, axis=1), abs=1e-4)
+    assert moved.std() > 0.1
+    assert np.abs(np.diff(moved[:, 0])).max() < 0.1
