@@ -172,6 +172,30 @@ def test_a_label_of_two_voices_is_split_by_the_slow_path():
     assert talk.state.belief.shape == (3,)
 
 
+def between_two_voices(heard_seconds):
+    """A talk whose one label holds voices as alike as some are, after so much speech."""
+    talk = Talk(TrackerConfig(new_share=-3.0, split_share=0.9, join_share=0.9, late_share=0.5))
+    for alike in (0.0, 0.4):
+        for _ in range(16):
+            vector = (
+                np.sqrt(1.0 - alike**2) * talk.voice(1) + alike * talk.voice(0) if alike else talk.voice(0)
+            )
+            unit = (vector / np.linalg.norm(vector)).astype(np.float32)
+            window = Embedding(unit, Segment(talk.hop * HOP, (talk.hop + 1) * HOP), samples_of(1.5))
+            talk.hear(Heard(piece_of(talk.hop, 0), HOP, window))
+            talk.hop += 1
+    talk.state.prototypes[0].speech = samples_of(heard_seconds)
+    return talk
+
+
+def test_what_would_be_joined_again_at_once_is_not_split():
+    early, late = between_two_voices(20.0), between_two_voices(600.0)
+    assert early.tracker.review(early.hop, early.state) == [Birth(1, ())]
+    assert late.tracker.review(late.hop, late.state) == []
+    for talk in (early, late):  # and neither changes its mind
+        assert talk.tracker.review(talk.hop + 20, talk.state) == []
+
+
 def test_labels_of_one_voice_are_joined_by_the_slow_path():
     talk = Talk(TrackerConfig(merge_cosine=2.0))
     talk.say(0, 10)
