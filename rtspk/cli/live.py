@@ -93,16 +93,19 @@ class LiveView:
         from rich.text import Text
 
         speakers = self._transcript.speakers()
-        turns = Counter(turn.label for turn in joined(self._transcript.turns()))
-        spoken = sum(speaker.spoken for speaker in speakers)
+        turns: Counter[str] = Counter()
+        spoken: Counter[str] = Counter()  # nobody speaks twice at once, as joined labels at times seem to
+        for turn in joined(self._transcript.turns()):
+            turns[turn.label] += 1
+            spoken[turn.label] += turn.segment.duration
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
         for column in ("speaker", "time", "share", "turns", "first", "sure"):
             table.add_column(column, justify="left" if column == "speaker" else "right")
         for speaker in speakers:
             table.add_row(
                 Text(plain(speaker.shown), self._style(speaker)),
-                clock(seconds_of(speaker.spoken)),
-                f"{speaker.spoken / max(1, spoken):.0%}",
+                clock(seconds_of(spoken[speaker.label])),
+                f"{spoken[speaker.label] / max(1, spoken.total()):.0%}",
                 str(turns[speaker.label]),
                 clock(seconds_of(speaker.first)),
                 f"{speaker.confidence:.0%}",

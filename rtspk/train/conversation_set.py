@@ -68,7 +68,7 @@ class SetConfig:
             )
         shares = {
             "by one microphone": self.one_microphone,
-            "far off": self.far,
+            "of far microphones": self.far,
             "through codecs": self.codec,
             "of strangers": self.strangers,
         }

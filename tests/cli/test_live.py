@@ -184,6 +184,15 @@ def test_the_summary_says_who_spoke_how_long():
     assert re.search(r"Anna +0:15 +50% +1 +0:00 +97%", text)
 
 
+def test_in_the_summary_nobody_speaks_twice_at_once():
+    screen = Screen()
+    merged = SpeakerEvent("merged", "S2", into="S1")
+    screen.hear(30.0, said(1, 0.0, 20.0, "S1"), said(2, 5.0, 25.0, "S2"), said(3, 25.0, 30.0, "S3"), merged)
+    with screen.console.capture() as caught:
+        screen.view.print_summary()
+    assert re.search(r"S1 +0:25 +83% +1 +0:00", caught.get())
+
+
 def test_a_stream_without_speech_has_a_summary_too():
     screen = Screen()
     screen.hear(3.0)

@@ -172,7 +172,7 @@ def test_names_are_fit_for_files_and_differ():
         ({"snr_db": (20.0, 10.0)}, "low to high, got 20 to 10"),
         ({"codec": 1.5}, "share through codecs"),
         ({"one_microphone": -0.1}, "share by one microphone"),
-        ({"far": 2.0}, "share far off"),
+        ({"far": 2.0}, "share of far microphones"),
         ({"codec": 0.5, "seconds": 9_000.0}, "at most 3600 s for codecs"),
         ({"format": "mp3"}, "format of wav, flac, got 'mp3'"),
         ({"enrol_seconds": 0.5}, "clips of 1 to 600 s"),
