@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rtspk.engine.local import Chances, LocalActivity, blended, decided
+from rtspk.engine.local import LocalActivity, LocalChances, blended, decided
 from rtspk.engine.rows import Rows
 from rtspk.engine.segmenter import ACTIVITY_HOP, ROWS, Segmenter
 from rtspk.engine.settings import HOP, ActivityConfig
@@ -32,7 +32,7 @@ class FrontendState:
     activity_rows: Rows | None  # for the segmenter, where it wants others
     pending: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     received: int = 0  # samples
-    heard: Chances | None = None  # of the last window
+    heard: LocalChances | None = None  # of the last window
 
 
 class Frontend:
@@ -83,7 +83,7 @@ class Frontend:
         rows = state.rows if state.activity_rows is None else state.activity_rows
         last = rows.end // ROWS
         first = max(0, -(-rows.oldest // ROWS), last - self._segmenter.frames)
-        chances = Chances(first, self._segmenter.speakers(rows.between(first * ROWS, last * ROWS)))
+        chances = LocalChances(first, self._segmenter.speakers(rows.between(first * ROWS, last * ROWS)))
         if state.heard is not None:
             chances = blended(chances, state.heard, self._config)
         state.heard = chances

@@ -10,14 +10,14 @@ from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.settings import ActivityConfig
 from rtspk.types import FloatArray, Segment, seconds_of
 
-__all__ = ["Chances", "LocalActivity", "blended", "decided", "speech_runs"]
+__all__ = ["LocalActivity", "LocalChances", "blended", "decided", "speech_runs"]
 
 FRAME_SECONDS: float = seconds_of(ACTIVITY_HOP)
 LEAST_SHARED: int = 6  # frames by which local speakers of two windows are told to be the same
 
 
 @dataclass(frozen=True, slots=True)
-class Chances:
+class LocalChances:
     """How likely each local speaker is active in the frames of one window.
 
     values : float32 [shape=(frames, 3)], frame i begins at sample (first + i) * 640 of the stream
@@ -67,7 +67,7 @@ class LocalActivity:
         return [span for span in spans if span.duration > 0]
 
 
-def blended(newest: Chances, earlier: Chances, config: ActivityConfig) -> Chances:
+def blended(newest: LocalChances, earlier: LocalChances, config: ActivityConfig) -> LocalChances:
     """The newest window with what the windows before it said of the same moments.
 
     The local speakers of the newest are put in the order in which the two agree best, so that a number stays
@@ -89,10 +89,10 @@ def blended(newest: Chances, earlier: Chances, config: ActivityConfig) -> Chance
     best = max(ORDERS, key=lambda order: float((newest.values[shared][:, order] * before).sum()))
     values = newest.values[:, best]
     values[shared] += np.float32(config.memory) * (before - values[shared])
-    return Chances(newest.first, values)
+    return LocalChances(newest.first, values)
 
 
-def decided(chances: Chances, config: ActivityConfig) -> LocalActivity:
+def decided(chances: LocalChances, config: ActivityConfig) -> LocalActivity:
     """Turn the chances of one window into decisions."""
     active = np.stack([speech_runs(one, config) for one in chances.values.T], axis=1)
     return LocalActivity(chances.first, active, chances.values)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rtspk.engine.local import LEAST_SHARED, Chances, LocalActivity, blended, decided, speech_runs
+from rtspk.engine.local import LEAST_SHARED, LocalActivity, LocalChances, blended, decided, speech_runs
 from rtspk.engine.powerset import ORDERS
 from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.settings import ActivityConfig
@@ -61,7 +61,7 @@ def test_certainty_is_the_mean_chance_where_a_speaker_is_active():
 
 def test_each_speaker_is_decided_alone():
     chances = np.random.default_rng(0).uniform(0, 1, (60, 3)).astype(np.float32)
-    together = decided(Chances(5, chances), CONFIG)
+    together = decided(LocalChances(5, chances), CONFIG)
     assert together.first == 5
     for speaker in range(3):
         assert together.active[:, speaker].tolist() == runs_slowly(chances[:, speaker])
@@ -91,7 +91,7 @@ def test_spans_are_where_a_speaker_is_active_and_end_with_the_stream():
 
 
 def drawn(seed, frames=100):
-    """Chances of three speakers who take turns."""
+    """LocalChances of three speakers who take turns."""
     rng = np.random.default_rng(seed)
     spoken = np.repeat(rng.integers(0, 3, -(-frames // 10)), 10)[:frames]
     return (0.1 + 0.8 * np.eye(3)[spoken] + rng.uniform(-0.05, 0.05, (frames, 3))).astype(np.float32)
@@ -101,8 +101,8 @@ def drawn(seed, frames=100):
 def test_what_two_windows_know_is_their_mean_whatever_order_the_newest_has_its_speakers_in(order):
     edge, weight = round(CONFIG.edge_seconds / 0.04), CONFIG.memory
     whole, noise = drawn(0, 112), np.random.default_rng(1).uniform(-0.02, 0.02, (100, 3)).astype(np.float32)
-    earlier = Chances(7, whole[:100])
-    newest = Chances(19, (whole[12:] + noise)[:, order])
+    earlier = LocalChances(7, whole[:100])
+    newest = LocalChances(19, (whole[12:] + noise)[:, order])
     got = blended(newest, earlier, CONFIG)
     assert got.first == 19
     for frame in range(19, 119):
@@ -114,18 +114,18 @@ def test_what_two_windows_know_is_their_mean_whatever_order_the_newest_has_its_s
 
 def test_windows_that_share_next_to_nothing_are_not_blended():
     edge = round(CONFIG.edge_seconds / 0.04)
-    earlier = Chances(0, drawn(0, 50))
+    earlier = LocalChances(0, drawn(0, 50))
     for first in (50 - edge - LEAST_SHARED + 1, 60, 500):
-        newest = Chances(first, drawn(1))
+        newest = LocalChances(first, drawn(1))
         assert blended(newest, earlier, CONFIG) is newest
     assert (
-        blended(Chances(50 - edge - LEAST_SHARED, drawn(1)), earlier, CONFIG).first
+        blended(LocalChances(50 - edge - LEAST_SHARED, drawn(1)), earlier, CONFIG).first
         == 50 - edge - LEAST_SHARED
     )
 
 
 def test_neither_window_is_changed_by_blending():
-    earlier, newest = Chances(0, drawn(0)), Chances(12, drawn(1))
+    earlier, newest = LocalChances(0, drawn(0)), LocalChances(12, drawn(1))
     kept = [one.values.copy() for one in (earlier, newest)]
     blended(newest, earlier, CONFIG)
     assert np.array_equal(earlier.values, kept[0])

@@ -262,9 +262,7 @@ def test_a_file_that_waits_for_its_turn_is_not_taken_for_dead(
     serve, wire, engine, conversation, local_events
 ):
     """Its pongs wait behind sound that the server does not read yet."""
-    stuck = Stuck(engine.embedder)
-    limits = Limits(ping_seconds=0.5, backlog_seconds=1.0)
-    server = serve(engine=Engine(stuck, engine.segmenter, engine.gallery), limits=limits)
+    stuck, server = held_up(serve, engine, ping_seconds=0.5, backlog_seconds=1.0)
     socket = server.connect(ping_interval=None)
     socket.send(wire.start(options={"pace": "file", "heartbeat_seconds": 0.5}))
     sender = threading.Thread(target=send_rest, args=(socket, wire, conversation))
@@ -356,9 +354,7 @@ def test_who_comes_and_goes_does_not_cost_a_long_session_its_place(serve, wire, 
 
 
 def test_one_client_that_sends_too_much_does_not_shut_the_door_for_others(serve, wire, engine, conversation):
-    stuck = Stuck(engine.embedder)
-    slow = Engine(stuck, engine.segmenter, engine.gallery)
-    server = serve(engine=slow, limits=Limits(lag_seconds=0.2))
+    stuck, server = held_up(serve, engine, lag_seconds=0.2)
     socket = server.connect()
     socket.send(wire.start(options={"pace": "live", "heartbeat_seconds": 0.5}))
     for piece in wire.pieces(conversation):  # 12 s of sound at once
@@ -372,9 +368,7 @@ def test_one_client_that_sends_too_much_does_not_shut_the_door_for_others(serve,
 
 
 def test_a_server_that_is_behind_with_all_takes_no_more(serve, wire, engine, conversation):
-    stuck = Stuck(engine.embedder)
-    slow = Engine(stuck, engine.segmenter, engine.gallery)
-    server = serve(engine=slow, limits=Limits(lag_seconds=2.0))
+    stuck, server = held_up(serve, engine, lag_seconds=2.0)
     socket = server.connect()
     socket.send(wire.start(options={"pace": "live", "heartbeat_seconds": 0.5}))
     wire.said(socket, "ready")
@@ -482,6 +476,13 @@ def test_a_thousand_connections_come_and_go_and_nothing_is_left(serve, wire):
     wire.said(socket, "ready")
     assert len(server.app._hub._places) <= 7
     assert server.app._hub.rounds.waiting == 0
+
+
+def held_up(serve, engine, **limits):
+    """A server that does nothing until its embedder is let go, and the embedder."""
+    stuck = Stuck(engine.embedder)
+    slow = Engine(stuck, engine.segmenter, engine.gallery)
+    return stuck, serve(engine=slow, limits=Limits(**limits))
 
 
 class Stuck:

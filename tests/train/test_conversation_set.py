@@ -52,34 +52,36 @@ def test_nobody_known_and_changed_voices_take_no_part(cast):
     assert {len(own) for own in cast.values()} == {8}
 
 
-def test_voices_by_one_microphone_say_the_same_at_the_same_time_with_other_spectra(cast, tmp_path):
-    config = replace(CONFIG, count=1, enrol_seconds=0.0, codec=0.0, seed=4)
-    sounds = []
-    for name, share in (("own", 0.0), ("one", 1.0)):
-        out = tmp_path / name
-        simulate_set(cast, None, tmp_path / "cache", out, replace(config, one_microphone=share))
+def made_both_ways(cast, tmp_path, option, column):
+    """One conversation without and with an option: sounds, references, and a column of the table."""
+    config = replace(CONFIG, count=1, enrol_seconds=0.0, codec=0.0, seed=4, snr_db=(5.0, 5.0))
+    sounds, turns, cells = [], [], []
+    for share in (0.0, 1.0):
+        out = tmp_path / f"{share}"
+        simulate_set(cast, None, tmp_path / "cache", out, replace(config, **{option: share}))
         sounds.append(read_audio(out / "conv-0000.flac"))
+        turns.append((out / "conv-0000.rttm").read_bytes())
         with (out / "conversations.csv").open() as table:
-            assert [row["one_microphone"] for row in csv.DictReader(table)] == ["yes" if share else "no"]
-    assert (tmp_path / "own/conv-0000.rttm").read_bytes() == (tmp_path / "one/conv-0000.rttm").read_bytes()
-    assert len(sounds[0]) == len(sounds[1])
-    assert not np.allclose(*sounds, atol=1e-3)
+            cells += [row[column] for row in csv.DictReader(table)]
+    return sounds, turns, cells
+
+
+def test_voices_by_one_microphone_say_the_same_at_the_same_time_with_other_spectra(cast, tmp_path):
+    (own, one), turns, cells = made_both_ways(cast, tmp_path, "one_microphone", "one_microphone")
+    assert cells == ["no", "yes"]
+    assert turns[0] == turns[1]
+    assert len(own) == len(one)
+    assert not np.allclose(own, one, atol=1e-3)
 
 
 def test_far_voices_say_the_same_at_the_same_time_over_noise_that_never_ends(cast, tmp_path):
-    config = replace(CONFIG, count=1, enrol_seconds=0.0, codec=0.0, seed=4, snr_db=(5.0, 5.0))
-    sounds = []
-    for name, share in (("near", 0.0), ("far", 1.0)):
-        out = tmp_path / name
-        simulate_set(cast, None, tmp_path / "cache", out, replace(config, far=share))
-        sounds.append(read_audio(out / "conv-0000.flac"))
-        with (out / "conversations.csv").open() as table:
-            assert [row["room"] for row in csv.DictReader(table)] == ["far" if share else "none"]
-    assert (tmp_path / "near/conv-0000.rttm").read_bytes() == (tmp_path / "far/conv-0000.rttm").read_bytes()
-    quietest = [
+    sounds, turns, cells = made_both_ways(cast, tmp_path, "far", "room")
+    assert cells == ["none", "far"]
+    assert turns[0] == turns[1]
+    near, far = (
         np.sqrt(np.square(s[: len(s) // 1600 * 1600].reshape(-1, 1600)).mean(1)).min() for s in sounds
-    ]
-    assert quietest[1] > 5 * quietest[0]
+    )
+    assert far > 5 * near
 
 
 def test_any_number_of_workers_writes_the_same_bytes_and_another_seed_others(pack, cast, tmp_path):

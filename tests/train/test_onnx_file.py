@@ -1,5 +1,7 @@
 """Matrix products are stored and done in eight bits, other large tables stored in half precision."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,16 @@ def content(network):
 
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the exporter of torch warns of its own insides
+
+
+def test_exporting_says_nothing_of_the_tools_that_it_uses(network, caplog):
+    batch = torch.export.Dim("batch", min=1)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        example = (torch.randn(3, 5, 32), torch.randn(3, 5, 64))
+        exported(network, example, ["x", "y"], ["a", "b", "c"], ({0: batch}, {0: batch}))
+    assert [str(w.message) for w in warned] == []
+    assert caplog.messages == []
 
 
 def test_the_file_answers_nearly_as_the_network(network, content, tmp_path):
