@@ -6,7 +6,7 @@ It needs torch, and so `rtspk.engine.backend` imports it only where it is wanted
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name that the torch world uses
 
+from rtspk.config import to_settings
 from rtspk.engine.conformer import Conformer, ConformerConfig
 from rtspk.engine.embedder import EmbedderCard, read_cohort
+from rtspk.engine.residual_conformer import ResidualConformer, ResidualConformerConfig
 from rtspk.engine.torch_features import TorchLogMel
-from rtspk.errors import ModelError
+from rtspk.errors import ConfigError, ModelError
 from rtspk.types import Embedding, FloatArray, Window
 
 __all__ = ["TorchEmbedder", "can_run"]
@@ -26,6 +28,20 @@ WEIGHTS = "weights.safetensors"
 FRAMES: int = 64  # windows are padded to multiples of so many frames: few shapes, so few graphs
 LARGEST: int = 128  # windows in one call; batches are padded to powers of two up to it
 MOST_GRAPHS: int = 64  # shapes recorded; a graph holds its own memory, and the rest run as they come
+
+
+def _conformer(config: dict[str, object], source: str, mels: int) -> Conformer:
+    return Conformer(to_settings(config, ConformerConfig, source), mels)
+
+
+def _residual_conformer(config: dict[str, object], source: str, mels: int) -> ResidualConformer:
+    return ResidualConformer(to_settings(config, ResidualConformerConfig, source), mels)
+
+
+NETWORKS: dict[str, Callable[[dict[str, object], str, int], Conformer | ResidualConformer]] = {
+    "conformer": _conformer,
+    "residual_conformer": _residual_conformer,
+}
 
 
 class TorchEmbedder:
@@ -164,12 +180,12 @@ def can_run(folder: Path) -> bool:
         return False
     try:
         with safe_open(path, "pt") as file:
-            return (file.metadata() or {}).get("network") == "conformer"
+            return (file.metadata() or {}).get("network") in NETWORKS
     except SafetensorError:
         return False
 
 
-def _read(path: Path, card: EmbedderCard) -> tuple[Conformer, Tensor]:
+def _read(path: Path, card: EmbedderCard) -> tuple[Conformer | ResidualConformer, Tensor]:
     """The network with its weights, and the mean that is subtracted from its answers."""
     try:
         from safetensors import safe_open
@@ -181,14 +197,14 @@ def _read(path: Path, card: EmbedderCard) -> tuple[Conformer, Tensor]:
         with safe_open(path, "pt") as file:
             about = file.metadata() or {}
             state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - no mapping
-        if about.get("network") != "conformer":
-            raise ModelError(
-                f"wanted a conformer in {path}, got {about.get('network', 'no word of what it is')}"
-            )
-        network = Conformer(ConformerConfig(**json.loads(about["config"])), card.features.mels)
+        kind = about.get("network", "no word of what it is")
+        if kind not in NETWORKS:
+            raise ModelError(f"wanted a network of {', '.join(NETWORKS)} in {path}, got {kind}")
+        config, mels = json.loads(about["config"]), card.features.mels
+        network = NETWORKS[kind](config, str(path), mels)
         mean = state.pop("mean")
         network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
         said = (str(error).splitlines() or [""])[0]
         raise ModelError(
             f"wanted weights of {card.id} in {path}, got a file that does not fit: {said}"

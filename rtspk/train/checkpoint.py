@@ -29,6 +29,7 @@ class Checkpoint:
     error_rates: dict[str, float]  # on the speakers held out, by length
     accuracy: dict[str, float]  # of the classifier, on utterances held out: "validation", "test"
     sets: list[tuple[str, str, int, float]]  # name, licence, speakers, hours
+    examples: tuple[Tensor, Tensor]  # features [shape=(crops, T, mels)] and masks, for ranges at export
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -54,6 +55,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     network.load_state_dict(state["average"])
     embedder = CentredEmbedder(network, state["mean"])
     calibration = Calibration(**state["calibration"]) if state["calibration"] else None
+    nothing = torch.zeros(0, 0, recipe.features.width), torch.zeros(0, 0)
+    examples = (state["examples"], state["masks"]) if "examples" in state else nothing
     return Checkpoint(
         recipe,
         embedder.eval(),
@@ -63,4 +66,5 @@ def read_checkpoint(path: Path) -> Checkpoint:
         dict(state["eer"]),
         dict(state["accuracy"]),
         list(state["sets"]),
+        examples,
     )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - the name that the torch world uses
 
 from rtspk.errors import ModelError
 from rtspk.files import write_atomically
@@ -41,7 +43,7 @@ def export_checkpoint(path: Path, out: Path) -> str:
         )
     out.mkdir(parents=True, exist_ok=True)
     model = checkpoint.embedder
-    network = _onnx(model, features.width)
+    network = _onnx(model, features.width, checkpoint.examples)
     identity = f"{checkpoint.recipe.name}-{hashlib.sha256(network).hexdigest()[:8]}"
     write_atomically(out / "model.onnx", network)
     kind = checkpoint.recipe.model.network
@@ -57,11 +59,14 @@ def export_checkpoint(path: Path, out: Path) -> str:
     return identity
 
 
-def _onnx(model: CentredEmbedder, width: int) -> bytes:
+def _onnx(model: CentredEmbedder, width: int, examples: tuple[Tensor, Tensor]) -> bytes:
     group = model.network.frames_multiple
     # Frames in whole groups, as the network takes them: only so can the exporter prove that lengths agree.
     batch, frames = torch.export.Dim("batch", min=1), group * torch.export.Dim("groups", min=2)
     example = (torch.randn(2, 5 * group, width), torch.ones(2, 5 * group))
-    return exported(
-        model, example, ["features", "mask"], ["embedding"], ({0: batch, 1: frames}, {0: batch, 1: frames})
-    )
+    shapes = ({0: batch, 1: frames}, {0: batch, 1: frames})
+    heard, masks = examples
+    heard = F.pad(heard.float(), (0, 0, 0, -heard.shape[1] % group))
+    masks = F.pad(masks, (0, -masks.shape[1] % group))
+    pairs = [(heard[i : i + 1], masks[i : i + 1]) for i in range(len(heard))]
+    return exported(model, example, ["features", "mask"], ["embedding"], shapes, pairs)

@@ -6,8 +6,10 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from rtspk.engine.residual_conformer import ResidualConformer
 from rtspk.errors import ConfigError
 from rtspk.train.batches import Batch
+from rtspk.train.borrow import borrow
 from rtspk.train.losses import Teachers, build_classifier, similarity_loss
 from rtspk.train.network import build_network
 from rtspk.train.recipe import Recipe
@@ -83,6 +85,30 @@ class Learner(nn.Module):
                 f"{', '.join((lost or unknown)[:3])}"
             )
         return "margin" in new
+
+    @torch.no_grad()
+    def borrow(
+        self, path: Path, features: Tensor, mask: Tensor, targets: list[Tensor], rows: list[list[int]]
+    ) -> None:
+        """Begin with a public network: trunk and projection, the heads of the teachers, and the classifier.
+
+        Args:
+            path: an ONNX file as `rtspk.train.borrow` takes it
+            features: float32 [shape=(B, T, mels)], speech to compare on
+            mask: float32 [shape=(B, T)]
+            targets: the teachers' tables; one is of the public network itself
+            rows: of the tables, for each speaker
+        """
+        if not isinstance(self.network, ResidualConformer):
+            raise ConfigError(f"wanted model.network = residual_conformer to begin with {path}, got another")
+        directions, own = borrow(self.network, path, features, mask, targets)
+        voices = targets[own] @ directions.T  # as the network answers, for every row that is in the table
+        for head, target in zip(self.teachers.heads, targets, strict=True):
+            assert isinstance(head, nn.Linear)
+            heard = (target.square().sum(1) > 0) & (voices.square().sum(1) > 0)
+            head.weight.copy_(torch.linalg.lstsq(voices[heard], target[heard]).solution.T)
+            head.bias.zero_()
+        self.margin.place(torch.stack([voices[own].mean(0) for own in rows]))
 
     def _freeze(self, prefixes: tuple[str, ...]) -> None:
         for prefix in prefixes:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
+from rtspk.engine.residual_conformer import ResidualConformer
 from rtspk.errors import ConfigError
 from rtspk.files import write_atomically
 from rtspk.train.audit import read_audited
@@ -33,6 +34,7 @@ from rtspk.train.network import SpeakerNetwork, build_network
 from rtspk.train.optimiser import Optimiser, cycle_ends, rate_at
 from rtspk.train.progress import Progress
 from rtspk.train.recipe import Recipe
+from rtspk.train.resnet import ResNet
 from rtspk.train.rooms import room_bank
 from rtspk.train.scoring import CentredEmbedder, centred, cohort_of, sets_of, voices
 from rtspk.train.selection import select, split_utterances
@@ -43,6 +45,8 @@ from rtspk.train.targets import read_targets
 from rtspk.train.tracking import Row, measured, open_tracker
 
 __all__ = ["Trainer"]
+
+EXAMPLES: int = 48  # crops
 
 
 def _unsaid(line: str) -> None:
@@ -264,8 +268,17 @@ class Trainer:
             "calibration": asdict(calibration) if calibration else {},
             "eer": rates,
             "accuracy": accuracy,
+            **self._examples(),
             "sets": sets_of([u for own in self.batches.speakers for u in own] + self.batches.unlabelled),
         }
+
+    def _examples(self) -> dict[str, Tensor]:
+        """What the trained network hears, for those of its layers whose ranges are fixed at export."""
+        if not isinstance(self.learner.network, ResidualConformer | ResNet):
+            return {}
+        batch = self.batches[0]
+        samples, masks = batch.samples[:EXAMPLES], batch.mask[:EXAMPLES]
+        return {"examples": self.features(samples.to(self.device)).half().cpu(), "masks": masks}
 
     def _centred(self, weights: dict[str, Tensor]) -> CentredEmbedder:
         network = self._network(weights)
@@ -308,11 +321,20 @@ class Trainer:
 
     def _start(self, path: Path) -> None:
         """Begin with the weights of another run, at step 0; other speakers begin where their voices are."""
+        if path.suffix == ".onnx":
+            self._borrow(path)
+            return
         new_speakers = self.learner.begin_from(path)
         self.average.begin(self.learner.network)
         if new_speakers:
             own = voices(self.learner.network, self.features, self.batches.speakers, self.batches.store)
             self.learner.margin.place(own)
+
+    def _borrow(self, path: Path) -> None:
+        batch = self.batches[0]
+        rows = [[u.target for u in own] for own in self.batches.speakers]
+        self.learner.borrow(path, self.features(batch.samples), batch.mask, self.targets, rows)
+        self.average.begin(self.learner.network)
 
     def _resume(self, state: dict[str, Any]) -> None:
         try:

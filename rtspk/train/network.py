@@ -5,13 +5,14 @@ from typing import Literal
 
 from rtspk.engine.conformer import Conformer, ConformerConfig
 from rtspk.engine.pooling import PoolingKind
+from rtspk.engine.residual_conformer import ResidualConformer, ResidualConformerConfig
 from rtspk.train.resnet import ResNet, ResNetConfig
 from rtspk.train.transformer import Transformer, TransformerConfig
 
 __all__ = ["NetworkConfig", "SpeakerNetwork", "build_network", "describe"]
 
 # Each has `dimension`, `frames_multiple` and forward(features (B, T, mels), mask (B, T)) -> (B, dimension).
-SpeakerNetwork = Conformer | ResNet | Transformer
+SpeakerNetwork = Conformer | ResidualConformer | ResNet | Transformer
 
 POOLINGS: dict[PoolingKind, str] = {
     "statistics": "attentive statistics",
@@ -24,9 +25,10 @@ POOLINGS: dict[PoolingKind, str] = {
 class NetworkConfig:
     """Which network, its sizes, and what of it does not train."""
 
-    network: Literal["conformer", "resnet", "transformer"] = "conformer"
+    network: Literal["conformer", "residual_conformer", "resnet", "transformer"] = "conformer"
     freeze: tuple[str, ...] = ()  # such as "network.layer2": parts that stay as `start` gave them
     conformer: ConformerConfig = field(default_factory=ConformerConfig)
+    residual_conformer: ResidualConformerConfig = field(default_factory=ResidualConformerConfig)
     resnet: ResNetConfig = field(default_factory=ResNetConfig)
     transformer: TransformerConfig = field(default_factory=TransformerConfig)
 
@@ -38,6 +40,8 @@ def build_network(config: NetworkConfig, inputs: int = 80) -> SpeakerNetwork:
         config: which, and its sizes
         inputs: numbers in a frame of features: mel bands or cepstra
     """
+    if config.network == "residual_conformer":
+        return ResidualConformer(config.residual_conformer, inputs)
     if config.network == "resnet":
         return ResNet(config.resnet, inputs)
     if config.network == "transformer":
@@ -51,7 +55,12 @@ def describe(config: NetworkConfig) -> str:
     >>> describe(NetworkConfig(network="resnet"))
     'ResNet-34 of 32 channels, attentive statistics pooling'
     """
-    if config.network == "resnet":
+    if config.network == "residual_conformer":
+        inner = config.residual_conformer.conformer
+        pooling = inner.pooling
+        layers = sum(config.residual_conformer.blocks)
+        what = f"{layers} residual blocks, Conformer of {inner.blocks} blocks, width {inner.width}"
+    elif config.network == "resnet":
         pooling = config.resnet.pooling
         what = f"ResNet-{config.resnet.depth} of {config.resnet.channels} channels"
     elif config.network == "transformer":

@@ -1,6 +1,7 @@
-"""A torch network as the bytes of an ONNX file: matrices in eight bits, other large tables in half precision.
+"""A torch network as the bytes of an ONNX file: products in eight bits, other large tables in half precision.
 
-Eight bits make the networks about 1.5 times as fast on one core; an embedding moves by a cosine of 0.0003.
+Matrices in eight bits make a network about 1.5 times as fast on one core; an embedding moves by a cosine of
+0.0003. Convolutions over pictures gain three times, but their ranges are fixed at export and want examples.
 """
 
 import logging
@@ -19,6 +20,7 @@ from rtspk.errors import ModelError
 
 if TYPE_CHECKING:
     import onnx
+    from numpy.typing import NDArray
 
 __all__ = ["exported"]
 
@@ -31,6 +33,7 @@ def exported(
     inputs: list[str],
     outputs: list[str],
     dynamic_shapes: tuple[dict[int, object], ...],
+    examples: Sequence[tuple[Tensor, ...]] = (),
 ) -> bytes:
     """Export a network.
 
@@ -40,6 +43,8 @@ def exported(
         inputs: their names
         outputs: the names of what it answers
         dynamic_shapes: for each input, its dimensions that may differ
+        examples: real inputs, from which convolutions over pictures learn their ranges; without any they stay
+            as they are
 
     Raises:
         ModelError: torch makes no program of it.
@@ -58,13 +63,61 @@ def exported(
         )
     if program is None:
         raise ModelError("wanted an ONNX program from torch, got none")
-    proto = _in_eight_bits(program.model_proto)
+    proto = program.model_proto
+    del proto.graph.value_info[:]  # torch's notes of inner shapes do not agree with onnx's
+    if examples:
+        proto = _pictures_in_eight_bits(proto, [dict(zip(inputs, one, strict=True)) for one in examples])
+    proto = _matrices_in_eight_bits(proto)
     _halve(proto)
     onnx.checker.check_model(proto)
     return proto.SerializeToString()
 
 
-def _in_eight_bits(proto: "onnx.ModelProto") -> "onnx.ModelProto":
+def _pictures_in_eight_bits(
+    proto: "onnx.ModelProto", examples: Sequence[dict[str, Tensor]]
+) -> "onnx.ModelProto":
+    """Convolutions over two dimensions in integers, with the sums and rectifiers between them."""
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    coming = iter([{name: value.numpy() for name, value in one.items()} for one in examples])
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc] # ONNX Runtime leaves it without types
+        def get_next(self) -> "dict[str, NDArray[np.float32]] | None":
+            return next(coming, None)
+
+    with _quiet(), tempfile.TemporaryDirectory() as folder:
+        before, after = Path(folder) / "network.onnx", Path(folder) / "narrow.onnx"
+        onnx.save(proto, before)
+        quantize_static(
+            before,
+            after,
+            Reader(),
+            quant_format=QuantFormat.QOperator,
+            nodes_to_quantize=_pictures(proto),
+            per_channel=True,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        return onnx.load(after)
+
+
+def _pictures(proto: "onnx.ModelProto") -> list[str]:
+    """Names of convolutions over two dimensions, and of what adds or rectifies nothing but these."""
+    ranks = {table.name: len(table.dims) for table in proto.graph.initializer}
+    inside: set[str] = set()
+    names = []
+    for node in proto.graph.node:
+        convolution = node.op_type == "Conv" and ranks.get(node.input[1]) == 4
+        between = node.op_type in {"Add", "Relu"} and inside.issuperset(node.input)
+        if convolution or between:
+            inside |= set(node.output)
+            names.append(node.name)
+    return names
+
+
+def _matrices_in_eight_bits(proto: "onnx.ModelProto") -> "onnx.ModelProto":
     """Matrix products by fixed weights in integers; each input's range is found as it comes.
 
     Weights keep to seven bits, because processors without VNNI add two products in sixteen.
@@ -72,13 +125,12 @@ def _in_eight_bits(proto: "onnx.ModelProto") -> "onnx.ModelProto":
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    del proto.graph.value_info[:]  # torch's notes of inner shapes do not agree with onnx's
     with _quiet(), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
         quantize_dynamic(
             proto,
             path,
-            op_types_to_quantize=["MatMul"],
+            op_types_to_quantize=["MatMul", "Gemm"],
             per_channel=True,
             reduce_range=True,
             weight_type=QuantType.QInt8,
