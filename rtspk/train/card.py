@@ -17,7 +17,7 @@ def card_text(checkpoint: Checkpoint, identity: str) -> str:
         "# How this model is fed and what its scores mean; README.md beside it says where it comes from.",
         f'id = "{identity}"',
         'file = "model.onnx"',
-        'licence = "Apache-2.0"',
+        f'licence = "{recipe.licence}"',
         f'source = "rtspk train {recipe.name}, seed {recipe.loop.seed}, {checkpoint.step} steps"',
         f"dimension = {network.dimension}",
         'mask_input = "mask"',
@@ -46,6 +46,7 @@ def readme_text(checkpoint: Checkpoint, identity: str) -> str:
     """Where the model comes from, as Markdown."""
     recipe, network = checkpoint.recipe, checkpoint.embedder.network
     heard = "MFCC" if recipe.features.kind == "mfcc" else "log-mel"
+    narrow = "matrices and pictures" if len(checkpoint.examples[0]) else "matrices"
     parameters = sum(p.numel() for p in network.parameters())
     rows = [
         f"| {name} | {licence} | {people or 'not known'} | {hours} |"
@@ -57,10 +58,11 @@ def readme_text(checkpoint: Checkpoint, identity: str) -> str:
             "",
             f"A speaker embedder: {heard} and a mask in, a unit vector of {network.dimension} out.",
             f"{describe(recipe.model)}: {parameters / 1e6:.1f} M parameters,",
-            "in half precision in `weights.safetensors`; `model.onnx` multiplies matrices in eight bits.",
+            f"in half precision in `weights.safetensors`; `model.onnx` multiplies {narrow} in eight bits.",
             "",
             f"Made by `rtspk train {recipe.name}` (seed {recipe.loop.seed}, {checkpoint.step} steps).",
-            "Its answers are centred on the mean of its training speakers. Licence: Apache-2.0.",
+            *([f"Begun from {recipe.credit}."] if recipe.credit else []),
+            f"Its answers are centred on the mean of its training speakers. Licence: {recipe.licence}.",
             "",
             "## Trained on",
             "",

@@ -94,7 +94,10 @@ class Recipe:
     """A name and its parts."""
 
     name: str
-    start: str = ""  # a checkpoint to take the weights from, beside the run's own folder
+    # Beside the run's own folder, what to begin with: a checkpoint, or a public ResNet-34 as ONNX.
+    start: str = ""
+    credit: str = ""  # for a public network: whose it is, on the model's card
+    licence: str = "Apache-2.0"  # of the model
     features: FeatureConfig = field(default_factory=FeatureConfig)
     model: NetworkConfig = field(default_factory=NetworkConfig)
     data: DataConfig = field(default_factory=DataConfig)
