@@ -31,6 +31,11 @@ class ResidualConformerConfig:
         )
     )
 
+    @property
+    def dimension(self) -> int:
+        """Numbers of a voice."""
+        return self.conformer.dimension
+
 
 class Residual(nn.Module):
     """Two convolutions beside the identity; their norms, if they ever had any, are folded into them."""
