@@ -19,7 +19,7 @@ from rtspk.engine.segmenter import ROWS
 from rtspk.engine.session import Session
 from rtspk.engine.settings import HOP, SessionConfig
 from rtspk.errors import ConfigError
-from rtspk.kernels.mel import StreamingLogMel, log_mel
+from rtspk.kernels.mel import StreamingLogMel
 from rtspk.types import SAMPLE_RATE, FloatArray, samples_of, seconds_of
 
 __all__ = ["run", "voices"]
@@ -172,7 +172,7 @@ def _log_mel(engine: Engine, sound: FloatArray) -> None:
 
 def _activity(engine: Engine, sound: FloatArray) -> None:
     """The segmenter's window at every hop, features left out."""
-    rows = log_mel(sound, engine.segmenter.card.features)
+    rows = engine.segmenter.rows(sound)
     longest = engine.segmenter.frames * ROWS
     for end in range(HOP // 160, len(rows), HOP // 160):
         last = end // ROWS * ROWS

@@ -53,11 +53,11 @@ class RememberingSegmenter(Segmenter):
         """That of the other."""
         return self._segmenter.card
 
-    def speakers(self, features: FloatArray) -> FloatArray:
+    def speakers(self, rows: FloatArray) -> FloatArray:
         """The chance of each local speaker to be active, in one window."""
-        key = _digest(features)
+        key = _digest(rows)
         if key not in self._known:
-            self._known[key] = self._segmenter.speakers(features)
+            self._known[key] = self._segmenter.speakers(rows)
         return self._known[key]
 
 

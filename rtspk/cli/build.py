@@ -86,11 +86,24 @@ def export(
         bool, typer.Option("--register", help="Install it too, as `rtspk models add` does.")
     ] = False,
     stage: Stage = "experimental",
+    licence: Annotated[
+        str, typer.Option("--licence", metavar="NAME", help="Of a public network.")
+    ] = "not stated",
 ) -> None:
-    """Turn a checkpoint into a model folder: safetensors, ONNX and a card, for `--model`."""
+    """Turn a checkpoint into a model folder: safetensors, ONNX and a card, for `--model` or `--segmenter`.
+
+    A public segmenter on samples as ONNX (pyannote's) is taken too, and its matrices put into eight bits.
+    """
     _need_torch()
     if not checkpoint.is_file():
         raise ConfigError(f"wanted a checkpoint, got no file at {checkpoint}")
+    if checkpoint.suffix == ".onnx":
+        from rtspk.train.adopt import adopt_segmenter
+
+        identity = adopt_segmenter(checkpoint, out, licence)
+        folder = plain(str(out))
+        say(f"{folder} holds {identity}: try it with `rtspk listen --segmenter {folder} ...`")
+        return
     from rtspk.train.segmenter_export import export_segmenter, is_segmenter
 
     if is_segmenter(checkpoint):

@@ -15,6 +15,7 @@ from rtspk.cli.options import (
     MaxSpeakers,
     Microphone,
     ModelFolder,
+    SegmenterFolder,
 )
 from rtspk.cli.screen import answers, note, plain, print_json, say, waiting
 from rtspk.errors import ConfigError
@@ -52,6 +53,7 @@ def listen(
     config: ConfigFile = None,
     gallery: GalleryFile = None,
     model: ModelFolder = None,
+    segmenter: SegmenterFolder = None,
     device: Device = "auto",
     format_: Annotated[
         str | None,
@@ -118,7 +120,7 @@ def listen(
     from rtspk.engine.pipeline import Engine
 
     with waiting("loading the models"):
-        engine = Engine.load(gallery, model=model, device=device, create=False)
+        engine = Engine.load(gallery, model=model, segmenter=segmenter, device=device, create=False)
     run(engine.session(config=settings), opened, outputs)
 
 

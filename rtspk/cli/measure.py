@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtspk.cli.options import AsJson, ConfigFile, Device, Latency, ModelFolder
+from rtspk.cli.options import AsJson, ConfigFile, Device, Latency, ModelFolder, SegmenterFolder
 from rtspk.cli.screen import answers, progress, say
 from rtspk.errors import ConfigError
 
@@ -70,6 +70,7 @@ def diarization(
     ] = None,
     config: ConfigFile = None,
     model: ModelFolder = None,
+    segmenter: SegmenterFolder = None,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -86,7 +87,7 @@ def diarization(
         raise ConfigError(f"wanted a folder for --pictures, got the file {pictures}")
     reports = []
     with progress() as advance:
-        engine = Engine.load(":memory:", model=model, device=device)
+        engine = Engine.load(":memory:", model=model, segmenter=segmenter, device=device)
         for one in settings:
             folder = pictures / f"{one.latency:g}s" if pictures is not None and grid else pictures
             report = evaluate_diarization(
@@ -139,6 +140,7 @@ def identification(
         float, typer.Option("--segment", metavar="S", help="Seconds of speech that are looked up one by one.")
     ] = 3.0,
     model: ModelFolder = None,
+    segmenter: SegmenterFolder = None,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -151,7 +153,7 @@ def identification(
     if not 0.5 <= segment <= 60.0:
         raise ConfigError(f"wanted a --segment of 0.5 to 60 seconds, got {segment:g}")
     with progress() as advance:
-        engine = Engine.load(":memory:", model=model, device=device)
+        engine = Engine.load(":memory:", model=model, segmenter=segmenter, device=device)
         report = evaluate_identification(
             engine, gallery_audio, audio, reference, advance, latency=latency, segment=segment
         )

@@ -14,6 +14,7 @@ __all__ = [
     "MaxSpeakers",
     "Microphone",
     "ModelFolder",
+    "SegmenterFolder",
 ]
 
 GalleryFile = Annotated[
@@ -32,6 +33,15 @@ ModelFolder = Annotated[
         envvar="RTSPK_MODEL",
         metavar="MODEL",
         help="Another embedder: a folder with its card.toml, or an id of `rtspk models list`.",
+    ),
+]
+SegmenterFolder = Annotated[
+    str | None,
+    typer.Option(
+        "--segmenter",
+        envvar="RTSPK_SEGMENTER",
+        metavar="light|FOLDER",
+        help="Another segmenter: a folder with its card.toml, or the light one, an eighth of the work.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for programs.")]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rtspk.cli.options import Device, GalleryFile, ModelFolder
+from rtspk.cli.options import Device, GalleryFile, ModelFolder, SegmenterFolder
 from rtspk.cli.screen import note, print_json, waiting
 from rtspk.errors import ConfigError
 
@@ -20,6 +20,7 @@ def serve(
     port: Annotated[int | None, typer.Option("--port", metavar="N", help="0 takes a free one.")] = None,
     gallery: GalleryFile = None,
     model: ModelFolder = None,
+    segmenter: SegmenterFolder = None,
     device: Device = "auto",
     tokens: Annotated[
         Path | None,
@@ -107,7 +108,7 @@ def serve(
     from rtspk.server.app import App, run
 
     with waiting("loading the models"):
-        engine = Engine.load(gallery, model=model, device=device)
+        engine = Engine.load(gallery, model=model, segmenter=segmenter, device=device)
     app = App(engine, settings, access)
     scheme = "https" if settings.tls_certificate else "http"
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rtspk.cli.options import AsJson, ConfigFile, Device, Latency, ModelFolder
+from rtspk.cli.options import AsJson, ConfigFile, Device, Latency, ModelFolder, SegmenterFolder
 from rtspk.cli.screen import plain, print_json, progress, say
 from rtspk.errors import ConfigError
 
@@ -26,6 +26,7 @@ def tune(
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of what is tried.")] = 0,
     config: ConfigFile = None,
     model: ModelFolder = None,
+    segmenter: SegmenterFolder = None,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -46,7 +47,7 @@ def tune(
         raise ConfigError(f"wanted at least one of --trials, got {trials}")
     check_writable(out)
     with progress() as advance:
-        engine = Engine.load(":memory:", model=model, device=device)
+        engine = Engine.load(":memory:", model=model, segmenter=segmenter, device=device)
         found = search(
             engine,
             reference,

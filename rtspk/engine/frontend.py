@@ -44,7 +44,7 @@ class Frontend:
     def empty(self) -> FrontendState:
         """The state before the first sample."""
         kept = samples_of(KEPT_SECONDS) // self.features.hop
-        wanted = self._segmenter.card.features
+        wanted = self._segmenter.features
         own = None if wanted == self.features else Rows.empty(wanted, self._segmenter.frames * ROWS + ROWS)
         return FrontendState(Rows.empty(self.features, kept), own)
 

@@ -20,7 +20,7 @@ from rtspk.engine.gallery import Gallery, clean_name
 from rtspk.engine.identity import Identities, matches
 from rtspk.engine.prototype import unit
 from rtspk.engine.registry import resolve_model
-from rtspk.engine.segmenter import Segmenter, load_segmenter
+from rtspk.engine.segmenter import Segmenter, find_segmenter, load_segmenter
 from rtspk.engine.session import Session, SessionParts
 from rtspk.engine.settings import SessionConfig
 from rtspk.engine.tracker import Tracker
@@ -139,6 +139,7 @@ class Engine:
         gallery: str | Path | None = None,
         *,
         model: str | Path | None = None,
+        segmenter: str | Path | None = None,
         device: str = "auto",
         create: bool = True,
         threads: int = 1,
@@ -149,6 +150,8 @@ class Engine:
             gallery: an SQLite file of voices; None is the default one, ":memory:" one that is not kept
             model: folder of another embedder with its card, or the id of an installed one; None is the one
                 in use (`rtspk models`), which is the bundled one unless told otherwise
+            segmenter: folder of another segmenter with its card; "light" is the smaller one that comes with
+                rtspk, None what the variable RTSPK_SEGMENTER says, or else the larger one
             device: where the embedder runs: "cpu", "cuda", or "auto", a GPU where there is one
             create: make the gallery where there is none; else a named one that is missing is an error
             threads: for the network on a CPU
@@ -160,7 +163,7 @@ class Engine:
         """
         folder = resolve_model(model)
         embedder = load_backend(folder, device=device, threads=threads)
-        segmenter = load_segmenter()
+        listener = load_segmenter(find_segmenter(segmenter or os.environ.get("RTSPK_SEGMENTER")))
         path = default_gallery() if gallery is None else Path(gallery)
         kept: Path | None = path
         if str(gallery) == ":memory:":
@@ -170,7 +173,7 @@ class Engine:
                 raise GalleryError(f"wanted a gallery at {path}, got nothing there; `rtspk enroll` makes one")
             kept = None
         opened = Gallery.open(kept, embedder.card.id, embedder.card.dimension, create=create or kept is None)
-        return cls(embedder, segmenter, opened, opened.calibration() or _naming(folder))
+        return cls(embedder, listener, opened, opened.calibration() or _naming(folder))
 
     def session(
         self, *, latency: float = 1.0, max_speakers: int = 20, config: SessionConfig | None = None

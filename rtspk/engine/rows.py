@@ -1,34 +1,44 @@
-"""The last seconds of a stream as feature rows."""
+"""The last seconds of a stream as rows of 10 ms: of features, or of samples as they are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from rtspk.kernels.mel import MelConfig, StreamingLogMel
 from rtspk.types import FloatArray
 
-__all__ = ["Rows"]
+__all__ = ["RAW_ROW", "Rows", "raw_rows"]
+
+RAW_ROW: int = 160  # samples
 
 
 @dataclass(slots=True)
 class Rows:
-    """Log-mel as it comes; what is older than the buffer is forgotten.
+    """Rows as they come; what is older than the buffer is forgotten.
 
-    kept : float32 [shape=(rows, mels)], the newest at the end
+    kept : float32 [shape=(rows, width)], the newest at the end
     """
 
-    log_mel: StreamingLogMel
+    log_mel: StreamingLogMel | None  # None: samples as they are
     kept: FloatArray
     end: int = 0  # rows made so far
+    pending: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))  # less than a raw row
 
     @classmethod
-    def empty(cls, features: MelConfig, count: int) -> "Rows":
-        """Before the first sample, with room for `count` rows."""
+    def empty(cls, features: MelConfig | None, count: int) -> "Rows":
+        """Before the first sample, with room for `count` rows; without features they are of samples."""
+        if features is None:
+            return cls(None, np.zeros((count, RAW_ROW), np.float32))
         return cls(StreamingLogMel(features), np.zeros((count, features.mels), np.float32))
 
     def push(self, samples: FloatArray) -> None:
         """Take the next samples, float32 [shape=(n,)]."""
-        new = self.log_mel.push(samples).values
+        if self.log_mel is None:
+            sound = np.concatenate([self.pending, samples])
+            new = raw_rows(sound)
+            self.pending = sound[new.size :].copy()
+        else:
+            new = self.log_mel.push(samples).values
         self.end += len(new)
         if len(new) >= len(self.kept):
             self.kept = new[-len(self.kept) :].copy()
@@ -41,10 +51,16 @@ class Rows:
         return max(0, self.end - len(self.kept))
 
     def between(self, first: int, last: int) -> FloatArray:
-        """Rows [first, last), float32 [shape=(last - first, mels)]; those that are not known are zero."""
+        """Rows [first, last), float32 [shape=(last - first, width)]; those that are not known are zero."""
         out = np.zeros((last - first, self.kept.shape[1]), np.float32)
         low, high = max(first, self.oldest), min(last, self.end)
         if high > low:
             base = self.end - len(self.kept)
             out[low - first : high - first] = self.kept[low - base : high - base]
         return out
+
+
+def raw_rows(samples: FloatArray) -> FloatArray:
+    """Samples in whole rows of 10 ms, float32 [shape=(rows, 160)]; what is left at the end is not in it."""
+    whole = len(samples) - len(samples) % RAW_ROW
+    return samples[:whole].reshape(-1, RAW_ROW)

@@ -5,23 +5,29 @@ Local means within one window: which voice is number 1 is new in each.
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtspk.config import read_toml
 from rtspk.engine.network import Network
 from rtspk.engine.powerset import CLASSES, speaker_probabilities
+from rtspk.engine.rows import raw_rows
 from rtspk.errors import ModelError
-from rtspk.kernels.mel import MelConfig
+from rtspk.kernels.mel import MelConfig, log_mel
 from rtspk.types import SAMPLE_RATE, FloatArray
 
-__all__ = ["ACTIVITY_HOP", "ROWS", "Segmenter", "SegmenterCard", "load_segmenter"]
+__all__ = ["ACTIVITY_HOP", "LIGHT", "ROWS", "Segmenter", "SegmenterCard", "find_segmenter", "load_segmenter"]
 
 ACTIVITY_HOP: int = 640  # samples, 40 ms: what is decided at once
 ROWS: int = 4  # feature rows of 10 ms in it
 LEAST: int = 2  # activity frames that the network takes
 SILENT: float = 7.0  # mean log-mel of a row: about that of white noise 79 dB below full scale
-BUNDLED: Path = Path(__file__).parents[1] / "models" / "segmenter"
+SILENT_POWER: float = 10.0**-7.9  # the same of samples
+MODELS: Path = Path(__file__).parents[1] / "models"
+BUNDLED: Path = MODELS / "segmenter"
+LIGHT: str = "light"  # the name of the smaller one that comes with rtspk
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,7 @@ class SegmenterCard:
     licence: str
     source: str = ""
     seconds: float = 5.0  # what it heard at once in training; it takes less, not more
+    input: Literal["log-mel", "samples"] = "log-mel"
     features: MelConfig = field(default_factory=MelConfig)
 
 
@@ -44,56 +51,86 @@ class Segmenter:
         self._network = Network(folder / card.file, threads)
         self.frames = round(card.seconds * SAMPLE_RATE / ACTIVITY_HOP)  # of the longest window
 
-    def speakers(self, features: FloatArray) -> FloatArray:
+    @property
+    def features(self) -> MelConfig | None:
+        """What its rows of 10 ms are made by; None where they are samples."""
+        return self.card.features if self.card.input == "log-mel" else None
+
+    def rows(self, samples: FloatArray) -> FloatArray:
+        """A whole recording as the network hears it, float32 [shape=(rows, width)]."""
+        return raw_rows(samples) if self.features is None else log_mel(samples, self.features)
+
+    def speakers(self, rows: FloatArray) -> FloatArray:
         """The chance of each local speaker to be active, in one window.
 
         Args:
-            features: float32 [shape=(rows, mels)]; rows in whole groups of four, no more than the window's
+            rows: float32 [shape=(rows, width)]; in whole groups of four, no more than the window's
 
         Returns:
             float32 [shape=(rows / 4, 3)]; zero where there is no sound at all
         """
-        chances = speaker_probabilities(self._classes(features))
-        loud = features.reshape(-1, ROWS, features.shape[1]).mean(2).max(1) > SILENT
-        return np.asarray(chances * loud[:, None], np.float32)
+        chances = speaker_probabilities(self._classes(rows))
+        return np.asarray(chances * self._loud(rows)[:, None], np.float32)
 
-    def speech(self, features: FloatArray) -> FloatArray:
+    def speech(self, rows: FloatArray) -> FloatArray:
         """The chance that somebody speaks, and the chance that two do, in a recording of any length.
 
         Windows overlap by half, and where two know of a frame, the one counts in whose middle it is.
 
         Args:
-            features: float32 [shape=(rows, mels)]; rows behind the last whole group of four are left out
+            rows: float32 [shape=(rows, width)]; those behind the last whole group of four are left out
 
         Returns:
             float32 [shape=(rows / 4, 2)]
         """
-        frames = len(features) // ROWS
+        frames = len(rows) // ROWS
         out = np.zeros((frames, 2), np.float32)
         step = self.frames // 2
         for first in range(0, max(1, frames - self.frames + step), step):
             last = min(frames, first + self.frames)
             first = max(0, last - self.frames)  # noqa: PLW2901 - the last window ends with the recording
-            rows = features[first * ROWS : last * ROWS]
-            classes = self._classes(rows)
-            loud = rows.reshape(-1, ROWS, rows.shape[1]).mean(2).max(1) > SILENT
-            heard = np.stack([1.0 - classes[:, 0], classes[:, 4:].sum(1)], axis=1) * loud[:, None]
+            own = rows[first * ROWS : last * ROWS]
+            classes = self._classes(own)
+            heard = np.stack([1.0 - classes[:, 0], classes[:, 4:].sum(1)], axis=1) * self._loud(own)[:, None]
             kept = first + (step // 2 if first else 0)
             out[kept:last] = heard[kept - first :]
         return out
 
-    def _classes(self, features: FloatArray) -> FloatArray:
-        frames = len(features) // ROWS
-        if len(features) % ROWS or frames > self.frames:
+    def _loud(self, rows: FloatArray) -> NDArray[np.bool_]:
+        groups = rows.reshape(-1, ROWS, rows.shape[1])
+        if self.features is None:
+            return np.asarray(np.square(groups).mean(2).max(1) > SILENT_POWER)
+        return np.asarray(groups.mean(2).max(1) > SILENT)
+
+    def _classes(self, rows: FloatArray) -> FloatArray:
+        frames = len(rows) // ROWS
+        if len(rows) % ROWS or frames > self.frames:
             raise ModelError(
-                f"wanted whole groups of {ROWS} rows, at most {self.frames * ROWS}, got {len(features)} rows"
+                f"wanted whole groups of {ROWS} rows, at most {self.frames * ROWS}, got {len(rows)} rows"
             )
         if frames < LEAST:  # nothing to compare with: nobody is heard
             out = np.zeros((frames, CLASSES), np.float32)
             out[:, 0] = 1.0
             return out
-        chances: FloatArray = np.exp(self._network.run({self._network.inputs[0]: features[None]})[0][0])
-        return chances
+        (name,) = self._network.inputs
+        if self.features is not None:
+            chances: FloatArray = np.exp(self._network.run({name: rows[None]})[0][0])
+            return chances
+        # Networks on samples normalise over what they hear: always the whole window, silent behind the sound.
+        sound = np.zeros((1, 1, self.frames * ACTIVITY_HOP), np.float32)
+        sound[0, 0, : rows.size] = rows.reshape(-1)
+        own = np.exp(self._network.run({name: sound})[0][0])  # (frames of its own, 7)
+        at = (np.arange(frames) + 0.5) / self.frames * len(own) - 0.5
+        low = np.floor(at).astype(np.int64).clip(0, len(own) - 2)
+        share = (at - low).clip(0.0, 1.0).astype(np.float32)[:, None]
+        return np.asarray(own[low] * (1.0 - share) + own[low + 1] * share, np.float32)
+
+
+def find_segmenter(name: str | Path | None = None) -> Path:
+    """The folder of a segmenter: "light" is the smaller one that comes with rtspk, None the other one."""
+    if name is None or str(name) == "":
+        return BUNDLED
+    return MODELS / "segmenter-light" if str(name) == LIGHT else Path(name)
 
 
 def load_segmenter(folder: Path = BUNDLED, threads: int = 1) -> Segmenter:

@@ -124,10 +124,9 @@ def condensed(windows: Sequence[Embedding], most: int = PRINTS) -> list[Embeddin
 
 def _speech(samples: FloatArray, segmenter: Segmenter, activity: ActivityConfig) -> NDArray[np.bool_]:
     """Whether somebody speaks, for each 40 ms, also for those that the end cuts short."""
-    config = segmenter.card.features
-    if len(samples) < config.window:
+    if len(samples) < ACTIVITY_HOP:
         return np.zeros(0, bool)
-    rows = log_mel(samples, config)
+    rows = segmenter.rows(samples)
     missing = -(-len(samples) // ACTIVITY_HOP) * ROWS - len(rows)  # those that would reach behind the end
     return speech_runs(segmenter.speech(np.pad(rows, ((0, missing), (0, 0)), "edge"))[:, 0], activity)
 

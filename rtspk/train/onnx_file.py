@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
-__all__ = ["exported"]
+__all__ = ["exported", "narrowed"]
 
 SMALLEST_HALVED: int = 1024  # numbers; smaller tables stay in single precision
 
@@ -49,8 +49,6 @@ def exported(
     Raises:
         ModelError: torch makes no program of it.
     """
-    import onnx
-
     with _quiet():
         program = torch.onnx.export(
             network,
@@ -67,6 +65,27 @@ def exported(
     del proto.graph.value_info[:]  # torch's notes of inner shapes do not agree with onnx's
     if examples:
         proto = _pictures_in_eight_bits(proto, [dict(zip(inputs, one, strict=True)) for one in examples])
+    return _packed(proto)
+
+
+def narrowed(path: Path) -> bytes:
+    """Somebody else's ONNX file, with matrices in eight bits and other large tables in half precision.
+
+    Raises:
+        ModelError: the file is none.
+    """
+    import onnx
+
+    try:
+        proto = onnx.load(path)
+    except Exception as error:  # protobuf's and the system's errors have no common base
+        raise ModelError(f"wanted an ONNX file at {path}, got: {error}") from error
+    return _packed(proto)
+
+
+def _packed(proto: "onnx.ModelProto") -> bytes:
+    import onnx
+
     proto = _matrices_in_eight_bits(proto)
     _halve(proto)
     onnx.checker.check_model(proto)
@@ -130,7 +149,7 @@ def _matrices_in_eight_bits(proto: "onnx.ModelProto") -> "onnx.ModelProto":
         quantize_dynamic(
             proto,
             path,
-            op_types_to_quantize=["MatMul", "Gemm"],
+            op_types_to_quantize=["MatMul", "Gemm", "LSTM"],
             per_channel=True,
             reduce_range=True,
             weight_type=QuantType.QInt8,

@@ -4,7 +4,7 @@ import numpy as np
 
 from rtspk.bench.remembering import RememberingEmbedder, RememberingSegmenter
 from rtspk.engine.embedder import EmbedderCard
-from rtspk.engine.segmenter import load_segmenter
+from rtspk.engine.segmenter import find_segmenter, load_segmenter
 from rtspk.types import Embedding, Segment, Window
 
 
@@ -39,7 +39,7 @@ def test_the_same_window_is_asked_once_and_keeps_its_own_place():
 
 
 def test_a_window_is_segmented_once():
-    plain = load_segmenter()
+    plain = load_segmenter(find_segmenter("light"))
     outer = RememberingSegmenter(plain)
     rows = np.random.default_rng(0).normal(12, 2, (100, 80)).astype(np.float32)
     first = outer.speakers(rows)

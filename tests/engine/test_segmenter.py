@@ -3,20 +3,24 @@
 import numpy as np
 import pytest
 
-from rtspk.engine.segmenter import ACTIVITY_HOP, ROWS, load_segmenter
+from rtspk.engine.segmenter import ACTIVITY_HOP, BUNDLED, ROWS, find_segmenter, load_segmenter
 from rtspk.errors import ModelError
-from rtspk.kernels.mel import log_mel
 from rtspk.types import samples_of
 
 
+@pytest.fixture(params=["", "light"], scope="module")
+def segmenter(request):
+    return load_segmenter(find_segmenter(request.param))
+
+
 def test_speech_is_found_where_the_reference_has_it(segmenter, conversation):
-    speech = segmenter.speech(log_mel(conversation))[:, 0]
+    speech = segmenter.speech(segmenter.rows(conversation))[:, 0]
     assert speech[samples_of(2.0) // ACTIVITY_HOP] > 0.5
     assert speech[samples_of(4.32) // ACTIVITY_HOP] < 0.5
 
 
 def test_a_long_recording_is_heard_in_windows(segmenter, conversation):
-    rows = log_mel(conversation[: samples_of(12.0)])
+    rows = segmenter.rows(conversation[: samples_of(22.0)])
     heard = segmenter.speech(rows)
     assert heard.shape == (len(rows) // ROWS, 2)
     assert (heard[:, 1] <= heard[:, 0] + 1e-6).all()
@@ -29,25 +33,34 @@ def test_a_long_recording_is_heard_in_windows(segmenter, conversation):
 
 @pytest.mark.parametrize("level", [0.0, 1e-5, 0.01])
 def test_silence_and_hiss_are_nobody(segmenter, level):
-    hiss = np.random.default_rng(0).normal(0, 1, samples_of(5.02)) * level
-    chances = segmenter.speakers(log_mel(hiss.astype(np.float32))[: segmenter.frames * ROWS])
+    hiss = np.random.default_rng(0).normal(0, 1, samples_of(segmenter.card.seconds + 0.02)) * level
+    chances = segmenter.speakers(segmenter.rows(hiss.astype(np.float32))[: segmenter.frames * ROWS])
     assert (chances < 0.5).mean() > 0.98
 
 
 def test_the_level_of_the_sound_does_not_matter(segmenter, conversation):
-    sound = conversation[: samples_of(5.02)]
-    loud, soft = (segmenter.speakers(log_mel(gain * sound)[: segmenter.frames * ROWS]) for gain in (1.0, 0.1))
+    sound = conversation[: samples_of(segmenter.card.seconds + 0.02)]
+    longest = segmenter.frames * ROWS
+    loud, soft = (segmenter.speakers(segmenter.rows(gain * sound)[:longest]) for gain in (1.0, 0.1))
     assert ((loud > 0.5) == (soft > 0.5)).mean() > 0.99
 
 
-@pytest.mark.parametrize("rows", [7, 504])
+@pytest.mark.parametrize("rows", [7, 1004])
 def test_rows_that_are_no_window_are_refused(segmenter, rows):
-    with pytest.raises(ModelError, match=f"wanted whole groups of 4 rows, at most 500, got {rows} rows"):
-        segmenter.speakers(np.zeros((rows, 80), np.float32))
+    most = segmenter.frames * ROWS
+    with pytest.raises(ModelError, match=f"wanted whole groups of 4 rows, at most {most}, got {rows} rows"):
+        segmenter.speakers(np.zeros((rows, segmenter.rows(np.zeros(640, np.float32)).shape[1]), np.float32))
 
 
 def test_a_window_of_one_frame_has_nobody_in_it(segmenter):
-    assert segmenter.speakers(np.ones((4, 80), np.float32)).tolist() == [[0.0, 0.0, 0.0]]
+    rows = segmenter.rows(np.ones(1040, np.float32))[:ROWS]
+    assert segmenter.speakers(rows).tolist() == [[0.0, 0.0, 0.0]]
+
+
+def test_a_segmenter_is_found_by_name_and_by_folder(tmp_path):
+    assert find_segmenter() == find_segmenter("") == BUNDLED
+    assert find_segmenter("light") == BUNDLED.parent / "segmenter-light"
+    assert find_segmenter(str(tmp_path)) == tmp_path
 
 
 def test_a_folder_without_a_card_is_refused(tmp_path):
