@@ -85,7 +85,9 @@ class Frontend:
         first = max(0, -(-rows.oldest // ROWS), last - self._segmenter.frames)
         chances = LocalChances(first, self._segmenter.speakers(rows.between(first * ROWS, last * ROWS)))
         if state.heard is not None:
-            chances = blended(chances, state.heard, self._config)
+            card, config = self._segmenter.card, self._config
+            memory = card.memory if config.memory is None else config.memory
+            chances = blended(chances, state.heard, config, memory)
         state.heard = chances
         return decided(chances, self._config)
 

@@ -67,7 +67,9 @@ class LocalActivity:
         return [span for span in spans if span.duration > 0]
 
 
-def blended(newest: LocalChances, earlier: LocalChances, config: ActivityConfig) -> LocalChances:
+def blended(
+    newest: LocalChances, earlier: LocalChances, config: ActivityConfig, memory: float
+) -> LocalChances:
     """The newest window with what the windows before it said of the same moments.
 
     The local speakers of the newest are put in the order in which the two agree best, so that a number stays
@@ -77,7 +79,8 @@ def blended(newest: LocalChances, earlier: LocalChances, config: ActivityConfig)
     Args:
         newest: of the window that ends now
         earlier: what this function gave for the window before
-        config: how much the earlier ones count
+        config: which end of the earlier one is left out
+        memory: how much the earlier ones count
     """
     edge = round(config.edge_seconds / FRAME_SECONDS)
     start = max(newest.first, earlier.first)
@@ -88,7 +91,7 @@ def blended(newest: LocalChances, earlier: LocalChances, config: ActivityConfig)
     shared = slice(start - newest.first, end - newest.first)
     best = max(ORDERS, key=lambda order: float((newest.values[shared][:, order] * before).sum()))
     values = newest.values[:, best]
-    values[shared] += np.float32(config.memory) * (before - values[shared])
+    values[shared] += np.float32(memory) * (before - values[shared])
     return LocalChances(newest.first, values)
 
 

@@ -40,6 +40,7 @@ class SegmenterCard:
     source: str = ""
     seconds: float = 5.0  # what it heard at once in training; it takes less, not more
     input: Literal["log-mel", "samples"] = "log-mel"
+    memory: float = 0.5  # how much earlier windows count in what they and a later one know of
     features: MelConfig = field(default_factory=MelConfig)
 
 

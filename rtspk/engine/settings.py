@@ -21,8 +21,10 @@ class ActivityConfig:
     shortest_seconds: float = 0.1  # a shorter blip is no speech
     gap_seconds: float = 0.2  # a shorter pause is no pause
     join_seconds: float = 0.3  # nor does a shorter one end a turn
-    memory: float = 0.5  # how much the windows before count where the newest one knows of a moment too,
-    edge_seconds: float = 0.48  # but for the end of a window, which has not heard what comes next
+    # How much earlier windows count in what a later one knows of too; None: as the segmenter's card says.
+    memory: float | None = None
+    # Of a window's end, which has not heard what comes next, they learn nothing.
+    edge_seconds: float = 0.48
 
 
 @dataclass(frozen=True, slots=True)

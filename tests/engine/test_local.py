@@ -99,11 +99,11 @@ def drawn(seed, frames=100):
 
 @pytest.mark.parametrize("order", ORDERS.tolist())
 def test_what_two_windows_know_is_their_mean_whatever_order_the_newest_has_its_speakers_in(order):
-    edge, weight = round(CONFIG.edge_seconds / 0.04), CONFIG.memory
+    edge, weight = round(CONFIG.edge_seconds / 0.04), 0.5
     whole, noise = drawn(0, 112), np.random.default_rng(1).uniform(-0.02, 0.02, (100, 3)).astype(np.float32)
     earlier = LocalChances(7, whole[:100])
     newest = LocalChances(19, (whole[12:] + noise)[:, order])
-    got = blended(newest, earlier, CONFIG)
+    got = blended(newest, earlier, CONFIG, 0.5)
     assert got.first == 19
     for frame in range(19, 119):
         mine, theirs = whole[frame - 7] + noise[frame - 19], whole[frame - 7]
@@ -117,9 +117,9 @@ def test_windows_that_share_next_to_nothing_are_not_blended():
     earlier = LocalChances(0, drawn(0, 50))
     for first in (50 - edge - LEAST_SHARED + 1, 60, 500):
         newest = LocalChances(first, drawn(1))
-        assert blended(newest, earlier, CONFIG) is newest
+        assert blended(newest, earlier, CONFIG, 0.5) is newest
     assert (
-        blended(LocalChances(50 - edge - LEAST_SHARED, drawn(1)), earlier, CONFIG).first
+        blended(LocalChances(50 - edge - LEAST_SHARED, drawn(1)), earlier, CONFIG, 0.5).first
         == 50 - edge - LEAST_SHARED
     )
 
@@ -127,6 +127,6 @@ def test_windows_that_share_next_to_nothing_are_not_blended():
 def test_neither_window_is_changed_by_blending():
     earlier, newest = LocalChances(0, drawn(0)), LocalChances(12, drawn(1))
     kept = [one.values.copy() for one in (earlier, newest)]
-    blended(newest, earlier, CONFIG)
+    blended(newest, earlier, CONFIG, 0.5)
     assert np.array_equal(earlier.values, kept[0])
     assert np.array_equal(newest.values, kept[1])
