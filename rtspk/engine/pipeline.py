@@ -1,7 +1,7 @@
 """The engine: models and gallery loaded once, shared by any number of sessions and threads."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from types import TracebackType
@@ -190,10 +190,10 @@ class Engine:
 
     def parts(self, config: SessionConfig) -> SessionParts:
         """What a session without its network needs."""
-        card = self.embedder.card
+        certainty = max(config.tracker.birth_certainty, self.segmenter.card.birth_certainty)
         return SessionParts(
-            Frontend(card.features, self.segmenter, config.activity),
-            Tracker(config.tracker, config.max_speakers),
+            Frontend(self.embedder.card.features, self.segmenter, config.activity),
+            Tracker(replace(config.tracker, birth_certainty=certainty), config.max_speakers),
             Identities(self.gallery, self.naming, config.identity, self.embedder.cohort),
             config,
         )

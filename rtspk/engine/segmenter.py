@@ -41,6 +41,7 @@ class SegmenterCard:
     seconds: float = 5.0  # what it heard at once in training; it takes less, not more
     input: Literal["log-mel", "samples"] = "log-mel"
     memory: float = 0.5  # how much earlier windows count in what they and a later one know of
+    birth_certainty: float = 0.0  # where it is above the tracker's gate of that name, it is the gate
     features: MelConfig = field(default_factory=MelConfig)
 
 

@@ -46,7 +46,7 @@ class TrackerConfig:
     familiar: float = 0.5  # a known local speaker's strange windows count so much less for a new voice
     apart: float = 0.8  # how surely another local speaker of the window is not this one
     birth_seconds: float = 2.5  # speech in hops that agree on a new voice before it gets a label,
-    early_seconds: float = 1.0  # less at the beginning,
+    early_seconds: float = 0.5  # less at the beginning,
     settled_seconds: float = 120.0  # until so much was spoken
     birth_certainty: float = 0.66  # that the segmenter has of it: barks and cries are less surely speech
     first_seconds: float = 0.5  # likewise for the first voice of a session
