@@ -141,7 +141,11 @@ def config_text(config: SessionConfig) -> str:
     lines = ["# Made by `rtspk tune`."]
     for table in ("activity", "tracker", "identity"):
         values = asdict(getattr(config, table))
-        lines += ["", f"[{table}]", *(f"{name} = {value:.6g}" for name, value in values.items())]
+        lines += [
+            "",
+            f"[{table}]",
+            *(f"{name} = {value:.6g}" for name, value in values.items() if value is not None),
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -6,7 +6,7 @@ It needs torch, and so `rtspk.engine.backend` imports it only where it is wanted
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from rtspk.types import Embedding, FloatArray, Window
 __all__ = ["TorchEmbedder", "can_run"]
 
 WEIGHTS = "weights.safetensors"
-FRAMES: int = 64  # windows are padded to multiples of so many frames: few shapes, so few graphs
+FRAMES: int = 8  # windows are padded to multiples of so many frames, as the networks take them and no more
 LARGEST: int = 128  # windows in one call; batches are padded to powers of two up to it
 MOST_GRAPHS: int = 64  # shapes recorded; a graph holds its own memory, and the rest run as they come
 
@@ -62,18 +62,15 @@ class TorchEmbedder:
 
     def embed(self, windows: Sequence[Window]) -> list[Embedding]:
         """One unit vector for each window, in order; windows of like length go through together."""
-        groups: dict[int, list[int]] = defaultdict(list)
-        for number, window in enumerate(windows):
+        for window in windows:
             if not len(window.features) or not window.mask.any():
                 raise ModelError(f"wanted a window with speech, got none between samples {window.segment}")
-            groups[-(-len(window.features) // FRAMES) * FRAMES].append(number)
+        groups = [-(-len(window.features) // FRAMES) for window in windows]
         vectors: dict[int, FloatArray] = {}
         with self._lock:
-            for frames, numbers in groups.items():
-                for at in range(0, len(numbers), LARGEST):
-                    part = numbers[at : at + LARGEST]
-                    answers = self._embed([windows[number] for number in part], frames)
-                    vectors |= dict(zip(part, answers, strict=True))
+            for part in _alike(groups):
+                answers = self._embed([windows[number] for number in part], groups[part[0]] * FRAMES)
+                vectors |= dict(zip(part, answers, strict=True))
         return [Embedding(vectors[n], w.segment, w.net_speech) for n, w in enumerate(windows)]
 
     def embed_samples(self, crops: Sequence[FloatArray]) -> FloatArray:
@@ -88,17 +85,15 @@ class TorchEmbedder:
         shortest = min((len(crop) for crop in crops), default=features.window)
         if shortest < features.window:
             raise ModelError(f"wanted crops of {features.window} samples or more, got one of {shortest}")
-        order = sorted(range(len(crops)), key=lambda number: len(crops[number]))  # like lengths together
+        counts = [1 + (len(crop) - features.window) // features.hop for crop in crops]
         vectors = np.zeros((len(crops), self.card.dimension), np.float32)
-        for at in range(0, len(order), LARGEST):
-            part = order[at : at + LARGEST]
-            counts = [1 + (len(crops[number]) - features.window) // features.hop for number in part]
-            frames = -(-max(counts) // FRAMES) * FRAMES
+        for part in _alike([-(-count // FRAMES) for count in counts]):
+            frames = -(-counts[part[0]] // FRAMES) * FRAMES
             samples = torch.zeros(len(part), features.window + (frames - 1) * features.hop)
             mask = torch.zeros(len(part), frames)
-            for row, (number, count) in enumerate(zip(part, counts, strict=True)):
+            for row, number in enumerate(part):
                 samples[row, : len(crops[number])] = torch.from_numpy(crops[number])
-                mask[row, :count] = 1.0
+                mask[row, : counts[number]] = 1.0
             with self._lock:
                 rows = self._features(samples.to(self.device))
                 vectors[part] = self.answer(rows, mask.to(self.device)).cpu().numpy()
@@ -123,6 +118,15 @@ class TorchEmbedder:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=cuda, cache_enabled=False):
             answer = self._network(features, mask)
         return F.normalize(answer.float() - self._mean)
+
+
+def _alike(sizes: Sequence[int]) -> Iterator[list[int]]:
+    """Numbers of what is of one size, at most LARGEST at once."""
+    groups: dict[int, list[int]] = defaultdict(list)
+    for number, size in enumerate(sizes):
+        groups[size].append(number)
+    for own in groups.values():
+        yield from (own[at : at + LARGEST] for at in range(0, len(own), LARGEST))
 
 
 class _Shape:

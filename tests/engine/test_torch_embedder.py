@@ -52,7 +52,7 @@ def torch_embedder(device):
 def test_it_says_what_onnx_runtime_says(windows, device):
     reference = load_embedder().embed(windows)
     for wanted, got in zip(reference, torch_embedder(device).embed(windows), strict=True):
-        assert float(wanted.vector @ got.vector) >= 0.999
+        assert float(wanted.vector @ got.vector) >= 0.99  # ONNX Runtime's in eight bits
         assert np.linalg.norm(got.vector) == pytest.approx(1.0, abs=1e-5)
         assert got.segment == wanted.segment
 
