@@ -9,6 +9,7 @@ import rtspk
 from rtspk.audio import read_audio
 from rtspk.engine.events import SegmentEvent
 from rtspk.engine.pipeline import Engine
+from rtspk.engine.settings import SessionConfig
 from rtspk.errors import AudioError, GalleryError
 from rtspk.metrics import diarization_error
 from rtspk.rttm import read_rttm, to_rttm_turns
@@ -133,3 +134,19 @@ def test_the_demo_is_labelled_as_it_was(engine):
     said = to_rttm_turns("demo", transcript.turns())
     assert {turn.speaker for turn in said} == {turn.speaker for turn in golden}
     assert diarization_error(golden, said).rate < 0.02
+
+
+def test_the_light_segmenter_is_chosen_by_name_and_by_the_environment(monkeypatch):
+    usual = Engine.load(":memory:")
+    monkeypatch.setenv("RTSPK_SEGMENTER", "light")
+    light = Engine.load(":memory:")
+    assert light.segmenter.card.id == Engine.load(":memory:", segmenter="light").segmenter.card.id
+    assert light.segmenter.card.id != usual.segmenter.card.id
+
+
+def test_a_segmenter_that_is_sure_of_barks_wants_more_for_a_new_voice():
+    sure, light = (Engine.load(":memory:", segmenter=name) for name in (None, "light"))
+    config = SessionConfig()
+    gates = [one.parts(config).tracker.config.birth_certainty for one in (sure, light)]
+    assert gates == [sure.segmenter.card.birth_certainty, config.tracker.birth_certainty]
+    assert gates[0] > gates[1]
