@@ -126,7 +126,7 @@ def _timings(call: Callable[[], object], runs: int) -> Timings:
 def _operations(embedder: "TorchEmbedder", features: "Tensor") -> int:
     """Floating-point operations of one window, a multiplication and an addition counted as two.
 
-    Convolutions count as they are written; by Winograd's algorithm they take less than half as many, so that a
+    Convolutions count as they are written; by Winograd's algorithm they take less than half as many, so a
     share of the peak may be above one.
     """
     import torch
