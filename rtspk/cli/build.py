@@ -98,6 +98,8 @@ def export(
     if not checkpoint.is_file():
         raise ConfigError(f"wanted a checkpoint, got no file at {checkpoint}")
     if checkpoint.suffix == ".onnx":
+        if register:
+            raise ConfigError("wanted an embedder to register, got a segmenter")
         from rtspk.train.adopt import adopt_segmenter
 
         identity = adopt_segmenter(checkpoint, out, licence)

@@ -21,6 +21,7 @@ __all__ = [
     "ConformerConfig",
     "FeedForward",
     "Subsampling",
+    "all_scales",
     "attention_bias",
     "centre",
     "check_heads",
@@ -214,15 +215,20 @@ class Conformer(nn.Module):
         x = centre(features, mask)
         mask = F.max_pool1d(mask.unsqueeze(1), SUBSAMPLING, SUBSAMPLING, ceil_mode=True).squeeze(1)
         x = self.subsampling(x, mask)
-        rotation = rotations(x.shape[1], self.config.width // self.config.heads, x)
-        bias = attention_bias(mask, x)
-        x = self.dropout(x)
-        scales = []
-        for block in self.blocks:
-            x = block(x, mask, rotation, bias)
-            scales.append(x)
-        pooled = self.pooling(self.norm(torch.cat(scales, dim=-1)), mask)
+        scales = all_scales(self.blocks, self.config, self.dropout(x), mask)
+        pooled = self.pooling(self.norm(scales), mask)
         return self.embedding_norm(self.project(self.pooled_norm(pooled)))
+
+
+def all_scales(blocks: nn.ModuleList, config: ConformerConfig, x: Tensor, mask: Tensor) -> Tensor:
+    """Frames (B, T, D) through all blocks, the answers of each side by side (B, T, blocks * D)."""
+    rotation = rotations(x.shape[1], config.width // config.heads, x)
+    bias = attention_bias(mask, x)
+    scales = []
+    for block in blocks:
+        x = block(x, mask, rotation, bias)
+        scales.append(x)
+    return torch.cat(scales, dim=-1)
 
 
 def centre(features: Tensor, mask: Tensor) -> Tensor:

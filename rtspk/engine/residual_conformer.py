@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that the torch world uses
 
-from rtspk.engine.conformer import Block, ChannelDropout, ConformerConfig, attention_bias, rotations
+from rtspk.engine.conformer import Block, ChannelDropout, ConformerConfig, all_scales
 from rtspk.engine.pooling import build_pooling, shares, statistics
 
 __all__ = ["Residual", "ResidualConformer", "ResidualConformerConfig"]
@@ -112,13 +112,6 @@ class ResidualConformer(nn.Module):
         return frames
 
     def _listen(self, x: Tensor, mask: Tensor) -> Tensor:
-        config = self.config.conformer
-        x = self.dropout(self.narrow(x))
-        rotation = rotations(x.shape[1], config.width // config.heads, x)
-        bias = attention_bias(mask, x)
-        scales = []
-        for block in self.blocks:
-            x = block(x, mask, rotation, bias)
-            scales.append(x)
-        pooled: Tensor = self.pooling(self.norm(torch.cat(scales, dim=-1)), mask)
+        scales = all_scales(self.blocks, self.config.conformer, self.dropout(self.narrow(x)), mask)
+        pooled: Tensor = self.pooling(self.norm(scales), mask)
         return pooled

@@ -46,7 +46,7 @@ def adopt_segmenter(path: Path, out: Path, licence: str) -> str:
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / "model.onnx", program)
     lines = [
-        "# How this model is fed; README.md beside it says where it comes from.",
+        "# How this model is fed, and where it comes from.",
         f'id = "{identity}"',
         'file = "model.onnx"',
         f'licence = "{licence}"',

@@ -331,9 +331,12 @@ class Trainer:
             self.learner.margin.place(own)
 
     def _borrow(self, path: Path) -> None:
+        """Begin with a public network; fitted on the CPU, wherever the training is."""
         batch = self.batches[0]
+        features = build_features(self.recipe.features)(batch.samples)
         rows = [[u.target for u in own] for own in self.batches.speakers]
-        self.learner.borrow(path, self.features(batch.samples), batch.mask, self.targets, rows)
+        self.learner.cpu().borrow(path, features, batch.mask, [one.cpu() for one in self.targets], rows)
+        self.learner.to(self.device)
         self.average.begin(self.learner.network)
 
     def _resume(self, state: dict[str, Any]) -> None:
