@@ -171,7 +171,12 @@ def _log_mel(engine: Engine, sound: FloatArray) -> None:
 
 
 def _activity(engine: Engine, sound: FloatArray) -> None:
-    """The segmenter's window at every hop, features left out."""
+    """The segmenter at every hop, features left out."""
+    hearing = engine.segmenter.hearing()
+    if hearing is not None:
+        for start in range(0, len(sound), HOP):
+            engine.segmenter.hear(sound[start : start + HOP], hearing)
+        return
     rows = engine.segmenter.rows(sound)
     longest = engine.segmenter.frames * ROWS
     for end in range(HOP // 160, len(rows), HOP // 160):

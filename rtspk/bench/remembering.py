@@ -1,10 +1,15 @@
 """Networks that answer the same question once: what is tuned behind them costs little."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rtspk.engine.cohort import Cohort
 from rtspk.engine.embedder import Embedder, EmbedderCard
+from rtspk.engine.recurrent import Hearing
 from rtspk.engine.segmenter import Segmenter, SegmenterCard
 from rtspk.types import Embedding, FloatArray, Window
 
@@ -40,18 +45,52 @@ class RememberingEmbedder:
         ]
 
 
+@dataclass(slots=True)
+class RememberedHearing(Hearing):
+    """A stream's state that is behind by the blocks whose answer was known; `key` stands for all so far."""
+
+    key: bytes = b""
+    late: list[FloatArray] = field(default_factory=list)
+
+
 class RememberingSegmenter(Segmenter):
-    """A segmenter before another, likewise."""
+    """A segmenter before another, likewise: in a stream, what it hears behind the same sound is the same."""
 
     def __init__(self, segmenter: Segmenter) -> None:  # the network is the other's
         self._segmenter = segmenter
         self.frames = segmenter.frames
         self._known: dict[bytes, FloatArray] = {}
+        self._heard: dict[bytes, tuple[int, FloatArray]] = {}
 
     @property
     def card(self) -> SegmenterCard:  # type: ignore[override] # read-only here
         """That of the other."""
         return self._segmenter.card
+
+    def hearing(self) -> Hearing | None:
+        """That of the other, with the name of what was heard."""
+        own = self._segmenter.hearing()
+        if own is None:
+            return None
+        return RememberedHearing(**{one.name: getattr(own, one.name) for one in fields(Hearing)})
+
+    def hear(self, block: FloatArray, hearing: Hearing) -> None:
+        """Take the next samples of a stream."""
+        assert isinstance(hearing, RememberedHearing)
+        hearing.key = _digest(np.frombuffer(hearing.key, np.uint8), block)
+        hearing.late.append(block)
+        if hearing.key in self._heard:
+            return
+        for one in hearing.late:
+            self._segmenter.hear(one, hearing)
+        hearing.late.clear()
+        self._heard[hearing.key] = self._segmenter.heard(hearing)
+
+    def heard(self, hearing: Hearing) -> tuple[int, FloatArray]:
+        """The chance of each local speaker to be active in the last seconds of a stream."""
+        assert isinstance(hearing, RememberedHearing)
+        first, chances = self._heard[hearing.key]
+        return first, chances.copy()
 
     def speakers(self, rows: FloatArray) -> FloatArray:
         """The chance of each local speaker to be active, in one window."""
@@ -61,7 +100,7 @@ class RememberingSegmenter(Segmenter):
         return self._known[key]
 
 
-def _digest(*arrays: FloatArray) -> bytes:
+def _digest(*arrays: NDArray[np.generic]) -> bytes:
     digest = blake2b(digest_size=16)
     for array in arrays:
         digest.update(array.tobytes())

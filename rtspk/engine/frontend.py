@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rtspk.engine.local import LocalActivity, LocalChances, blended, decided
+from rtspk.engine.recurrent import Hearing
 from rtspk.engine.rows import Rows
 from rtspk.engine.segmenter import ACTIVITY_HOP, ROWS, Segmenter
 from rtspk.engine.settings import HOP, ActivityConfig
@@ -30,6 +31,7 @@ class FrontendState:
 
     rows: Rows  # for the embedder
     activity_rows: Rows | None  # for the segmenter, where it wants others
+    hearing: Hearing | None  # the segmenter's own, where it goes on from hop to hop
     pending: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     received: int = 0  # samples
     heard: LocalChances | None = None  # of the last window
@@ -45,8 +47,10 @@ class Frontend:
         """The state before the first sample."""
         kept = samples_of(KEPT_SECONDS) // self.features.hop
         wanted = self._segmenter.features
-        own = None if wanted == self.features else Rows.empty(wanted, self._segmenter.frames * ROWS + ROWS)
-        return FrontendState(Rows.empty(self.features, kept), own)
+        own = None
+        if wanted not in {self.features, None}:
+            own = Rows.empty(wanted, self._segmenter.frames * ROWS + ROWS)
+        return FrontendState(Rows.empty(self.features, kept), own, self._segmenter.hearing())
 
     def blocks(self, samples: FloatArray, state: FrontendState) -> Iterator[int]:
         """Take samples; yields the stream time, in samples, behind each block that they complete.
@@ -77,19 +81,26 @@ class Frontend:
         state.rows.push(block)
         if state.activity_rows is not None:
             state.activity_rows.push(block)
+        if state.hearing is not None:
+            self._segmenter.hear(block, state.hearing)
 
     def listen(self, state: FrontendState) -> LocalActivity:
         """Who of the local speakers is active, in the last seconds up to now."""
-        rows = state.rows if state.activity_rows is None else state.activity_rows
-        last = rows.end // ROWS
-        first = max(0, -(-rows.oldest // ROWS), last - self._segmenter.frames)
-        chances = LocalChances(first, self._segmenter.speakers(rows.between(first * ROWS, last * ROWS)))
+        chances = self._heard(state)
         if state.heard is not None:
             card, config = self._segmenter.card, self._config
             memory = card.memory if config.memory is None else config.memory
             chances = blended(chances, state.heard, config, memory)
         state.heard = chances
         return decided(chances, self._config)
+
+    def _heard(self, state: FrontendState) -> LocalChances:
+        if state.hearing is not None:
+            return LocalChances(*self._segmenter.heard(state.hearing))
+        rows = state.rows if state.activity_rows is None else state.activity_rows
+        last = rows.end // ROWS
+        first = max(0, -(-rows.oldest // ROWS), last - self._segmenter.frames)
+        return LocalChances(first, self._segmenter.speakers(rows.between(first * ROWS, last * ROWS)))
 
     def window(
         self, segment: Segment, speaker: int, activity: LocalActivity, least: int, state: FrontendState

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from rtspk.config import read_toml
 from rtspk.engine.network import Network
-from rtspk.engine.powerset import CLASSES, speaker_probabilities
-from rtspk.engine.rows import raw_rows
+from rtspk.engine.powerset import CLASSES, LOCAL_SPEAKERS, speaker_probabilities
+from rtspk.engine.recurrent import FRAME, HEARD, Hearing, RecurrentNetwork
+from rtspk.engine.rows import RAW_ROW, raw_rows
 from rtspk.errors import ModelError
 from rtspk.kernels.mel import MelConfig, log_mel
 from rtspk.types import SAMPLE_RATE, FloatArray
@@ -22,7 +23,7 @@ __all__ = ["ACTIVITY_HOP", "LIGHT", "ROWS", "Segmenter", "SegmenterCard", "find_
 
 ACTIVITY_HOP: int = 640  # samples, 40 ms: what is decided at once
 ROWS: int = 4  # feature rows of 10 ms in it
-LEAST: int = 2  # activity frames that the network takes
+LEAST: int = 2  # activity frames that a network takes
 SILENT: float = 7.0  # mean log-mel of a row: about that of white noise 79 dB below full scale
 SILENT_POWER: float = 10.0**-7.9  # the same of samples
 MODELS: Path = Path(__file__).parents[1] / "models"
@@ -46,11 +47,15 @@ class SegmenterCard:
 
 
 class Segmenter:
-    """Shared by all sessions; it remembers nothing."""
+    """Shared by all sessions; it remembers nothing. One on samples goes on in a stream's `Hearing`."""
 
     def __init__(self, card: SegmenterCard, folder: Path, threads: int = 1) -> None:
         self.card = card
-        self._network = Network(folder / card.file, threads)
+        self._network = (
+            Network(folder / card.file, threads)
+            if card.input == "log-mel"
+            else RecurrentNetwork(folder, threads)
+        )
         self.frames = round(card.seconds * SAMPLE_RATE / ACTIVITY_HOP)  # of the longest window
 
     @property
@@ -61,6 +66,30 @@ class Segmenter:
     def rows(self, samples: FloatArray) -> FloatArray:
         """A whole recording as the network hears it, float32 [shape=(rows, width)]."""
         return raw_rows(samples) if self.features is None else log_mel(samples, self.features)
+
+    def hearing(self) -> Hearing | None:
+        """What a stream remembers before its first sample; None where windows are heard anew at each hop."""
+        return self._network.empty() if isinstance(self._network, RecurrentNetwork) else None
+
+    def hear(self, block: FloatArray, hearing: Hearing) -> None:
+        """Take the next samples of a stream, float32 [shape=(n,)]: a hop of them, or the last."""
+        assert isinstance(self._network, RecurrentNetwork)
+        self._network.hear(block, hearing)
+
+    def heard(self, hearing: Hearing) -> tuple[int, FloatArray]:
+        """The chance of each local speaker to be active in the last seconds of a stream.
+
+        Returns:
+            the first activity frame, and float32 [shape=(frames, 3)] from there to the last whole one
+        """
+        last = hearing.received // ACTIVITY_HOP
+        first = max(-(-hearing.begin * FRAME // ACTIVITY_HOP), last - self.frames)
+        if not len(hearing.classes):
+            return first, np.zeros((last - first, LOCAL_SPEAKERS), np.float32)
+        classes = _classes_at(np.arange(first, last), hearing.classes, hearing.begin * FRAME)
+        loud = hearing.power[(first - last) * ROWS - hearing.received % ACTIVITY_HOP // RAW_ROW :]
+        is_loud = loud[: (last - first) * ROWS].reshape(-1, ROWS).max(1) > SILENT_POWER
+        return first, np.asarray(speaker_probabilities(classes) * is_loud[:, None], np.float32)
 
     def speakers(self, rows: FloatArray) -> FloatArray:
         """The chance of each local speaker to be active, in one window.
@@ -114,18 +143,28 @@ class Segmenter:
             out = np.zeros((frames, CLASSES), np.float32)
             out[:, 0] = 1.0
             return out
+        if isinstance(self._network, RecurrentNetwork):
+            # It normalises over what it hears, and was taught ten seconds: silence is behind what is shorter.
+            sound = np.zeros(self.frames * ACTIVITY_HOP, np.float32)
+            sound[: rows.size] = rows.reshape(-1)
+            return _classes_at(np.arange(frames), self._network.classes(sound), 0)
         (name,) = self._network.inputs
-        if self.features is not None:
-            chances: FloatArray = np.exp(self._network.run({name: rows[None]})[0][0])
-            return chances
-        # Networks on samples normalise over what they hear: always the whole window, silent behind the sound.
-        sound = np.zeros((1, 1, self.frames * ACTIVITY_HOP), np.float32)
-        sound[0, 0, : rows.size] = rows.reshape(-1)
-        own = np.exp(self._network.run({name: sound})[0][0])  # (frames of its own, 7)
-        at = (np.arange(frames) + 0.5) / self.frames * len(own) - 0.5
-        low = np.floor(at).astype(np.int64).clip(0, len(own) - 2)
-        share = (at - low).clip(0.0, 1.0).astype(np.float32)[:, None]
-        return np.asarray(own[low] * (1.0 - share) + own[low + 1] * share, np.float32)
+        chances: FloatArray = np.exp(self._network.run({name: rows[None]})[0][0])
+        return chances
+
+
+def _classes_at(frames: NDArray[np.int64], classes: FloatArray, begin: int) -> FloatArray:
+    """Chances in the middles of activity frames, from the frames of a network on samples.
+
+    Args:
+        frames: int64 [shape=(n,)], numbers of activity frames
+        classes: float32 [shape=(frames of its own, 7)], at least two
+        begin: sample at which the first of its own begins
+    """
+    at = ((frames + 0.5) * ACTIVITY_HOP - begin - HEARD / 2) / FRAME
+    low = np.floor(at).astype(np.int64).clip(0, len(classes) - 2)
+    share = (at - low).clip(0.0, 1.0).astype(np.float32)[:, None]
+    return np.asarray(classes[low] * (1.0 - share) + classes[low + 1] * share, np.float32)
 
 
 def find_segmenter(name: str | Path | None = None) -> Path:

@@ -7,7 +7,7 @@ session.events_to_send()
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -46,14 +46,10 @@ class SessionParts:
 class Asked:
     """What one local speaker says in one hop, before it is known who that is."""
 
-    piece: int
+    heard: Heard  # without its embedding
     spans: list[Segment]
     wanted: bool  # whether the network was asked
-    alone: bool  # whether it hears nobody else
     overlap: bool  # whether somebody else speaks in some of it
-    certainty: float  # of the segmenter, that this is speech
-    links: Links
-    apart: Links
 
 
 @dataclass(slots=True)
@@ -217,8 +213,8 @@ class Session:
         links = state.traces.links(activity)
         asked = []
         for n in speaking:
-            others = tuple(link for m in range(LOCAL_SPEAKERS) if m != n for link in links[m])
-            asked.append(self._asked(hop, n, activity, region, time, links[n], others))
+            apart = tuple(link for m in range(LOCAL_SPEAKERS) if m != n for link in links[m])
+            asked.append(self._asked(hop, n, activity, region, time, links[n], apart))
         for n in speaking:
             state.traces.add(piece_of(hop, n), activity.first + region.start, activity.active[region, n])
         state.waiting.append(Waiting(hop, asked))
@@ -241,11 +237,22 @@ class Session:
         net = int(mask.sum()) * row
         wanted = net >= samples_of(config.least_speech_seconds)
         if wanted:
-            state.windows.append(Window(segment, features, mask, net))
-        shared = bool((activity.active[region].sum(1)[activity.active[region, speaker]] > 1).any())
+            # What lies before and behind the voice changes nothing and costs as much.
+            spoken = np.flatnonzero(mask)
+            first, last = int(spoken[0]), int(spoken[-1]) + 1
+            own = Segment(segment.start + first * row, segment.start + last * row)
+            state.windows.append(Window(own, features[first:last], mask[first:last], net))
+        active = activity.active[region]
         spans = activity.spans(speaker, region, time)
-        certainty = activity.certainty(speaker, activity.region(segment.start, segment.end))
-        return Asked(piece_of(hop, speaker), spans, wanted, alone, shared, certainty, links, apart)
+        heard = Heard(
+            piece_of(hop, speaker),
+            sum(span.duration for span in spans),
+            alone=alone,
+            certainty=activity.certainty(speaker, activity.region(segment.start, segment.end)),
+            links=links,
+            apart=apart,
+        )
+        return Asked(heard, spans, wanted, bool((active.sum(1)[active[:, speaker]] > 1).any()))
 
     def _advance(self) -> None:
         """Decide all hops in front of the first that still waits for an embedding."""
@@ -261,15 +268,7 @@ class Session:
             answers = iter(waiting.answers)
             vectors = [next(answers) if one.wanted else None for one in waiting.asked]
             heard = [
-                Heard(
-                    one.piece,
-                    sum(s.duration for s in one.spans),
-                    vector,
-                    one.alone,
-                    one.certainty,
-                    one.links,
-                    one.apart,
-                )
+                replace(one.heard, embedding=vector)
                 for one, vector in zip(waiting.asked, vectors, strict=True)
             ]
             decisions, births = self._parts.tracker.observe(heard, state.tracker)

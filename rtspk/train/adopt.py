@@ -1,54 +1,92 @@
-"""A public segmenter on samples to what the engine runs: its ONNX in eight bits, and a card."""
+"""pyannote's segmenter to what the engine runs: its ONNX file taken apart where a stream goes on, and a card.
+
+Its network (PyanNet) hears samples: filters (SincNet, arXiv:1808.00158), convolutions with norms over time,
+recurrences in both directions, and layers that tell seven classes apart. The parts become networks of their
+own, so that the engine computes only what is new in a hop; see `rtspk.engine.recurrent`.
+"""
 
 import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rtspk.engine.powerset import CLASSES
+from rtspk.engine.recurrent import PARTS
 from rtspk.errors import ModelError
 from rtspk.files import write_atomically
-from rtspk.train.onnx_file import narrowed
-from rtspk.types import samples_of
+from rtspk.train.onnx_file import halved, packed
+from rtspk.types import FloatArray
+
+if TYPE_CHECKING:
+    import onnx
 
 __all__ = ["adopt_segmenter"]
 
 SECONDS: float = 10.0  # what pyannote's segmenters hear at once
+SLOPE: float = 0.01  # of their rectifiers below zero
+SMALL: float = 1e-5  # added to variances
+# What such a network has beside its filters and recurrences.
+KINDS = {"InstanceNormalization": 4, "Conv": 2, "MatMul": 3, "MaxPool": 3, "LogSoftmax": 1}
+
+
+Shapes = dict[str, tuple[int | str, ...]]  # by name; a word stands for any length
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What a PyanNet is made of.
+
+    wave : scale and offset of the samples' norm
+    filters : float32 [shape=(80, 1, 251)]
+    norms : (scale, offset) of each of three
+    convolutions : (weight, bias) of the two behind the filters
+    recurrences : (input, recurrent, bias) of each layer, both directions, in ONNX's order of gates
+    layers : (weight, bias) of the three behind them
+    """
+
+    wave: tuple[float, float]
+    filters: FloatArray
+    norms: list[list[FloatArray]]
+    convolutions: list[list[FloatArray]]
+    recurrences: list[list[FloatArray]]
+    layers: list[list[FloatArray]]
 
 
 def adopt_segmenter(path: Path, out: Path, licence: str) -> str:
-    """Write `model.onnx` and `card.toml` into a folder.
+    """Write the network's parts and `card.toml` into a folder.
 
     Args:
-        path: ONNX from samples [shape=(batch, 1, n)] at 16 kHz to logarithms of the chances of the seven
-            classes of `rtspk.engine.powerset` [shape=(batch, frames, 7)], as pyannote's segmentation-3.0
+        path: pyannote's segmentation-3.0, or another of its make, as ONNX from samples [shape=(batch, 1, n)]
+            at 16 kHz to logarithms of the chances of the seven classes of `rtspk.engine.powerset`
         out: a folder, made where it is missing
         licence: of the network
 
     Returns:
-        The model's id: the file's name and a digest of the network.
+        The model's id: the file's name and a digest of its parts.
 
     Raises:
         ModelError: the file is no such network.
     """
-    import onnxruntime
-
-    program = narrowed(path)
-    session = onnxruntime.InferenceSession(program, providers=["CPUExecutionProvider"])
-    silence = np.zeros((1, 1, samples_of(SECONDS)), np.float32)
-    try:
-        (answer,) = session.run(None, {session.get_inputs()[0].name: silence})
-    except Exception as error:  # ONNX Runtime has no public base class for its errors
-        raise ModelError(f"wanted a network on samples in {path}, got one that does not take them") from error
-    if answer.ndim != 3 or answer.shape[-1] != CLASSES:
-        raise ModelError(f"wanted {CLASSES} classes a frame of {path}, got shape {answer.shape}")
-    identity = f"{path.stem}-{hashlib.sha256(program).hexdigest()[:8]}"
+    weights = _read(path)
+    parts = {
+        "filters.onnx": halved(_filters(weights)),
+        "whole.onnx": halved(_frames(weights, given=False)),
+        "next.onnx": halved(_frames(weights, given=True)),
+        "recurrence.onnx": packed(_recurrence(weights)),
+    }
+    assert tuple(parts) == PARTS
+    digest = hashlib.sha256(b"".join(parts.values())).hexdigest()
+    identity = f"{path.stem}-{digest[:8]}"
     out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / "model.onnx", program)
+    for name, program in parts.items():
+        write_atomically(out / name, program)
     lines = [
         "# How this model is fed, and where it comes from.",
         f'id = "{identity}"',
-        'file = "model.onnx"',
+        'file = "recurrence.onnx"',
         f'licence = "{licence}"',
         f'source = "rtspk export {path.name}"',
         f"seconds = {SECONDS:g}",
@@ -58,3 +96,185 @@ def adopt_segmenter(path: Path, out: Path, licence: str) -> str:
     ]
     write_atomically(out / "card.toml", ("\n".join(lines) + "\n").encode())
     return identity
+
+
+def _read(path: Path) -> Weights:
+    import onnx
+    from onnx import numpy_helper
+
+    try:
+        graph = onnx.load(path).graph
+    except Exception as error:  # protobuf's and the system's errors have no common base
+        raise ModelError(f"wanted an ONNX file at {path}, got: {error}") from error
+    tables = {t.name: np.asarray(numpy_helper.to_array(t)) for t in graph.initializer}
+
+    def weights(node: "onnx.NodeProto") -> list[FloatArray]:
+        return [tables[name].astype(np.float32) for name in node.input if name in tables]
+
+    nodes: dict[str, list[onnx.NodeProto]] = {}
+    for node in _nodes(graph):
+        nodes.setdefault(node.op_type, []).append(node)
+    found = {kind: len(nodes.get(kind, [])) for kind in KINDS}
+    filters = [w for node in nodes.get("Conv", []) for w in weights(node)[:1] if w.shape[-1] > 5]
+    found["Conv"] = sum(len(weights(node)) == 2 for node in nodes.get("Conv", []))
+    biases = [own[0] for node in nodes.get("Add", []) if len(own := weights(node)) == 1 and own[0].ndim == 1]
+    if found != KINDS or not filters or len(biases) != 3 or "LSTM" not in nodes:
+        raise ModelError(f"wanted a network like pyannote's segmentation-3.0 in {path}, got other layers")
+    wave, *norms = [weights(node) for node in nodes["InstanceNormalization"]]
+    read = Weights(
+        (float(wave[0][0]), float(wave[1][0])),
+        filters[0],
+        norms,
+        [own for node in nodes["Conv"] if len(own := weights(node)) == 2],
+        [weights(node)[:3] for node in nodes["LSTM"]],
+        [[weights(node)[0], bias] for node, bias in zip(nodes["MatMul"], biases, strict=True)],
+    )
+    classes = read.layers[-1][0].shape[-1]
+    if classes != CLASSES:
+        raise ModelError(f"wanted {CLASSES} classes a frame of {path}, got {classes}")
+    return read
+
+
+def _nodes(graph: "onnx.GraphProto") -> "Iterator[onnx.NodeProto]":
+    """All nodes, those of branches too."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _nodes(attribute.g)
+
+
+class _Graph:
+    """A network in the making; what a node answers is named after its place."""
+
+    def __init__(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._tables: list[onnx.TensorProto] = []
+
+    def table(self, values: FloatArray | float | list[int]) -> str:
+        """A constant: whole numbers where it is a list."""
+        from onnx import numpy_helper
+
+        kind = np.int64 if isinstance(values, list) else np.float32
+        name = f"table_{len(self._tables)}"
+        self._tables.append(numpy_helper.from_array(np.asarray(values, kind), name))
+        return name
+
+    def add(
+        self,
+        kind: str,
+        *inputs: str,
+        outputs: tuple[str, ...] = (),
+        **attributes: int | float | str | list[int],
+    ) -> str:
+        """A node; returns the name of its first answer."""
+        from onnx import helper
+
+        own = outputs or (f"value_{len(self._nodes)}",)
+        node = helper.make_node(kind, list(inputs), list(own))
+        node.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
+        self._nodes.append(node)
+        return own[0]
+
+    def finished(self, inputs: Shapes, outputs: Shapes) -> "onnx.ModelProto":
+        """The network of all that was added."""
+        from onnx import TensorProto, helper
+
+        coming, going = (
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in side.items()]
+            for side in (inputs, outputs)
+        )
+        graph = helper.make_graph(self._nodes, "rtspk", coming, going, self._tables)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def _filters(weights: Weights) -> "onnx.ModelProto":
+    """Samples, their mean and deviation, to how loud each filter is in each 30 samples; not scaled yet."""
+    graph = _Graph()
+    scale, offset = weights.wave
+    level = graph.add("Mul", "deviation", graph.table(offset / scale))
+    x = graph.add("Add", graph.add("Sub", "samples", "mean"), level)
+    x = graph.add("Conv", x, graph.table(weights.filters), strides=[10])
+    graph.add("MaxPool", graph.add("Abs", x), outputs=("loudness",), kernel_shape=[3], strides=[3])
+    inputs: Shapes = {"samples": (1, 1, "n"), "mean": (1,), "deviation": (1,)}
+    return graph.finished(inputs, {"loudness": (1, len(weights.filters), "places")})
+
+
+def _frames(weights: Weights, *, given: bool) -> "onnx.ModelProto":
+    """Loudness of the filters to frames for the recurrences.
+
+    Norms over time are by what is heard, and told; or by what is given, as it was told before.
+    """
+    graph = _Graph()
+    wide = [len(scale) for scale, _ in weights.norms]
+    x = graph.add("Div", graph.add("Mul", "loudness", graph.table(abs(weights.wave[0]))), "deviation")
+    for number, (scale, offset) in enumerate(weights.norms):
+        names = f"mean_{number}", f"scale_{number}"
+        if not given:
+            graph.add("ReduceMean", x, outputs=(names[0],), axes=[2])
+        apart = graph.add("Sub", x, names[0])
+        if not given:
+            variance = graph.add("ReduceMean", graph.add("Mul", apart, apart), axes=[2])
+            root = graph.add("Sqrt", graph.add("Add", variance, graph.table(SMALL)))
+            graph.add("Div", graph.table(scale[:, None]), root, outputs=(names[1],))
+        x = graph.add("Mul", apart, names[1])
+        x = graph.add("LeakyRelu", graph.add("Add", x, graph.table(offset[:, None])), alpha=SLOPE)
+        if number < len(weights.convolutions):
+            weight, bias = weights.convolutions[number]
+            x = graph.add("Conv", x, graph.table(weight), graph.table(bias))
+            x = graph.add("MaxPool", x, kernel_shape=[3], strides=[3])
+    x = graph.add("Squeeze", x, graph.table([0]))
+    graph.add("Transpose", x, outputs=("frames",), perm=[1, 0])
+    norms: Shapes = {}
+    for number, width in enumerate(wide):
+        norms |= {f"mean_{number}": (1, width, 1), f"scale_{number}": (1, width, 1)}
+    inputs: Shapes = {"loudness": (1, wide[0], "places"), "deviation": (1,)}
+    outputs: Shapes = {"frames": ("frames", wide[-1])}
+    return graph.finished(inputs | (norms if given else {}), outputs | ({} if given else norms))
+
+
+def _recurrence(weights: Weights) -> "onnx.ModelProto":
+    """Frames to chances of classes; what goes forth begins as given, and is told behind the old frames."""
+    graph = _Graph()
+    hidden = weights.recurrences[0][1].shape[-1]
+    width, depth = weights.recurrences[0][0].shape[-1], len(weights.recurrences)
+    parts = [graph.add("Unsqueeze", name, graph.table([1])) for name in ("old", "new")]  # (T, 1, D)
+    ends: tuple[list[str], list[str]] = ([], [])
+    for number, (inner, recurrent, bias) in enumerate(weights.recurrences):
+        state = [
+            graph.add("Slice", name, *(graph.table([n]) for n in (number, number + 1, 0)))
+            for name in ("hidden", "cell")
+        ]
+        back = [graph.table(table[1:]) for table in (inner, recurrent, bias)]
+        heard = []
+        for part in parts:
+            names = tuple(f"{name}_{number}_{part}" for name in ("all", "hidden", "cell"))
+            # A table for each: what puts them into eight bits spoils a shared one.
+            forth = [graph.table(table[:1]) for table in (inner, recurrent, bias)]
+            heard.append(graph.add("LSTM", part, *forth, "", *state, outputs=names, hidden_size=hidden))
+            state = list(names[1:])
+            if part == parts[0]:
+                ends[0].append(state[0])
+                ends[1].append(state[1])
+        whole = graph.add("Concat", *parts, axis=0)
+        other = graph.add("LSTM", whole, *back, hidden_size=hidden, direction="reverse")
+        both = graph.add("Concat", graph.add("Concat", *heard, axis=0), other, axis=1)  # (T, 2, 1, H)
+        x = graph.add("Transpose", both, perm=[0, 2, 1, 3])
+        x = graph.add("Reshape", x, graph.table([0, 1, 2 * hidden]))
+        if number + 1 < depth:
+            count = graph.add("Shape", parts[0], start=0, end=1)
+            zero, last = graph.table([0]), graph.table([2**31])
+            parts = [graph.add("Slice", x, zero, count, zero), graph.add("Slice", x, count, last, zero)]
+    x = graph.add("Squeeze", x, graph.table([1]))
+    for number, (weight, bias) in enumerate(weights.layers):
+        x = graph.add("Add", graph.add("MatMul", x, graph.table(weight)), graph.table(bias))
+        if number + 1 < len(weights.layers):
+            x = graph.add("LeakyRelu", x, alpha=SLOPE)
+    graph.add("Softmax", x, outputs=("classes",), axis=-1)
+    for end, output in zip(ends, ("hidden_then", "cell_then"), strict=True):
+        graph.add("Concat", *end, outputs=(output,), axis=0)
+    inputs: Shapes = {"old": ("before", width), "new": ("behind", width)}
+    state_shape = (depth, 1, hidden)
+    inputs |= {"hidden": state_shape, "cell": state_shape}
+    outputs: Shapes = {"classes": ("frames", CLASSES)}
+    return graph.finished(inputs, outputs | {"hidden_then": state_shape, "cell_then": state_shape})

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
-__all__ = ["exported", "narrowed"]
+__all__ = ["exported", "halved", "packed"]
 
 SMALLEST_HALVED: int = 1024  # numbers; smaller tables stay in single precision
 
@@ -65,31 +65,21 @@ def exported(
     del proto.graph.value_info[:]  # torch's notes of inner shapes do not agree with onnx's
     if examples:
         proto = _pictures_in_eight_bits(proto, [dict(zip(inputs, one, strict=True)) for one in examples])
-    return _packed(proto)
+    return packed(proto)
 
 
-def narrowed(path: Path) -> bytes:
-    """Somebody else's ONNX file, with matrices in eight bits and other large tables in half precision.
-
-    Raises:
-        ModelError: the file is none.
-    """
+def halved(proto: "onnx.ModelProto") -> bytes:
+    """A network as a file, its large tables in half precision."""
     import onnx
 
-    try:
-        proto = onnx.load(path)
-    except Exception as error:  # protobuf's and the system's errors have no common base
-        raise ModelError(f"wanted an ONNX file at {path}, got: {error}") from error
-    return _packed(proto)
-
-
-def _packed(proto: "onnx.ModelProto") -> bytes:
-    import onnx
-
-    proto = _matrices_in_eight_bits(proto)
     _halve(proto)
     onnx.checker.check_model(proto)
     return proto.SerializeToString()
+
+
+def packed(proto: "onnx.ModelProto") -> bytes:
+    """A network as a file, matrices in eight bits and its other large tables in half precision."""
+    return halved(_matrices_in_eight_bits(proto))
 
 
 def _pictures_in_eight_bits(

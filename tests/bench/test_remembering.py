@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from rtspk.bench.latency import voices
 from rtspk.bench.remembering import RememberingEmbedder, RememberingSegmenter
 from rtspk.engine.embedder import EmbedderCard
 from rtspk.engine.segmenter import find_segmenter, load_segmenter
+from rtspk.engine.settings import HOP
 from rtspk.types import Embedding, Segment, Window
 
 
@@ -46,3 +48,28 @@ def test_a_window_is_segmented_once():
     assert outer.speakers(rows.copy()) is first
     assert np.array_equal(first, plain.speakers(rows))
     assert (outer.card, outer.frames) == (plain.card, plain.frames)
+
+
+def test_a_stream_is_segmented_once_also_where_it_ends_otherwise_than_before():
+    plain = load_segmenter()
+    outer = RememberingSegmenter(plain)
+    sound = voices(8.0, 0)
+    other = sound.copy()
+    other[12 * HOP :] = sound[: len(sound) - 12 * HOP]
+
+    def answers(segmenter, one):
+        hearing = segmenter.hearing()
+        for start in range(0, len(one), HOP):
+            segmenter.hear(one[start : start + HOP], hearing)
+            yield segmenter.heard(hearing)
+
+    for one in (sound, sound, other):
+        for (first, chances), (wanted_first, wanted) in zip(
+            answers(outer, one), answers(plain, one), strict=True
+        ):
+            assert first == wanted_first
+            assert np.array_equal(chances, wanted)
+    hops = -(-len(sound) // HOP)
+    assert len(outer._heard) == hops + hops - 12
+    assert outer.hearing().late == []
+    assert RememberingSegmenter(load_segmenter(find_segmenter("light"))).hearing() is None

@@ -1,0 +1,222 @@
+"""A segmenter on samples that goes on where it was: recurrences in both directions, a hop at a time.
+
+The network was made for windows of ten seconds. Heard anew at each hop, nineteen parts of twenty would be
+known already. Here filters run over new sound alone. Norms over time, and the recurrence that goes forth, go
+on from one hop to the next, and what comes back from the end of the sound is followed for `REACH` frames.
+Every `REFRESH` hops a window is heard as a whole: mistakes would last if they were carried on for long.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from rtspk.engine.network import Network
+from rtspk.engine.rows import raw_rows
+from rtspk.errors import ModelError
+from rtspk.types import FloatArray, samples_of
+
+__all__ = ["FRAME", "HEARD", "PARTS", "Hearing", "RecurrentNetwork"]
+
+# The parts of the network, as `rtspk.train.adopt` writes them.
+PARTS = ("filters.onnx", "whole.onnx", "next.onnx", "recurrence.onnx")
+
+FILTER, FILTER_HOP = 251, 10  # samples of a filter, and between two of its answers (arXiv:1808.00158)
+PLACE: int = 3 * FILTER_HOP  # samples between two of the loudest of three answers
+PLACES: int = 9  # places between two frames,
+WIDE: int = 25  # and heard by one
+FRAME: int = PLACES * PLACE  # samples between two frames
+HEARD: int = (WIDE - 1) * PLACE + 2 * FILTER_HOP + FILTER  # samples heard by one frame
+
+# What was tried: bench/LOG.md.
+REFRESH: int = 2  # hops
+WINDOW: int = samples_of(9.5) // FRAME  # frames heard as a whole; ten seconds until the next time
+REACH: int = samples_of(1.5) // FRAME  # frames
+YOUNG: int = 20  # hops of a stream, in which what was heard before says little: whole windows come sooner
+LEVELS: int = 20  # hops whose mean and deviation a stream remembers
+SMALL: float = 1e-5  # added to variances
+POWERS: int = 1016  # rows of 10 ms: more than ten seconds
+
+
+@dataclass(slots=True)
+class Hearing:
+    """What a stream remembers of its sound; all of it bounded.
+
+    tail : float32 [shape=(n,)], samples that the filters have not done with
+    levels : of the last hops: samples, their sum, the sum of their squares
+    loudness : float32 [shape=(1, 80, places)], of the filters, from frame `first` on
+    frames : float32 [shape=(frames, 60)], from frame `begin` on
+    classes : float32 [shape=(frames, 7)], likewise
+    hidden, cell : float32 [shape=(layers, 1, 128)], of the recurrence that goes forth, before frame `at`
+    norms : what the last whole window told, by name
+    power : float32 [shape=(rows,)], mean square of the last rows of 10 ms
+    """
+
+    tail: FloatArray
+    loudness: FloatArray
+    frames: FloatArray
+    classes: FloatArray
+    hidden: FloatArray
+    cell: FloatArray
+    levels: deque[tuple[int, float, float]] = field(default_factory=lambda: deque(maxlen=LEVELS))
+    norms: dict[str, FloatArray] = field(default_factory=dict)
+    power: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+    received: int = 0  # samples
+    first: int = 0
+    begin: int = 0
+    at: int = 0
+    hops: int = 0
+    since: int = 0  # hops since the last whole window
+
+
+class RecurrentNetwork:
+    """Shared and read-only; a `Hearing` is the stream's."""
+
+    def __init__(self, folder: Path, threads: int = 1) -> None:
+        self._filters, self._whole, self._next, self._recurrence = (
+            Network(folder / name, threads) for name in PARTS
+        )
+        if set(self._recurrence.inputs) != {"old", "new", "hidden", "cell"}:
+            raise ModelError(f"wanted the parts of a segmenter on samples in {folder}, got other networks")
+        self._state = self._recurrence.shape("hidden")
+
+    def empty(self) -> Hearing:
+        """Before the first sample."""
+        return Hearing(
+            tail=np.zeros(0, np.float32),
+            loudness=np.zeros((1, 0, 0), np.float32),
+            frames=np.zeros((0, 0), np.float32),
+            classes=np.zeros((0, 0), np.float32),
+            hidden=np.zeros(self._state, np.float32),
+            cell=np.zeros(self._state, np.float32),
+        )
+
+    def hear(self, block: FloatArray, hearing: Hearing) -> None:
+        """Take the next samples, float32 [shape=(n,)], a hop of them or the last of the stream."""
+        if not len(block):
+            return
+        hearing.received += len(block)
+        hearing.hops += 1
+        hearing.since += 1
+        hearing.levels.append(_sums(block))
+        power = np.square(raw_rows(block)).mean(1)
+        hearing.power = np.concatenate([hearing.power, power])[-POWERS:]
+        self._filter(block, hearing)
+        done = hearing.begin + len(hearing.frames)
+        end = hearing.first + (hearing.loudness.shape[2] - WIDE) // PLACES + 1
+        if end <= done or end - hearing.begin < 2:
+            return
+        young = hearing.hops <= YOUNG and hearing.since >= max(1, hearing.hops // 4)
+        if not hearing.norms or young or hearing.since >= REFRESH:
+            self._listen_anew(end, hearing)
+        else:
+            self._listen_on(done, hearing)
+
+    def classes(self, samples: FloatArray) -> FloatArray:
+        """A window heard by itself.
+
+        Args:
+            samples: float32 [shape=(n,)], at least two frames of 40 ms
+
+        Returns:
+            chances of the classes, float32 [shape=(frames, 7)]
+        """
+        mean, deviation = _level([_sums(samples)])
+        (loudness,) = self._filters.run(
+            {"samples": samples[None, None], "mean": mean, "deviation": deviation}
+        )
+        frames = self._whole.run({"loudness": loudness, "deviation": deviation})[0]
+        state = np.zeros(self._state, np.float32)
+        return self.recurrence(frames[:1], frames[1:], state, state)[0]
+
+    def frames(self, loudness: FloatArray, norms: dict[str, FloatArray]) -> FloatArray:
+        """What the recurrences hear, by norms that a whole window told.
+
+        Args:
+            loudness: float32 [shape=(1, 80, places)]
+            norms: by name
+
+        Returns:
+            float32 [shape=(frames, 60)]
+        """
+        return self._next.run({"loudness": loudness, **norms})[0]
+
+    def recurrence(
+        self, old: FloatArray, new: FloatArray, hidden: FloatArray, cell: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """The classes of frames, and where the recurrence that goes forth stands behind the old ones.
+
+        Args:
+            old: float32 [shape=(n, 60)], at least one
+            new: float32 [shape=(m, 60)], at least one
+            hidden: float32 [shape=(layers, 1, 128)], before the old ones
+            cell: likewise
+
+        Returns:
+            float32 [shape=(n + m, 7)], and two like `hidden`
+        """
+        classes, *state = self._recurrence.run({"old": old, "new": new, "hidden": hidden, "cell": cell})
+        return classes, state[0], state[1]
+
+    def _filter(self, block: FloatArray, hearing: Hearing) -> None:
+        """How loud each filter is in the new places."""
+        sound = np.concatenate([hearing.tail, block])
+        places = ((len(sound) - FILTER) // FILTER_HOP + 1) // 3
+        if places <= 0:
+            hearing.tail = sound
+            return
+        mean, deviation = _level(hearing.levels)
+        heard = sound[None, None, : places * PLACE - FILTER_HOP + FILTER]
+        (new,) = self._filters.run({"samples": heard, "mean": mean, "deviation": deviation})
+        hearing.tail = sound[places * PLACE :].copy()
+        known = hearing.loudness
+        spare = max(0, (known.shape[2] + places - WIDE) // PLACES + 1 - WINDOW)
+        if known.shape[1]:
+            new = np.concatenate([known[:, :, spare * PLACES :], new], axis=2)
+            hearing.first += spare
+        hearing.loudness = new
+
+    def _listen_anew(self, end: int, hearing: Hearing) -> None:
+        """Forget all but the loudness of the filters, and hear the last seconds as one window."""
+        first = max(hearing.first, end - WINDOW)
+        _, deviation = _level(hearing.levels)
+        loudness = hearing.loudness[:, :, (first - hearing.first) * PLACES :]
+        frames, *norms = self._whole.run({"loudness": np.ascontiguousarray(loudness), "deviation": deviation})
+        hearing.norms = {"deviation": deviation, **dict(zip(self._whole.outputs[1:], norms, strict=True))}
+        hearing.begin, hearing.at, hearing.since, hearing.frames = first, first, 0, frames
+        hearing.hidden = hearing.cell = np.zeros(self._state, np.float32)
+        hearing.classes = frames[:0, :0]
+        self._recur(hearing)
+
+    def _listen_on(self, done: int, hearing: Hearing) -> None:
+        """Hear what is new as the last window was heard."""
+        loudness = np.ascontiguousarray(hearing.loudness[:, :, (done - hearing.first) * PLACES :])
+        hearing.frames = np.concatenate([hearing.frames, self.frames(loudness, hearing.norms)])
+        self._recur(hearing)
+
+    def _recur(self, hearing: Hearing) -> None:
+        """The classes of all frames from `at` on, which then moves to where the next hop begins."""
+        old = hearing.at - hearing.begin
+        then = max(old + 1, len(hearing.frames) - REACH)
+        frames = hearing.frames
+        new, hearing.hidden, hearing.cell = self.recurrence(
+            frames[old:then], frames[then:], hearing.hidden, hearing.cell
+        )
+        hearing.classes = np.concatenate([hearing.classes[:old], new]) if old else new
+        hearing.at = hearing.begin + then
+
+
+def _sums(samples: FloatArray) -> tuple[int, float, float]:
+    """How many, their sum, and the sum of their squares."""
+    exact = samples.astype(np.float64)
+    return len(samples), float(exact.sum()), float(exact @ exact)
+
+
+def _level(sums: Iterable[tuple[int, float, float]]) -> tuple[FloatArray, FloatArray]:
+    """Mean and deviation of all, each float32 [shape=(1,)]."""
+    count, total, power = (sum(column) for column in zip(*sums, strict=True))
+    mean = total / count
+    deviation = np.sqrt(max(0.0, power / count - mean * mean) + SMALL)
+    return np.array([mean], np.float32), np.array([deviation], np.float32)

@@ -1,0 +1,147 @@
+"""A segmenter that goes on from hop to hop hears what it would hear in whole windows."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from rtspk.engine import recurrent
+from rtspk.engine.powerset import ORDERS, speaker_probabilities
+from rtspk.engine.recurrent import FRAME, REFRESH, RecurrentNetwork
+from rtspk.engine.segmenter import ACTIVITY_HOP, BUNDLED, ROWS
+from rtspk.engine.settings import HOP
+from rtspk.errors import ModelError
+from rtspk.types import samples_of
+
+
+@pytest.fixture(scope="module")
+def network():
+    return RecurrentNetwork(BUNDLED)
+
+
+def played(network, sound):
+    """A stream's state behind each hop."""
+    hearing = network.empty()
+    for start in range(0, len(sound), HOP):
+        network.hear(sound[start : start + HOP], hearing)
+        yield hearing
+
+
+def unlike(one, other):
+    """In how many places two decisions differ, in the order of speakers that suits them best."""
+    return min(int((one ^ other[:, order]).sum()) for order in ORDERS)
+
+
+def test_behind_a_whole_window_the_answer_is_that_of_the_window_alone(network, conversation):
+    compared = 0
+    for hearing in played(network, conversation[: samples_of(20.0)]):
+        if hearing.since or hearing.hops < 16:
+            continue
+        begin = hearing.begin * FRAME
+        alone = network.classes(conversation[begin : hearing.received])
+        assert len(alone) == len(hearing.classes)
+        # The level of the sound is that of the last ten seconds; it counts for next to nothing.
+        assert np.abs(alone - hearing.classes).mean() < 0.01
+        compared += 1
+    assert compared >= 4
+
+
+def test_between_whole_windows_hops_are_heard_as_one_would_hear_them_at_once(network, conversation):
+    """The slow twin: all frames since the window began, by its norms, through the recurrence from nothing."""
+    sound, wrong, spoken = conversation[: samples_of(25.0)], 0, 0
+    for hearing in played(network, sound):
+        if not hearing.since or hearing.hops < 24:
+            continue
+        start = np.zeros_like(hearing.hidden)
+        slow = network.recurrence(hearing.frames[:1], hearing.frames[1:], start, start)[0]
+        wanted, heard = (
+            speaker_probabilities(classes[-recurrent.REACH :]) > 0.5 for classes in (slow, hearing.classes)
+        )
+        wrong += unlike(wanted, heard)
+        spoken += int(wanted.sum())
+    assert spoken > 1000
+    assert wrong < 0.03 * spoken
+
+
+def test_frames_of_hops_are_those_of_the_sound_at_once(network, conversation):
+    """By the same norms: what is cut into hops is cut nowhere."""
+    hearing = None
+    for hearing in played(network, conversation[: samples_of(12.0)]):  # noqa: B007 - the last one is wanted
+        pass
+    while not hearing.since:
+        network.hear(np.zeros(HOP, np.float32), hearing)
+    kept = hearing.frames[hearing.first - hearing.begin :]
+    assert len(kept) > 400
+    assert np.allclose(network.frames(hearing.loudness, hearing.norms), kept, atol=1e-4)
+
+
+def test_who_speaks_is_nearly_always_what_whole_windows_say(segmenter, conversation):
+    sound = conversation[: samples_of(40.0)]
+    hearing, wrong, spoken = segmenter.hearing(), 0, 0
+    rows = segmenter.rows(sound)
+    for end in range(HOP, len(sound) + 1, HOP):
+        segmenter.hear(sound[end - HOP : end], hearing)
+        first, chances = segmenter.heard(hearing)
+        last = end // ACTIVITY_HOP
+        assert first + len(chances) == last
+        if end < samples_of(4.0):
+            continue
+        whole_first = max(0, last - segmenter.frames)
+        whole = segmenter.speakers(rows[whole_first * ROWS : last * ROWS])[-50:] > 0.5
+        heard = chances[-50:] > 0.5
+        wrong += unlike(whole, heard)
+        spoken += int(whole.sum())
+    assert spoken > 1000
+    assert wrong < 0.06 * spoken
+
+
+def test_a_whole_window_is_heard_as_often_as_it_should_be(network, conversation):
+    since = [hearing.since for hearing in played(network, conversation[: samples_of(30.0)])]
+    assert since[:6] == [0] * 6  # at first at every hop
+    assert max(since) == REFRESH - 1
+    late = since[30:]
+    assert late.count(0) == pytest.approx(len(late) / REFRESH, abs=1)
+
+
+def test_a_state_can_be_parked_at_any_hop(network, conversation):
+    sound = conversation[: samples_of(15.0)]
+    plain = parked = network.empty()
+    parked = pickle.loads(pickle.dumps(parked))
+    for start in range(0, len(sound), HOP):
+        network.hear(sound[start : start + HOP], plain)
+        network.hear(sound[start : start + HOP], parked)
+        parked = pickle.loads(pickle.dumps(parked))
+        assert np.array_equal(plain.classes, parked.classes)
+
+
+def test_a_state_does_not_grow_with_the_stream(network, conversation):
+    sound = np.concatenate([conversation, conversation])
+    sizes = [len(pickle.dumps(hearing)) for hearing in played(network, sound[: samples_of(100.0)])]
+    assert max(sizes[30:]) <= 1.01 * max(sizes[30 : 30 + 2 * REFRESH])
+
+
+def test_a_stream_too_short_for_two_frames_has_no_answer(network):
+    hearing = network.empty()
+    network.hear(np.zeros(0, np.float32), hearing)
+    network.hear(np.ones(1260, np.float32), hearing)
+    assert not len(hearing.classes)
+    network.hear(np.ones(1, np.float32), hearing)
+    assert len(hearing.classes) == 2
+
+
+def test_a_constant_under_the_sound_does_not_matter(segmenter, conversation):
+    sound = conversation[: samples_of(12.0)]
+    answers = []
+    for one in (sound, sound + np.float32(0.1)):
+        hearing = segmenter.hearing()
+        for start in range(0, len(one), HOP):
+            segmenter.hear(one[start : start + HOP], hearing)
+        answers.append(segmenter.heard(hearing)[1] > 0.5)
+    assert (answers[0] == answers[1]).mean() > 0.98
+
+
+def test_a_folder_with_other_networks_is_refused(tmp_path):
+    for name in recurrent.PARTS:
+        (tmp_path / name).write_bytes((BUNDLED / "filters.onnx").read_bytes())
+    with pytest.raises(ModelError, match="wanted the parts of a segmenter on samples in"):
+        RecurrentNetwork(tmp_path)
