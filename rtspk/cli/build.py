@@ -92,7 +92,7 @@ def export(
 ) -> None:
     """Turn a checkpoint into a model folder: safetensors, ONNX and a card, for `--model` or `--segmenter`.
 
-    A public segmenter on samples as ONNX (pyannote's) is taken too, and its matrices put into eight bits.
+    pyannote's segmenters as ONNX are taken too: taken apart where a stream goes on, matrices in eight bits.
     """
     _need_torch()
     if not checkpoint.is_file():

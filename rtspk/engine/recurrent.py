@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from rtspk.engine.network import Network
+from rtspk.engine.powerset import CLASSES
 from rtspk.engine.rows import raw_rows
 from rtspk.errors import ModelError
 from rtspk.types import FloatArray, samples_of
@@ -34,7 +35,7 @@ HEARD: int = (WIDE - 1) * PLACE + 2 * FILTER_HOP + FILTER  # samples heard by on
 REFRESH: int = 2  # hops
 WINDOW: int = samples_of(9.5) // FRAME  # frames heard as a whole; ten seconds until the next time
 REACH: int = samples_of(1.5) // FRAME  # frames
-YOUNG: int = 20  # hops of a stream, in which what was heard before says little: whole windows come sooner
+YOUNG: int = 7  # hops of a stream, in which what was heard before says little: each hears a whole window
 LEVELS: int = 20  # hops whose mean and deviation a stream remembers
 SMALL: float = 1e-5  # added to variances
 POWERS: int = 1016  # rows of 10 ms: more than ten seconds
@@ -88,7 +89,7 @@ class RecurrentNetwork:
             tail=np.zeros(0, np.float32),
             loudness=np.zeros((1, 0, 0), np.float32),
             frames=np.zeros((0, 0), np.float32),
-            classes=np.zeros((0, 0), np.float32),
+            classes=np.zeros((0, CLASSES), np.float32),
             hidden=np.zeros(self._state, np.float32),
             cell=np.zeros(self._state, np.float32),
         )
@@ -108,11 +109,10 @@ class RecurrentNetwork:
         end = hearing.first + (hearing.loudness.shape[2] - WIDE) // PLACES + 1
         if end <= done or end - hearing.begin < 2:
             return
-        young = hearing.hops <= YOUNG and hearing.since >= max(1, hearing.hops // 4)
-        if not hearing.norms or young or hearing.since >= REFRESH:
+        if not hearing.norms or hearing.hops <= YOUNG or hearing.since >= REFRESH:
             self._listen_anew(end, hearing)
         else:
-            self._listen_on(done, hearing)
+            self._listen_on(done, end, hearing)
 
     def classes(self, samples: FloatArray) -> FloatArray:
         """A window heard by itself.
@@ -179,32 +179,43 @@ class RecurrentNetwork:
         hearing.loudness = new
 
     def _listen_anew(self, end: int, hearing: Hearing) -> None:
-        """Forget all but the loudness of the filters, and hear the last seconds as one window."""
+        """Forget all but the loudness of the filters, and hear the last seconds as one window.
+
+        The network was taught whole windows: at the beginning of a stream silence is behind the sound.
+        """
         first = max(hearing.first, end - WINDOW)
-        _, deviation = _level(hearing.levels)
         loudness = hearing.loudness[:, :, (first - hearing.first) * PLACES :]
+        missing = max(0, (WINDOW - 1) * PLACES + WIDE - loudness.shape[2])
+        mean, deviation = _level([*hearing.levels, (missing * PLACE, 0.0, 0.0)])
+        if missing:
+            silence = np.zeros((1, 1, 2 * FILTER_HOP + FILTER), np.float32)
+            (one,) = self._filters.run({"samples": silence, "mean": mean, "deviation": deviation})
+            loudness = np.concatenate([loudness, np.repeat(one, missing, axis=2)], axis=2)
         frames, *norms = self._whole.run({"loudness": np.ascontiguousarray(loudness), "deviation": deviation})
         hearing.norms = {"deviation": deviation, **dict(zip(self._whole.outputs[1:], norms, strict=True))}
-        hearing.begin, hearing.at, hearing.since, hearing.frames = first, first, 0, frames
+        hearing.begin, hearing.at, hearing.since = first, first, 0
         hearing.hidden = hearing.cell = np.zeros(self._state, np.float32)
-        hearing.classes = frames[:0, :0]
-        self._recur(hearing)
+        hearing.classes = np.zeros((0, CLASSES), np.float32)
+        self._recur(frames, end, hearing)
 
-    def _listen_on(self, done: int, hearing: Hearing) -> None:
+    def _listen_on(self, done: int, end: int, hearing: Hearing) -> None:
         """Hear what is new as the last window was heard."""
         loudness = np.ascontiguousarray(hearing.loudness[:, :, (done - hearing.first) * PLACES :])
-        hearing.frames = np.concatenate([hearing.frames, self.frames(loudness, hearing.norms)])
-        self._recur(hearing)
+        frames = np.concatenate([hearing.frames, self.frames(loudness, hearing.norms)])
+        self._recur(frames, end, hearing)
 
-    def _recur(self, hearing: Hearing) -> None:
-        """The classes of all frames from `at` on, which then moves to where the next hop begins."""
-        old = hearing.at - hearing.begin
-        then = max(old + 1, len(hearing.frames) - REACH)
-        frames = hearing.frames
+    def _recur(self, frames: FloatArray, end: int, hearing: Hearing) -> None:
+        """The classes of all frames from `at` to `end`; then `at` moves to where the next hop begins.
+
+        frames : float32 [shape=(n, 60)], from frame `begin` on; those behind `end` are silence
+        """
+        old, real = hearing.at - hearing.begin, end - hearing.begin
+        then = max(old + 1, real - REACH)
         new, hearing.hidden, hearing.cell = self.recurrence(
             frames[old:then], frames[then:], hearing.hidden, hearing.cell
         )
-        hearing.classes = np.concatenate([hearing.classes[:old], new]) if old else new
+        hearing.frames = frames[:real]
+        hearing.classes = np.concatenate([hearing.classes[:old], new[: real - old]])
         hearing.at = hearing.begin + then
 
 

@@ -35,7 +35,7 @@ def unlike(one, other):
 def test_behind_a_whole_window_the_answer_is_that_of_the_window_alone(network, conversation):
     compared = 0
     for hearing in played(network, conversation[: samples_of(20.0)]):
-        if hearing.since or hearing.hops < 16:
+        if hearing.since or len(hearing.frames) < recurrent.WINDOW:
             continue
         begin = hearing.begin * FRAME
         alone = network.classes(conversation[begin : hearing.received])
@@ -43,7 +43,21 @@ def test_behind_a_whole_window_the_answer_is_that_of_the_window_alone(network, c
         # The level of the sound is that of the last ten seconds; it counts for next to nothing.
         assert np.abs(alone - hearing.classes).mean() < 0.01
         compared += 1
-    assert compared >= 4
+    assert compared >= 9
+
+
+def test_at_the_beginning_silence_is_behind_the_sound(network, conversation):
+    wrong, spoken = 0, 0
+    for hearing in played(network, conversation[: samples_of(3.5)]):
+        assert hearing.since == 0
+        sound = np.zeros((recurrent.WINDOW - 1) * FRAME + recurrent.HEARD, np.float32)
+        sound[: hearing.received] = conversation[: hearing.received]
+        alone = network.classes(sound)[: len(hearing.frames)]
+        wanted, heard = (speaker_probabilities(classes) > 0.5 for classes in (alone, hearing.classes))
+        wrong += unlike(wanted, heard)
+        spoken += int(wanted.sum())
+    assert spoken > 500
+    assert wrong < 0.03 * spoken
 
 
 def test_between_whole_windows_hops_are_heard_as_one_would_hear_them_at_once(network, conversation):
@@ -97,7 +111,7 @@ def test_who_speaks_is_nearly_always_what_whole_windows_say(segmenter, conversat
 
 def test_a_whole_window_is_heard_as_often_as_it_should_be(network, conversation):
     since = [hearing.since for hearing in played(network, conversation[: samples_of(30.0)])]
-    assert since[:6] == [0] * 6  # at first at every hop
+    assert since[:7] == [0] * 7  # at first at every hop
     assert max(since) == REFRESH - 1
     late = since[30:]
     assert late.count(0) == pytest.approx(len(late) / REFRESH, abs=1)
