@@ -48,7 +48,7 @@ class Frontend:
         kept = samples_of(KEPT_SECONDS) // self.features.hop
         wanted = self._segmenter.features
         own = None
-        if wanted not in {self.features, None}:
+        if wanted is not None and wanted != self.features:
             own = Rows.empty(wanted, self._segmenter.frames * ROWS + ROWS)
         return FrontendState(Rows.empty(self.features, kept), own, self._segmenter.hearing())
 

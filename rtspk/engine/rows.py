@@ -1,6 +1,6 @@
-"""The last seconds of a stream as rows of 10 ms: of features, or of samples as they are."""
+"""The last seconds of a stream as rows of 10 ms of features; and samples in such rows."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,26 +19,18 @@ class Rows:
     kept : float32 [shape=(rows, width)], the newest at the end
     """
 
-    log_mel: StreamingLogMel | None  # None: samples as they are
+    log_mel: StreamingLogMel
     kept: FloatArray
     end: int = 0  # rows made so far
-    pending: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))  # less than a raw row
 
     @classmethod
-    def empty(cls, features: MelConfig | None, count: int) -> "Rows":
-        """Before the first sample, with room for `count` rows; without features they are of samples."""
-        if features is None:
-            return cls(None, np.zeros((count, RAW_ROW), np.float32))
+    def empty(cls, features: MelConfig, count: int) -> "Rows":
+        """Before the first sample, with room for `count` rows."""
         return cls(StreamingLogMel(features), np.zeros((count, features.mels), np.float32))
 
     def push(self, samples: FloatArray) -> None:
         """Take the next samples, float32 [shape=(n,)]."""
-        if self.log_mel is None:
-            sound = np.concatenate([self.pending, samples])
-            new = raw_rows(sound)
-            self.pending = sound[new.size :].copy()
-        else:
-            new = self.log_mel.push(samples).values
+        new = self.log_mel.push(samples).values
         self.end += len(new)
         if len(new) >= len(self.kept):
             self.kept = new[-len(self.kept) :].copy()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rtspk.engine.rows import RAW_ROW, Rows
+from rtspk.engine.rows import RAW_ROW, Rows, raw_rows
 from rtspk.kernels.mel import MelConfig, log_mel
 
 
@@ -32,10 +32,7 @@ def test_rows_that_are_not_known_are_zero():
     assert around[[2, 3]].any()
 
 
-def test_rows_of_samples_are_the_samples():
-    sound = np.random.default_rng(2).normal(0, 0.1, 16_000).astype(np.float32)
-    rows = Rows.empty(None, 30)
-    for start in range(0, len(sound), 701):
-        rows.push(sound[start : start + 701])
-    assert (rows.end, rows.oldest) == (100, 70)
-    assert np.array_equal(rows.between(70, 100).reshape(-1), sound[-30 * RAW_ROW :])
+def test_rows_of_samples_are_the_whole_ones():
+    sound = np.arange(3 * RAW_ROW + 7, dtype=np.float32)
+    assert np.array_equal(raw_rows(sound), sound[: 3 * RAW_ROW].reshape(3, RAW_ROW))
+    assert raw_rows(sound[: RAW_ROW - 1]).shape == (0, RAW_ROW)
