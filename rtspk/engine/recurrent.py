@@ -76,6 +76,12 @@ class RecurrentNetwork:
     """Shared and read-only; a `Hearing` is the stream's."""
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
+        missing = [name for name in PARTS if not (folder / name).is_file()]
+        if missing:
+            raise ModelError(
+                f"wanted {', '.join(PARTS)} in {folder}, got no {', '.join(missing)}; "
+                "`rtspk export` makes them of pyannote's ONNX file"
+            )
         self._filters, self._whole, self._next, self._recurrence = (
             Network(folder / name, threads) for name in PARTS
         )

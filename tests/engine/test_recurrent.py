@@ -159,3 +159,9 @@ def test_a_folder_with_other_networks_is_refused(tmp_path):
         (tmp_path / name).write_bytes((BUNDLED / "filters.onnx").read_bytes())
     with pytest.raises(ModelError, match="wanted the parts of a segmenter on samples in"):
         RecurrentNetwork(tmp_path)
+
+
+def test_a_folder_without_the_parts_says_how_to_make_them(tmp_path):
+    (tmp_path / "filters.onnx").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"got no whole.onnx, next.onnx, recurrence.onnx; `rtspk export`"):
+        RecurrentNetwork(tmp_path)

@@ -84,8 +84,7 @@ def test_everything_older_than_the_latency_is_said(
         if traces and heard > samples_of(4.0) and traces[-1].active.any():
             spoken = (traces[-1].first + int(np.flatnonzero(traces[-1].active)[-1]) + 1) * ACTIVITY_HOP
             unsaid = max(unsaid, spoken - said_to)
-    # Less than is embedded of a voice that has no label yet has no label.
-    assert unsaid < samples_of(TrackerConfig().least_speech_seconds)
+    assert unsaid <= samples_of(0.2)  # a blip of a voice that has no label yet
 
 
 def test_a_final_segment_changes_only_by_a_revise_event(setup, conversation):

