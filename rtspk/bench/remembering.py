@@ -11,6 +11,7 @@ from rtspk.engine.cohort import Cohort
 from rtspk.engine.embedder import Embedder, EmbedderCard
 from rtspk.engine.recurrent import Hearing
 from rtspk.engine.segmenter import Segmenter, SegmenterCard
+from rtspk.engine.voicing import Voicing
 from rtspk.types import Embedding, FloatArray, Window
 
 __all__ = ["RememberingEmbedder", "RememberingSegmenter"]
@@ -32,6 +33,11 @@ class RememberingEmbedder:
     def cohort(self) -> Cohort | None:
         """That of the other."""
         return self._embedder.cohort
+
+    @property
+    def voicing(self) -> Voicing | None:
+        """That of the other."""
+        return self._embedder.voicing
 
     def embed(self, windows: Sequence[Window]) -> list[Embedding]:
         """One unit vector for each window, in order."""

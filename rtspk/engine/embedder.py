@@ -11,11 +11,21 @@ from rtspk.config import read_toml
 from rtspk.engine.calibration import Calibration
 from rtspk.engine.cohort import Cohort
 from rtspk.engine.network import Network
+from rtspk.engine.voicing import Voicing
 from rtspk.errors import ModelError
 from rtspk.kernels.mel import MelConfig
 from rtspk.types import Embedding, FloatArray, Window
 
-__all__ = ["BUNDLED", "Embedder", "EmbedderCard", "OnnxEmbedder", "find_card", "load_embedder", "read_cohort"]
+__all__ = [
+    "BUNDLED",
+    "Embedder",
+    "EmbedderCard",
+    "OnnxEmbedder",
+    "find_card",
+    "load_embedder",
+    "read_cohort",
+    "read_voicing",
+]
 
 BUNDLED: Path = Path(__file__).parents[1] / "models"
 
@@ -34,6 +44,7 @@ class EmbedderCard:
     frames_multiple: int = 1  # the network wants whole groups of so many frames
     centre_features: bool = False  # subtract the mean over time before the network
     mean: tuple[float, ...] = ()  # subtracted from its answers; empty where the network is centred
+    voicing: str = ""  # a .npy of what tells voices from other sounds (`Voicing`)
     cohort: str = ""  # a .npy of other speakers' vectors, for scores that mean the same for every voice
     features: MelConfig = field(default_factory=MelConfig)
     # A plain slope for models that were not calibrated: even odds at a cosine of 0.4.
@@ -51,6 +62,10 @@ class Embedder(Protocol):
     def cohort(self) -> Cohort | None:
         """Other speakers' voices, where the model comes with them."""
 
+    @property
+    def voicing(self) -> Voicing | None:
+        """What tells voices from other sounds, where the model comes with it."""
+
     def embed(self, windows: Sequence[Window]) -> list[Embedding]:
         """One unit vector for each window, in order."""
 
@@ -61,6 +76,7 @@ class OnnxEmbedder:
     def __init__(self, card: EmbedderCard, folder: Path, threads: int = 1) -> None:
         self.card = card
         self.cohort = read_cohort(card, folder)
+        self.voicing = read_voicing(card, folder)
         self._network = Network(folder / card.file, threads)
         wanted = {card.features_input, card.mask_input} - {""}
         if wanted != set(self._network.inputs):
@@ -119,6 +135,22 @@ def read_cohort(card: EmbedderCard, folder: Path) -> Cohort | None:
             f"wanted a cohort of {card.dimension} numbers a voice, got {cohort.vectors.shape[1]}"
         )
     return cohort
+
+
+def read_voicing(card: EmbedderCard, folder: Path) -> Voicing | None:
+    """What tells voices from other sounds, if a model comes with it.
+
+    Raises:
+        ModelError: it is missing, damaged, or of another model.
+    """
+    if not card.voicing:
+        return None
+    voicing = Voicing.read(folder / card.voicing)
+    if len(voicing.normal) != card.dimension:
+        raise ModelError(
+            f"wanted {card.dimension} numbers and an offset in {card.voicing}, got {len(voicing.normal)}"
+        )
+    return voicing
 
 
 def find_card(path: Path | None = None) -> Path:

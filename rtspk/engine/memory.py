@@ -2,88 +2,166 @@
 
 from dataclasses import dataclass, field
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from rtspk.engine.unit import unit
 from rtspk.types import FloatArray
 
-__all__ = ["Memory", "groups"]
+__all__ = ["NEVER", "NOBODY", "Memory", "groups"]
 
-NEVER: float = -9.0  # less alike than anything
+NEVER: float = -9.0  # less alike than anything: groups that hold two such windows are never joined
+NOBODY: int = -1  # the label of a window whose voice has none yet
+FORGOTTEN: int = 3 * 2 * 90  # pieces in 90 s: what has no label after that is forgotten
 
 
 @dataclass(slots=True)
 class Memory:
     """Windows in which one voice was heard alone; the oldest of a label are joined when there are too many.
 
-    vectors : float32 [shape=(n, dimension)], unit vectors
+    The product of two vectors is the mean cosine of all pairs of windows behind them, however many these are:
+    what was joined is their mean, and no unit vector any more.
+
+    vectors : float32 [shape=(n, dimension)]
     weights : float32 [shape=(n,)], seconds of speech behind each
-    labels : int64 [shape=(n,)]
+    certainties : float32 [shape=(n,)], how surely each is speech
+    labels : int64 [shape=(n,)], `NOBODY` where the voice has none yet
+    pieces : int64 [shape=(n,)], the newest piece of each
     """
 
     vectors: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     weights: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+    certainties: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     labels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    pieces: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
-    def add(self, vector: FloatArray, weight: float, label: int, limit: int) -> None:
-        """Remember one more window."""
-        kept = self.vectors if len(self.weights) else np.zeros((0, len(vector)), np.float32)
-        self.vectors = np.concatenate([kept, vector[None]])
-        self.weights = np.append(self.weights, np.float32(weight))
-        self.labels = np.append(self.labels, label)
-        if len(self.weights) > limit:
+    def add(self, vector: FloatArray, weight: float, certainty: float, piece: int, limit: int) -> None:
+        """Remember one more window, whose voice is not known yet."""
+        if not len(self.weights):
+            self.vectors = np.zeros((0, len(vector)), np.float32)
+        self._keep((self.labels != NOBODY) | (piece - self.pieces <= FORGOTTEN))
+        if len(self.weights) >= limit:
             self._shrink()
+        self.vectors = np.concatenate([self.vectors, vector[None]])
+        self.weights = np.append(self.weights, np.float32(weight))
+        self.certainties = np.append(self.certainties, np.float32(certainty))
+        self.labels = np.append(self.labels, NOBODY)
+        self.pieces = np.append(self.pieces, piece)
 
     def relabel(self, gone: int, kept: int) -> None:
         """A label's windows are another's."""
         self.labels[self.labels == gone] = kept
 
+    def centroid(self, label: int) -> FloatArray:
+        """The direction of all windows of a label, float32 [shape=(dimension,)], a unit vector."""
+        own = self.labels == label
+        return unit(self.weights[own] @ self.vectors[own])
+
+    def alike(self) -> FloatArray:
+        """The mean cosines of all pairs, float32 [shape=(n, n)]."""
+        return self.vectors @ self.vectors.T
+
     def _shrink(self) -> None:
-        """Join the two nearest windows among the older half of the label that has most."""
+        """Make room: join two near windows of the older half of the label that has most."""
         labels, counts = np.unique(self.labels, return_counts=True)
-        own = np.flatnonzero(self.labels == labels[int(np.argmax(counts))])
+        most = labels[int(np.argmax(counts))]
+        own = np.flatnonzero(self.labels == most)
+        if most == NOBODY or len(own) < 2:
+            self._keep(np.arange(len(self.weights)) != own[0])
+            return
         own = own[: max(2, len(own) // 2)]
-        cosine = self.vectors[own] @ self.vectors[own].T
+        length = np.linalg.norm(self.vectors[own], axis=1).clip(1e-9)
+        cosine = self.vectors[own] @ self.vectors[own].T / np.outer(length, length)
         np.fill_diagonal(cosine, NEVER)
         a, b = own[list(divmod(int(np.argmax(cosine)), len(own)))]
-        joined = self.weights[a] * self.vectors[a] + self.weights[b] * self.vectors[b]
-        self.vectors[a] = joined / max(1e-6, float(np.linalg.norm(joined)))
+        share = self.weights[[a, b]] / self.weights[[a, b]].sum()
+        self.vectors[a] = share @ self.vectors[[a, b]]
+        self.certainties[a] = share @ self.certainties[[a, b]]
         self.weights[a] += self.weights[b]
-        keep = np.arange(len(self.weights)) != b
-        self.vectors, self.weights, self.labels = self.vectors[keep], self.weights[keep], self.labels[keep]
+        self.pieces[a] = max(self.pieces[a], self.pieces[b])
+        self._keep(np.arange(len(self.weights)) != b)
+
+    def _keep(self, which: NDArray[np.bool_]) -> None:
+        if which.all():
+            return
+        self.vectors, self.weights, self.certainties = (
+            self.vectors[which],
+            self.weights[which],
+            self.certainties[which],
+        )
+        self.labels, self.pieces = self.labels[which], self.pieces[which]
 
 
-def groups(vectors: FloatArray, weights: FloatArray, least: float) -> NDArray[np.int64]:
-    """Group vectors from the bottom up, by the mean cosine between all pairs of two groups.
+def groups(alike: FloatArray, weights: FloatArray, least: float) -> NDArray[np.int64]:
+    """Group windows from the bottom up, by how alike all pairs of two groups are in the mean.
 
     Args:
-        vectors: float32 [shape=(n, dimension)], unit vectors
+        alike: float32 [shape=(n, n)], symmetric; `NEVER` parts two for good; its diagonal plays no part
         weights: float32 [shape=(n,)], how much each counts
         least: groups that are less alike are not joined
 
     Returns:
         int64 [shape=(n,)], the number of each one's group, from 0 on without gaps
     """
-    count = len(weights)
+    member = _members(alike.astype(np.float64), weights.astype(np.float64), least)
+    return np.unique(member, return_inverse=True)[1].astype(np.int64)
+
+
+@numba.njit(cache=True)
+def _members(
+    alike: NDArray[np.float64], mass: NDArray[np.float64], least: float
+) -> NDArray[np.int64]:  # pragma: no cover
+    """For each window the first of its group; `alike` and `mass` are worked on."""
+    count = len(mass)
     member = np.arange(count)
-    if count < 2:
-        return member
-    # The mean cosine of all pairs is the product of the groups' weighted sums, so that joining is adding.
-    sums = (vectors * weights[:, None]).astype(np.float64)
-    mass = weights.astype(np.float64)
-    alike = sums @ sums.T / np.outer(mass, mass)
-    np.fill_diagonal(alike, NEVER)
+    alive = np.ones(count, np.bool_)
+    near = np.zeros(count, np.int64)  # the nearest other group of each,
+    best = np.full(count, NEVER)  # and how alike the two are; what is gone is like nothing
+    for i in range(count):
+        near[i], best[i] = _nearest(alike, alive, i)
     for _ in range(count - 1):
-        a, b = divmod(int(np.argmax(alike)), count)
-        if alike[a, b] < least:
+        one = int(np.argmax(best))
+        if best[one] < least or best[one] <= NEVER / 2:
             break
-        sums[a] += sums[b]
-        mass[a] += mass[b]
+        a, b = min(one, near[one]), max(one, near[one])
+        _join(alike, alive, mass, a, b)
         member[member == b] = a
-        row = sums @ sums[a] / (mass * mass[a])
-        gone = alike[a] == NEVER
-        row[gone] = NEVER
-        row[[a, b]] = NEVER
-        alike[a], alike[:, a] = row, row
-        alike[b], alike[:, b] = NEVER, NEVER
-    return np.unique(member, return_inverse=True)[1]
+        best[b] = NEVER
+        near[a], best[a] = _nearest(alike, alive, a)
+        for k in range(count):
+            if not alive[k] or k == a:
+                continue
+            if near[k] in (a, b):
+                near[k], best[k] = _nearest(alike, alive, k)
+            elif alike[k, a] > best[k]:
+                near[k], best[k] = a, alike[k, a]
+    return member
+
+
+@numba.njit(cache=True)
+def _join(
+    alike: NDArray[np.float64], alive: NDArray[np.bool_], mass: NDArray[np.float64], a: int, b: int
+) -> None:  # pragma: no cover
+    """Make group `b` part of group `a`."""
+    total = mass[a] + mass[b]
+    for k in range(len(mass)):
+        if alive[k] and k not in (a, b):
+            value = NEVER
+            if alike[a, k] > NEVER / 2 and alike[b, k] > NEVER / 2:
+                value = (alike[a, k] * mass[a] + alike[b, k] * mass[b]) / total
+            alike[a, k] = alike[k, a] = value
+    mass[a] = total
+    alive[b] = False
+
+
+@numba.njit(cache=True)
+def _nearest(
+    alike: NDArray[np.float64], alive: NDArray[np.bool_], one: int
+) -> tuple[int, float]:  # pragma: no cover
+    """The group that is most like one, and how much."""
+    near, best = 0, NEVER
+    for k in range(len(alive)):
+        if alive[k] and k != one and alike[one, k] > best:
+            near, best = k, alike[one, k]
+    return near, best

@@ -18,12 +18,12 @@ from rtspk.engine.events import Event
 from rtspk.engine.frontend import Frontend
 from rtspk.engine.gallery import Gallery, clean_name
 from rtspk.engine.identity import Identities, matches
-from rtspk.engine.prototype import unit
 from rtspk.engine.registry import resolve_model
 from rtspk.engine.segmenter import Segmenter, find_segmenter, load_segmenter
 from rtspk.engine.session import Session, SessionParts
 from rtspk.engine.settings import SessionConfig
 from rtspk.engine.tracker import Tracker
+from rtspk.engine.unit import unit
 from rtspk.engine.voiceprint import Voiceprint, voiceprint
 from rtspk.errors import AudioError, GalleryError
 from rtspk.types import FloatArray, Match, samples_of, seconds_of
@@ -190,10 +190,13 @@ class Engine:
 
     def parts(self, config: SessionConfig) -> SessionParts:
         """What a session without its network needs."""
-        certainty = max(config.tracker.birth_certainty, self.segmenter.card.birth_certainty)
+        gates, voicing = config.tracker, self.embedder.voicing
+        if voicing is None:  # how surely it is speech is then all that tells voices from other sounds
+            least = max(gates.birth_certainty, self.segmenter.card.birth_certainty)
+            gates = replace(gates, birth_certainty=least)
         return SessionParts(
             Frontend(self.embedder.card.features, self.segmenter, config.activity),
-            Tracker(replace(config.tracker, birth_certainty=certainty), config.max_speakers),
+            Tracker(gates, config.max_speakers, voicing),
             Identities(self.gallery, self.naming, config.identity, self.embedder.cohort),
             config,
         )

@@ -84,7 +84,7 @@ class Registry:
             raise ModelError(f"wanted the network {card.file} beside its card, got none in {source}")
         target = self.folder / card.id
         if source.resolve() != target.resolve():
-            self._copy(source, target, [card.file, *([card.cohort] if card.cohort else []), *FILES])
+            self._copy(source, target, [card.file, *filter(None, (card.cohort, card.voicing)), *FILES])
         state = self._state()
         self._write(replace(state, stages={**state.stages, card.id: stage}))
         return card.id

@@ -1,4 +1,4 @@
-"""The slow path: what is remembered of all voices is grouped anew, and labels are joined or split."""
+"""All that is remembered of a session's voices grouped anew, and what that changes of its labels."""
 
 from collections.abc import Collection
 from itertools import combinations
@@ -6,111 +6,120 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from rtspk.engine.memory import Memory, groups
-from rtspk.engine.prototype import Prototype
-from rtspk.engine.settings import HOP, TrackerConfig
+from rtspk.assignment import assign
+from rtspk.engine.memory import NEVER, NOBODY, groups
+from rtspk.engine.settings import TrackerConfig
 from rtspk.engine.tracker_state import Birth, Joined, TrackerState
+from rtspk.engine.voicing import Voicing
 from rtspk.types import samples_of
 
 __all__ = ["Review"]
 
+LEAST: float = 1e-6  # seconds that rounding may take
+BONDED: float = 1.0  # how much closer windows of labels count that somebody said are one person
+
 
 class Review:
-    """Shared and read-only; what it changes is the session's `TrackerState`."""
+    """Shared and read-only; what it changes is the session's `TrackerState`.
 
-    def __init__(self, config: TrackerConfig, max_speakers: int) -> None:
-        self.config, self.max_speakers = config, max_speakers
+    Groups are found by average linkage (Day and Edelsbrunner, J. Classification 1, 1984); each label goes to
+    the group that holds most of what it had, no two labels to one.
+    """
 
-    def review(self, hop: int, state: TrackerState, apart: Collection[int] = ()) -> list[Birth | Joined]:
-        """The slow path: group what is remembered anew, and see whether labels are to be joined or split.
+    def __init__(self, config: TrackerConfig, max_speakers: int, voicing: Voicing | None = None) -> None:
+        self.config, self.max_speakers, self.voicing = config, max_speakers, voicing
+
+    def review(self, state: TrackerState, apart: Collection[int] = ()) -> list[Birth | Joined]:
+        """Group what is remembered anew, and give each window the label of its group.
 
         Args:
-            hop: the last that was decided; between two reviews nothing is done
             state: the session's memory
             apart: labels with names, no two of which are joined
 
         Returns:
-            what changes; a label that comes of a split has no pieces of its own yet
+            the labels that became part of others, then the new ones
         """
-        config = self.config
-        if hop - state.reviewed < round(samples_of(config.review_seconds) / HOP) or len(state.labels) == 0:
-            return []
-        state.reviewed = hop
         memory = state.memory
-        group = groups(memory.vectors, memory.weights, state.likeness.between(config.group_share))
-        changes: list[Birth | Joined] = []
-        for label in list(state.labels):
-            if len(state.labels) < self.max_speakers:
-                changes += self._split(label, group, state)
-        while (joined := self._most_alike(state, apart)) is not None:
-            state.join(joined.gone, joined.kept, config.exemplars)
-            changes.append(joined)
-        return changes
+        group = groups(self._alike(state, apart), memory.weights, self.config.group_cosine)
+        count = int(group.max()) + 1
+        held = np.zeros((count, len(state.labels)))  # seconds of each label in each group
+        for column, label in enumerate(state.labels):
+            held[:, column] = np.bincount(group, memory.weights * (memory.labels == label), count)
+        label_of = {row: state.labels[column] for row, column in assign(-held) if held[row, column] > 0.0}
+        # The group that holds most of a label that goes has another, or this one would have got it.
+        gone = [
+            Joined(label, label_of[int(np.argmax(held[:, column]))])
+            for column, label in enumerate(state.labels)
+            if label not in label_of.values()
+        ]
+        before = memory.labels.copy()
+        for row, label in label_of.items():
+            memory.labels[group == row] = label
+        for joined in gone:
+            state.join(joined.gone, joined.kept)
+        born = []
+        mass = np.bincount(group, memory.weights, count)
+        for number in np.argsort(-mass, kind="stable"):
+            own = group == number
+            if int(number) not in label_of and self._is_new(own, own & (before == NOBODY), state):
+                born.append(self._bear(own, before, state))
+        if state.labels:
+            state.centre()
+        return [*gone, *born]
 
-    def _split(self, label: int, group: NDArray[np.int64], state: TrackerState) -> list[Birth | Joined]:
-        """Give the second largest group of a label's windows a label, where it is clearly another voice."""
+    def _alike(self, state: TrackerState, apart: Collection[int]) -> NDArray[np.float32]:
+        """How alike windows are, where what was decided before holds on to itself."""
         memory, config = state.memory, self.config
-        own = memory.labels == label
-        numbers = np.unique(group[own])
-        mass = np.array([memory.weights[own & (group == n)].sum() for n in numbers])
-        if len(mass) < 2:
-            return []
-        first, second = numbers[np.argsort(-mass, kind="stable")[:2]]
-        keeps, leaves = own & (group == first), own & (group == second)
-        if memory.weights[leaves].sum() < config.split_seconds:
-            return []
-        joins = self._joins(state)
-        # What would be joined again at once is not split.
-        if _alike(memory, keeps, leaves) > min(state.likeness.between(config.split_share), joins):
-            return []
-        for other in state.labels:
-            theirs = memory.labels == other
-            # Whoever is already known is no new voice.
-            if other != label and theirs.any() and _alike(memory, theirs, leaves) >= joins:
-                return []
-        new = state.born
-        state.born += 1
-        memory.labels[leaves] = new
-        state.labels.append(new)
-        state.prototypes.append(self._remembered(memory, leaves))
-        state.prototypes[state.labels.index(label)] = self._remembered(memory, memory.labels == label)
-        state.belief = np.insert(state.belief, len(state.belief) - 1, 0.0)
-        state.recent = {p: np.insert(b, len(b) - 1, 0.0) for p, b in state.recent.items()}
-        return [Birth(new, ())]
-
-    def _remembered(self, memory: Memory, which: NDArray[np.bool_]) -> Prototype:
-        vectors, weights = memory.vectors[which], memory.weights[which]
-        prototype = Prototype.of(list(vectors), weights.tolist(), self.config.exemplars)
-        prototype.speech = samples_of(float(weights.sum()))
-        return prototype
-
-    def _most_alike(self, state: TrackerState, apart: Collection[int]) -> Joined | None:
-        """The two labels whose windows are most clearly one voice's, if any are."""
-        memory, best = state.memory, self._joins(state)
-        found, least = None, samples_of(self.config.together_seconds)
+        alike = memory.alike()
+        known = memory.labels != NOBODY
+        same = memory.labels[:, None] == memory.labels
+        both = known[:, None] & known
+        alike += np.float32(config.keep_cosine) * np.where(both, np.where(same, 1.0, -1.0), 0.0).astype(
+            np.float32
+        )
+        for label in state.bonds:
+            own = memory.labels == label
+            alike[np.ix_(own, own)] += np.float32(BONDED)
+        least = samples_of(config.together_seconds)
         for one, other in combinations(state.labels, 2):
-            if {one, other} <= set(apart) or state.spoke_at_once(one, other, least):
-                continue
-            ours, theirs = memory.labels == one, memory.labels == other
-            if ours.any() and theirs.any() and (cosine := _alike(memory, ours, theirs)) >= best:
-                best, found = cosine, Joined(max(one, other), min(one, other))
-        return found
+            named = one in apart and other in apart
+            if named or state.spoke_at_once(one, other, least):
+                ours, theirs = memory.labels == one, memory.labels == other
+                alike[np.ix_(ours, theirs)] = alike[np.ix_(theirs, ours)] = NEVER
+        return alike
 
-    def _joins(self, state: TrackerState) -> float:
-        """How alike the windows of two labels of one voice are.
+    def _is_new(self, own: NDArray[np.bool_], fresh: NDArray[np.bool_], state: TrackerState) -> bool:
+        """Whether a group without a label is somebody: enough of it, surely speech, and surely a voice.
 
-        The longer people talk, the surer two of them would have spoken at once, and the likelier has one
-        of them come to sound like two.
+        What another label had until now is less of a proof than windows that nobody had.
         """
+        memory, config = state.memory, self.config
+        if len(state.labels) >= self.max_speakers:
+            return False
+        seconds = float(memory.weights[own].sum())
+        if (
+            float(memory.weights[fresh].sum()) < self._birth_seconds(state) - LEAST
+            and seconds < config.split_seconds
+        ):
+            return False
+        if memory.weights[own] @ memory.certainties[own] / seconds < config.birth_certainty:
+            return False
+        mean = memory.weights[own] @ memory.vectors[own] / np.float32(seconds)
+        return self.voicing is None or self.voicing.score(mean) >= 0.0
+
+    def _birth_seconds(self, state: TrackerState) -> float:
+        """What a new voice needs: the longer people have talked, the less is somebody new to be expected."""
         config = self.config
-        late = min(1.0, state.heard_seconds / config.late_seconds)
-        return state.likeness.between(config.join_share + late * (config.late_share - config.join_share))
+        if not state.labels:
+            return config.first_seconds
+        grown = min(1.0, state.heard_seconds / config.settled_seconds)
+        return config.early_seconds + grown * (config.birth_seconds - config.early_seconds)
 
-
-def _alike(memory: Memory, these: NDArray[np.bool_], those: NDArray[np.bool_]) -> float:
-    """The mean cosine of all pairs of two groups of windows."""
-    a, b = (
-        memory.weights[which] @ memory.vectors[which] / memory.weights[which].sum()
-        for which in (these, those)
-    )
-    return float(a @ b)
+    @staticmethod
+    def _bear(own: NDArray[np.bool_], before: NDArray[np.int64], state: TrackerState) -> Birth:
+        """A label for a group; the pieces that had none are its own."""
+        memory = state.memory
+        pieces = tuple(int(piece) for piece in memory.pieces[own & (before == NOBODY)])
+        label = state.bear(pieces)
+        memory.labels[own] = label
+        return Birth(label, pieces)

@@ -17,11 +17,13 @@ from rtspk.engine.gallery_records import clean_name
 from rtspk.engine.identity import Identities, IdentitiesState
 from rtspk.engine.local import LocalActivity
 from rtspk.engine.powerset import LOCAL_SPEAKERS
+from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.settings import HOP, SessionConfig
 from rtspk.engine.traces import Traces
 from rtspk.engine.tracker import Tracker
-from rtspk.engine.tracker_state import Heard, Joined, Links, TrackerState, piece_of
+from rtspk.engine.tracker_state import Birth, Heard, Joined, Links, TrackerState, piece_of
 from rtspk.engine.turns import Draft, Said, Turns, TurnsState, label_text, mean_vector
+from rtspk.engine.unit import unit
 from rtspk.engine.voiceprint import condensed
 from rtspk.errors import ModelError, SessionError
 from rtspk.types import Embedding, FloatArray, Segment, Window, samples_of
@@ -49,7 +51,6 @@ class Asked:
     heard: Heard  # without its embedding
     spans: list[Segment]
     wanted: bool  # whether the network was asked
-    overlap: bool  # whether somebody else speaks in some of it
 
 
 @dataclass(slots=True)
@@ -158,11 +159,11 @@ class Session:
             raise SessionError(f"wanted a session with a gallery to name {speaker}, got one without")
         name = clean_name(name)
         if keep:
-            prototype = self.state.tracker.prototypes[self.state.tracker.labels.index(label)]
-            speech = [samples_of(float(weight)) for weight in prototype.weights]
+            memory = self.state.tracker.memory
+            own = memory.labels == label
             pieces = [
-                Embedding(vector, Segment(0, net), net)
-                for vector, net in zip(prototype.exemplars, speech, strict=True)
+                Embedding(unit(vector), Segment(0, net), net)
+                for vector, net in zip(memory.vectors[own], map(samples_of, memory.weights[own]), strict=True)
             ]
             identities.gallery.add(name, condensed(pieces), f"session, {speaker}")
         self._rename(identities.pin(label, name, self.state.identities))
@@ -176,7 +177,7 @@ class Session:
         first, second = self._label_of(gone), self._label_of(kept)
         if first == second:
             raise SessionError(f"wanted two labels to merge, got {gone} twice")
-        self.state.tracker.join(first, second, self._parts.config.tracker.exemplars)
+        self._parts.tracker.join(first, second, self.state.tracker)
         self._joined(first, second)
 
     def _label_of(self, speaker: str) -> int:
@@ -211,10 +212,7 @@ class Session:
         region = activity.region(hop * HOP, min((hop + 1) * HOP, time))
         speaking = [n for n in range(LOCAL_SPEAKERS) if activity.active[region, n].any()]
         links = state.traces.links(activity)
-        asked = []
-        for n in speaking:
-            apart = tuple(link for m in range(LOCAL_SPEAKERS) if m != n for link in links[m])
-            asked.append(self._asked(hop, n, activity, region, time, links[n], apart))
+        asked = [self._asked(hop, n, activity, region, time, links[n]) for n in speaking]
         for n in speaking:
             state.traces.add(piece_of(hop, n), activity.first + region.start, activity.active[region, n])
         state.waiting.append(Waiting(hop, asked))
@@ -227,7 +225,6 @@ class Session:
         region: slice,
         time: int,
         links: Links,
-        apart: Links,
     ) -> Asked:
         state, frontend, config = self.state, self._parts.frontend, self._parts.config.tracker
         row = frontend.features.hop
@@ -250,9 +247,9 @@ class Session:
             alone=alone,
             certainty=activity.certainty(speaker, activity.region(segment.start, segment.end)),
             links=links,
-            apart=apart,
+            shared=int((active.sum(1)[active[:, speaker]] > 1).sum()) * ACTIVITY_HOP,
         )
-        return Asked(heard, spans, wanted, bool((active.sum(1)[active[:, speaker]] > 1).any()))
+        return Asked(heard, spans, wanted)
 
     def _advance(self) -> None:
         """Decide all hops in front of the first that still waits for an embedding."""
@@ -271,26 +268,25 @@ class Session:
                 replace(one.heard, embedding=vector)
                 for one, vector in zip(waiting.asked, vectors, strict=True)
             ]
-            decisions, births = self._parts.tracker.observe(heard, state.tracker)
-            for birth in births:
-                state.turns.events.append(SpeakerEvent("new", label_text(birth.label)))
-                self._turns.born(birth.label, birth.pieces)
+            decisions, changes = self._parts.tracker.observe(heard, state.tracker, state.identities.held)
+            for change in changes:
+                self._change(change)
+            if changes:
+                self._turns.reconsider(self._judge)
             self._turns.extend(
                 [
-                    Said(decision, one.spans, None if vector is None else vector.vector, one.overlap)
-                    for decision, one, vector in zip(decisions, waiting.asked, vectors, strict=True)
+                    Said(
+                        decision,
+                        asked.spans,
+                        None if vector is None else vector.vector,
+                        asked.heard.shared > 0,
+                    )
+                    for decision, asked, vector in zip(decisions, waiting.asked, vectors, strict=True)
                 ]
             )
-            sure = [
-                d.label
-                for d, vector in zip(decisions, vectors, strict=True)
-                if vector is not None and not d.provisional
-            ]
-            for label in sure:
-                self._identify(label)
-            if sure:
-                self._merge()
-            self._review(waiting.hop)
+            for decision, one in zip(decisions, heard, strict=True):
+                if one.embedding is not None and not decision.provisional:
+                    self._identify(decision.label)
         time = (waiting.hop + 1) * HOP
         self._turns.pause(time)
         self._finalise(time + self._after * HOP - self._lag)
@@ -309,7 +305,7 @@ class Session:
         if vector is None:
             return
         label, cosine = self._parts.tracker.nearest(vector, self.state.tracker)
-        own = self._parts.tracker.cosine(draft.label, vector, self.state.tracker)
+        own = float(self.state.tracker.centroid(draft.label) @ vector)
         if label == draft.label or cosine - own < self._parts.config.tracker.update_margin:
             return
         if not self._turns.speaks(label, draft):
@@ -321,26 +317,17 @@ class Session:
             return
         if label not in state.tracker.labels:  # joined to another a moment ago
             return
-        prototype = state.tracker.prototypes[state.tracker.labels.index(label)]
-        self._rename(identities.update(label, prototype.centroid, prototype.speech, state.identities))
+        tracker = state.tracker
+        speech = tracker.speech[tracker.labels.index(label)]
+        self._rename(identities.update(label, tracker.centroid(label), speech, state.identities))
 
-    def _merge(self) -> None:
-        joined = self._parts.tracker.merge(self.state.tracker, self.state.identities.held)
-        if joined is None:
+    def _change(self, change: Birth | Joined) -> None:
+        """Say what changes of the labels."""
+        if isinstance(change, Joined):
+            self._joined(change.gone, change.kept)
             return
-        self._joined(*joined)
-
-    def _review(self, hop: int) -> None:
-        """Let the slow path look at all that is remembered, and say what changes."""
-        tracker, state = self._parts.tracker, self.state
-        changes = tracker.review(hop, state.tracker, state.identities.held)
-        for change in changes:
-            if isinstance(change, Joined):
-                self._joined(change.gone, change.kept)
-            else:
-                state.turns.events.append(SpeakerEvent("new", label_text(change.label)))
-        if changes:
-            self._turns.reconsider(self._judge)
+        self.state.turns.events.append(SpeakerEvent("new", label_text(change.label)))
+        self._turns.born(change.label, change.pieces)
 
     def _judge(self, label: int, vector: FloatArray) -> int:
         """The label of a turn with this vector, which has another now."""
@@ -348,7 +335,7 @@ class Session:
         nearest, cosine = tracker.nearest(vector, state)
         if label not in state.labels or nearest == label:
             return label
-        own = tracker.cosine(label, vector, state)
+        own = float(state.centroid(label) @ vector)
         return nearest if cosine - own >= self._parts.config.tracker.update_margin else label
 
     def _joined(self, gone: int, kept: int) -> None:

@@ -38,31 +38,21 @@ class TrackerConfig:
     after_seconds: float = 0.5  # and forth, where the latency allows
     least_speech_seconds: float = 0.3  # of one voice in the window; less gets the label of its neighbourhood
     alone_seconds: float = 0.4  # with less of it alone, speech under other voices is heard too
-    new_share: float = 0.15  # on the way from two voices to one; a window farther off may be a new voice
     sharpness: float = 34.0  # log-likelihood for each unit of cosine
-    switch: float = 0.12  # chance in a hop that somebody else goes on
+    switch: float = 0.3  # chance in a hop that somebody else goes on
     link_switch: float = 0.3  # likewise where the segmenter says that it is the same local speaker,
     link_seconds: float = 0.6  # so much of whose earlier speech is half of a proof
-    familiar: float = 0.5  # a known local speaker's strange windows count so much less for a new voice
-    apart: float = 0.8  # how surely another local speaker of the window is not this one
-    birth_seconds: float = 2.5  # speech in hops that agree on a new voice before it gets a label,
+    birth_seconds: float = 4.0  # speech in hops that agree on a new voice before it gets a label,
     early_seconds: float = 0.5  # less at the beginning,
     settled_seconds: float = 120.0  # until so much was spoken
     birth_certainty: float = 0.66  # that the segmenter has of it: barks and cries are less surely speech
     first_seconds: float = 0.5  # likewise for the first voice of a session
-    pool_cosine: float = 0.34  # windows of one new voice are at least this close
-    update_margin: float = 0.07  # a prototype learns only from windows that are clearly its own
-    exemplars: int = 40  # of a prototype; the two nearest are joined when there are more
-    merge_cosine: float = 0.65  # two prototypes this close are one voice,
-    together_seconds: float = 1.0  # unless both spoke in hops of so much speech together
-    memory: int = 160  # windows that the slow path groups anew,
-    review_seconds: float = 2.5  # so often
-    group_share: float = 0.85  # as new_share, by the mean of all pairs of two groups: these are one voice's,
-    split_share: float = 0.7  # a label whose groups are less alike is split,
-    join_share: float = 0.7  # and labels that are more alike are joined:
-    late_share: float = 0.65  # less alike ones too when people have talked
-    late_seconds: float = 300.0  # so long
-    split_seconds: float = 6.0  # of speech in a group that gets a label of its own
+    update_margin: float = 0.07  # a turn changes its label only for one that is so much nearer
+    memory: int = 240  # windows that are grouped anew in every hop;
+    group_cosine: float = 0.25  # groups whose pairs are this close in the mean are one voice's
+    keep_cosine: float = 0.05  # windows of one label count as so much closer, of two labels as less
+    split_seconds: float = 15.0  # of speech that leaves a label to be one of its own
+    together_seconds: float = 4.0  # of speech at once, and two labels are two people
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from torch.nn import functional as F  # noqa: N812 - the name that the torch wor
 
 from rtspk.config import to_settings
 from rtspk.engine.conformer import Conformer, ConformerConfig
-from rtspk.engine.embedder import EmbedderCard, read_cohort
+from rtspk.engine.embedder import EmbedderCard, read_cohort, read_voicing
 from rtspk.engine.residual_conformer import ResidualConformer, ResidualConformerConfig
 from rtspk.engine.torch_features import TorchLogMel
 from rtspk.errors import ConfigError, ModelError
@@ -52,6 +52,7 @@ class TorchEmbedder:
             raise ModelError(f"wanted a network that takes a mask, for torch, got {card.id}")
         self.card = card
         self.cohort = read_cohort(card, folder)
+        self.voicing = read_voicing(card, folder)
         self.device = torch.device(device)
         self._network, self._mean = _read(folder / WEIGHTS, card)
         self._network.to(self.device)

@@ -1,17 +1,13 @@
 """What the tracker hears, decides and remembers, as values."""
 
-from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from rtspk.engine.likeness import Likeness
 from rtspk.engine.memory import Memory
-from rtspk.engine.prototype import Prototype
 from rtspk.types import Embedding, FloatArray, seconds_of
 
 __all__ = [
-    "PENDING",
     "RECENT",
     "Birth",
     "Chances",
@@ -19,15 +15,11 @@ __all__ = [
     "Heard",
     "Joined",
     "Links",
-    "Pending",
     "TrackerState",
     "hop_of",
     "piece_of",
 ]
 
-SAME, OTHER = 0.36, 0.1  # usual cosines of two windows of one voice, and of two voices
-USUAL_PAIRS: float = 10.0  # what that is worth against pairs of the session
-PENDING: int = 64  # windows that may yet become a voice
 RECENT: int = 3 * 22  # pieces whose beliefs are kept: more than a segmenter's window of 10 s holds
 
 Chances = np.ndarray[tuple[int], np.dtype[np.float64]]
@@ -53,8 +45,8 @@ class Heard:
     embedding: Embedding | None = None  # of the window around it; None where that held too little speech
     alone: bool = True  # whether the embedding heard nobody else
     certainty: float = 1.0  # of the segmenter, that it is speech
-    links: Links = ()  # what the segmenter takes for the same speaker,
-    apart: Links = ()  # and for others
+    links: Links = ()  # what the segmenter takes for the same speaker
+    shared: int = 0  # samples of it in which somebody else speaks too
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,58 +79,71 @@ class Joined:
     kept: int
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A window that fits no prototype."""
-
-    piece: int
-    vector: FloatArray
-    weight: float  # seconds of speech in the window
-    speech: int  # samples of speech in the hop itself
-    certainty: float  # that it is speech
-
-
 @dataclass(slots=True)
 class TrackerState:
-    """What the tracker remembers of one session; bounded by the number of labels, `PENDING` and `RECENT`.
+    """What the tracker remembers of one session; bounded by the number of labels, its `Memory` and `RECENT`.
 
-    belief : float64 [shape=(labels + 1,)], probabilities of who spoke last, the last for a new voice
+    centroids : float32 [shape=(labels, dimension)], unit vectors
+    speech : samples given to each label so far
+    belief : float64 [shape=(labels,)], probabilities of who spoke last
     """
 
     labels: list[int] = field(default_factory=list)
-    prototypes: list[Prototype] = field(default_factory=list)
-    belief: Chances = field(default_factory=lambda: np.ones(1))
+    centroids: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    speech: list[int] = field(default_factory=list)
+    belief: Chances = field(default_factory=lambda: np.zeros(0))
     recent: dict[int, Chances] = field(default_factory=dict)  # beliefs by piece, oldest first
-    pending: deque[Pending] = field(default_factory=lambda: deque(maxlen=PENDING))
     together: dict[tuple[int, int], int] = field(default_factory=dict)  # samples in which both labels spoke
+    bonds: set[int] = field(default_factory=set)  # labels that somebody said are one person
     memory: Memory = field(default_factory=Memory)
-    likeness: Likeness = field(default_factory=lambda: Likeness.usual(SAME, OTHER, USUAL_PAIRS))
-    vectors: dict[int, FloatArray] = field(default_factory=dict)  # by piece, of voices heard alone
-    reviewed: int = 0  # the hop of the last review
     born: int = 0  # labels given so far
     last_hop: int = -1  # the last hop with speech
 
     @property
     def heard_seconds(self) -> float:
         """How much speech has got a label so far."""
-        return seconds_of(sum(prototype.speech for prototype in self.prototypes))
+        return seconds_of(sum(self.speech))
 
-    def join(self, gone: int, kept: int, exemplars: int) -> None:
-        """Make one label's voice part of another's, which keeps so many exemplars."""
+    def centroid(self, label: int) -> FloatArray:
+        """The direction of all that is remembered of a label, float32 [shape=(dimension,)]."""
+        one: FloatArray = self.centroids[self.labels.index(label)]
+        return one
+
+    def bear(self, pieces: tuple[int, ...]) -> int:
+        """Make a new label of the windows of some pieces."""
+        label = self.born
+        self.born += 1
+        self.labels.append(label)
+        self.speech.append(0)
+        self.belief = np.append(self.belief, 0.0 if self.belief.any() else 1.0)
+        own = np.zeros(len(self.labels))
+        own[-1] = 1.0
+        self.recent = {p: own.copy() if p in pieces else np.append(b, 0.0) for p, b in self.recent.items()}
+        return label
+
+    def join(self, gone: int, kept: int) -> None:
+        """Make one label's voice part of another's."""
         a, b = self.labels.index(kept), self.labels.index(gone)
-        self.prototypes[a].absorb(self.prototypes[b], exemplars)
+        self.speech[a] += self.speech[b]
         self.memory.relabel(gone, kept)
         for belief in [self.belief, *self.recent.values()]:
             belief[a] += belief[b]
         self.belief = np.delete(self.belief, b)
         self.recent = {piece: np.delete(belief, b) for piece, belief in self.recent.items()}
-        del self.labels[b], self.prototypes[b]
+        del self.labels[b], self.speech[b]
+        self.centroids = np.delete(self.centroids, b, axis=0)
         moved: dict[tuple[int, int], int] = {}
         for pair, samples in self.together.items():
             one, other = sorted(kept if label == gone else label for label in pair)
             if one != other:
                 moved[one, other] = moved.get((one, other), 0) + samples
         self.together = moved
+        if gone in self.bonds:
+            self.bonds = self.bonds - {gone} | {kept}
+
+    def centre(self) -> None:
+        """Find the centroids of what is remembered now."""
+        self.centroids = np.stack([self.memory.centroid(label) for label in self.labels])
 
     def spoke_at_once(self, one: int, other: int, least: int) -> bool:
         """Whether two labels spoke in hops of at least so many samples of speech together."""

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from rtspk.engine.embedder import Embedder
 from rtspk.engine.local import speech_runs
-from rtspk.engine.prototype import unit
 from rtspk.engine.segmenter import ACTIVITY_HOP, ROWS, Segmenter
 from rtspk.engine.settings import ActivityConfig
+from rtspk.engine.unit import unit
 from rtspk.errors import AudioError
 from rtspk.kernels.mel import log_mel
 from rtspk.types import SAMPLE_RATE, Embedding, FloatArray, Segment, Window, samples_of, seconds_of

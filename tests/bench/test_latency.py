@@ -16,6 +16,7 @@ class MeanSpectrum:
 
     card = EmbedderCard(id="plain", file="", licence="", dimension=80)
     cohort = None
+    voicing = None
 
     def __init__(self):
         self.asked = 0

@@ -13,6 +13,7 @@ from rtspk.types import Embedding, Segment, Window
 class Counting:
     card = EmbedderCard(id="counting", file="", licence="", dimension=2)
     cohort = None
+    voicing = None
 
     def __init__(self) -> None:
         self.asked = 0

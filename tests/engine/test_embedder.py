@@ -73,8 +73,9 @@ def test_the_files_of_all_bundled_models_are_what_their_sums_say():
 
 
 def plain_card():
-    """The bundled card without its cohort, which these tests do not copy."""
-    return (BUNDLED / "embedder" / "card.toml").read_text().replace('cohort = "cohort.npy"\n', "")
+    """The bundled card without its tables, which these tests do not copy."""
+    lines = (BUNDLED / "embedder" / "card.toml").read_text().splitlines(keepends=True)
+    return "".join(line for line in lines if ".npy" not in line)
 
 
 def test_a_folder_without_a_card_is_refused(tmp_path):
@@ -103,6 +104,14 @@ def test_a_cohort_of_another_model_is_refused(tmp_path):
         shutil.copy(BUNDLED / "embedder" / name, tmp_path)
     np.save(tmp_path / "cohort.npy", np.eye(5))
     with pytest.raises(ModelError, match=r"wanted a cohort of 192 numbers a voice, got 5"):
+        load_embedder(tmp_path)
+
+
+def test_a_plane_of_another_model_is_refused(tmp_path):
+    for name in ("card.toml", "model.onnx", "cohort.npy"):
+        shutil.copy(BUNDLED / "embedder" / name, tmp_path)
+    np.save(tmp_path / "voicing.npy", np.ones(6))
+    with pytest.raises(ModelError, match=r"wanted 192 numbers and an offset in voicing\.npy, got 5"):
         load_embedder(tmp_path)
 
 

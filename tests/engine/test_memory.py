@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rtspk.engine.memory import Memory, groups
+from rtspk.engine.memory import NEVER, NOBODY, Memory, groups
 
 
 def voices(count: int, each: int, spread: float, seed: int) -> np.ndarray:
@@ -13,51 +13,82 @@ def voices(count: int, each: int, spread: float, seed: int) -> np.ndarray:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def grouped_slowly(vectors: np.ndarray, weights: np.ndarray, least: float) -> list[set[int]]:
+def grouped_slowly(alike: np.ndarray, weights: np.ndarray, least: float) -> list[set[int]]:
     """All pairs of all groups, every time."""
-    found = [{i} for i in range(len(vectors))]
+    found = [{i} for i in range(len(weights))]
 
-    def alike(a: set[int], b: set[int]) -> float:
-        pairs = [(weights[i] * weights[j], vectors[i] @ vectors[j]) for i in a for j in b]
+    def mean(a: set[int], b: set[int]) -> float:
+        pairs = [(weights[i] * weights[j], float(alike[i, j])) for i in a for j in b]
+        if min(cosine for _, cosine in pairs) == NEVER:
+            return NEVER
         return sum(w * c for w, c in pairs) / sum(w for w, _ in pairs)
 
     while len(found) > 1:
         cosine, i, j = max(
-            (alike(a, b), i, j) for i, a in enumerate(found) for j, b in enumerate(found) if i < j
+            (mean(a, b), i, j) for i, a in enumerate(found) for j, b in enumerate(found) if i < j
         )
-        if cosine < least:
+        if cosine < least or cosine == NEVER:
             break
         found[i] |= found.pop(j)
     return found
 
 
+@pytest.mark.parametrize("parted", [0, 4])
 @pytest.mark.parametrize("seed", range(6))
-def test_groups_are_those_of_the_slow_way(seed):
+def test_groups_are_those_of_the_slow_way(seed, parted):
+    rng = np.random.default_rng(seed)
     vectors = voices(3, 6, 0.35, seed)
-    weights = np.random.default_rng(seed).uniform(0.1, 0.6, len(vectors)).astype(np.float32)
-    member = groups(vectors, weights, 0.3)
+    weights = rng.uniform(0.1, 0.6, len(vectors)).astype(np.float32)
+    alike = vectors @ vectors.T
+    for _ in range(parted):
+        a, b = rng.choice(len(vectors), 2, replace=False)
+        alike[a, b] = alike[b, a] = NEVER
+    member = groups(alike, weights, 0.3)
     fast = {frozenset(np.flatnonzero(member == n).tolist()) for n in range(member.max() + 1)}
-    assert fast == {frozenset(one) for one in grouped_slowly(vectors, weights, 0.3)}
+    assert fast == {frozenset(one) for one in grouped_slowly(alike, weights, 0.3)}
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_few_windows_are_groups_of_their_own(count):
-    assert groups(np.ones((count, 4), np.float32), np.ones(count, np.float32), 0.5).tolist() == [0] * count
+    assert (
+        groups(np.ones((count, count), np.float32), np.ones(count, np.float32), 0.5).tolist() == [0] * count
+    )
+
+
+def filled(labels: list[int], vectors: np.ndarray, limit: int) -> Memory:
+    memory = Memory()
+    for piece, (label, vector) in enumerate(zip(labels, vectors, strict=False)):
+        memory.add(vector, 0.5, 0.9, piece, limit)
+        memory.labels[-1] = label
+    return memory
 
 
 def test_a_full_memory_joins_within_the_label_that_has_most():
-    memory = Memory()
-    for label, vector in zip([0] * 5 + [1] * 12, voices(2, 9, 0.1, 0), strict=False):
-        memory.add(vector, 0.5, label, 10)
+    memory = filled([0] * 5 + [1] * 12, voices(2, 9, 0.1, 0), 10)
     assert len(memory.weights) == 10
     assert memory.weights.sum() == pytest.approx(8.5)
     assert (memory.labels == 0).sum() >= 4
-    assert np.linalg.norm(memory.vectors, axis=1) == pytest.approx(np.ones(10), abs=1e-5)
+    assert memory.certainties == pytest.approx(np.full(10, 0.9))
+
+
+def test_what_is_joined_is_as_like_the_others_as_its_windows_were_in_the_mean():
+    vectors = voices(1, 12, 0.3, 1)
+    memory = filled([0] * 12, vectors, 4)
+    probe = voices(1, 1, 0.3, 2)[0]
+    assert (memory.weights @ memory.vectors @ probe) / memory.weights.sum() == pytest.approx(
+        float((vectors @ probe).mean()), abs=1e-5
+    )
+
+
+def test_windows_without_a_label_are_forgotten_after_a_while():
+    memory = Memory()
+    for piece, label in ((0, NOBODY), (1, 3), (600, NOBODY)):
+        memory.add(np.ones(4, np.float32) / 2, 0.5, 0.9, piece, 10)
+        memory.labels[-1] = label
+    assert memory.labels.tolist() == [3, NOBODY]
 
 
 def test_a_label_can_become_another():
-    memory = Memory()
-    for label in (0, 1, 1):
-        memory.add(np.ones(4, np.float32) / 2, 0.5, label, 10)
+    memory = filled([0, 1, 1], np.ones((3, 4), np.float32) / 2, 10)
     memory.relabel(1, 0)
     assert memory.labels.tolist() == [0, 0, 0]

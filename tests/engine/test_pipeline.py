@@ -144,9 +144,17 @@ def test_the_light_segmenter_is_chosen_by_name_and_by_the_environment(monkeypatc
     assert light.segmenter.card.id != usual.segmenter.card.id
 
 
-def test_a_segmenter_that_is_sure_of_barks_wants_more_for_a_new_voice():
+def test_a_segmenter_that_is_sure_of_barks_wants_more_for_a_new_voice_where_nothing_else_tells_them_apart(
+    monkeypatch,
+):
     sure, light = (Engine.load(":memory:", segmenter=name) for name in (None, "light"))
     config = SessionConfig()
-    gates = [one.parts(config).tracker.config.birth_certainty for one in (sure, light)]
-    assert gates == [sure.segmenter.card.birth_certainty, config.tracker.birth_certainty]
-    assert gates[0] > gates[1]
+
+    def gates():
+        return [one.parts(config).tracker.config.birth_certainty for one in (sure, light)]
+
+    assert gates() == [config.tracker.birth_certainty] * 2
+    for one in (sure, light):
+        monkeypatch.setattr(one.embedder, "voicing", None)
+    assert gates() == [sure.segmenter.card.birth_certainty, config.tracker.birth_certainty]
+    assert gates()[0] > gates()[1]

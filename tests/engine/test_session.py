@@ -201,8 +201,7 @@ def test_a_vector_that_is_no_unit_vector_never_enters(setup, conversation, value
     first, *_ = session.windows_to_embed()
     with pytest.raises(ModelError, match="wanted voices as unit vectors, got one of length"):
         session.receive_embeddings([Embedding(np.full(160, value, np.float32), first.segment, 1)])
-    assert session.state.tracker.prototypes == []
-    assert not session.state.tracker.pending
+    assert not len(session.state.tracker.memory.weights)
 
 
 def test_a_session_can_be_parked_and_resumed(setup, conversation):
@@ -255,9 +254,7 @@ def test_a_name_that_is_kept_is_known_to_the_next_session(setup_at, conversation
 
 
 def test_labels_that_a_person_merges_are_one(setup, conversation):
-    config = TrackerConfig(
-        new_share=3.0, birth_seconds=0.5, merge_cosine=2.0, review_seconds=1e6
-    )  # many labels, never joined
+    config = TrackerConfig(group_cosine=0.97, birth_seconds=0.5, keep_cosine=0.5)  # many labels
     several = replace(setup, parts=replace(setup.parts, tracker=Tracker(config, 20)))
     session = several.begin()
     known = sorted(labels_of(session.push(conversation)))

@@ -5,11 +5,9 @@ import pickle
 import numpy as np
 import pytest
 
-from rtspk.engine.prototype import Prototype
 from rtspk.engine.settings import HOP, TrackerConfig
 from rtspk.engine.tracker import Tracker
 from rtspk.engine.tracker_state import (
-    PENDING,
     RECENT,
     Birth,
     Decision,
@@ -18,6 +16,7 @@ from rtspk.engine.tracker_state import (
     TrackerState,
     piece_of,
 )
+from rtspk.engine.voicing import Voicing
 from rtspk.types import Embedding, FloatArray, Segment, samples_of
 
 DIMENSION = 64
@@ -26,8 +25,14 @@ DIMENSION = 64
 class Talk:
     """Voices as noisy directions, a hop at a time."""
 
-    def __init__(self, config: TrackerConfig | None = None, max_speakers: int = 20, seed: int = 0) -> None:
-        self.tracker = Tracker(config or TrackerConfig(), max_speakers)
+    def __init__(
+        self,
+        config: TrackerConfig | None = None,
+        max_speakers: int = 20,
+        seed: int = 0,
+        voicing: Voicing | None = None,
+    ) -> None:
+        self.tracker = Tracker(config or TrackerConfig(), max_speakers, voicing)
         self.state = TrackerState()
         self.rng = np.random.default_rng(seed)
         self.hop = 0
@@ -46,7 +51,7 @@ class Talk:
             self.hop += 1
         return said
 
-    def hear(self, *heard: Heard) -> tuple[list[Decision], list[Birth]]:
+    def hear(self, *heard: Heard) -> tuple[list[Decision], list[Birth | Joined]]:
         return self.tracker.observe(heard, self.state)
 
     def window(self, number: int) -> Embedding:
@@ -120,37 +125,13 @@ def test_a_hop_without_a_window_follows_its_neighbourhood():
     assert (decision.label, births) == (known, [])
 
 
-def test_prototypes_of_one_voice_are_merged_into_the_older():
-    config = TrackerConfig(merge_cosine=0.5, new_share=2.0, pool_cosine=0.4, birth_seconds=0.25)
-    talk = Talk(config)
-    talk.say(0, 10)
-    assert talk.state.born > 1
-    assert talk.tracker.merge(talk.state) is not None
-    gone_speech = sum(p.speech for p in talk.state.prototypes)
-    while (joined := talk.tracker.merge(talk.state)) is not None:
-        gone, kept = joined
-        assert kept < gone
-        assert gone not in talk.state.labels
-    assert len(talk.state.labels) == len(talk.state.prototypes) == len(talk.state.belief) - 1 == 1
-    assert sum(p.speech for p in talk.state.prototypes) == gone_speech
-
-
-def test_two_labels_with_names_are_never_merged():
-    config = TrackerConfig(merge_cosine=0.5, new_share=2.0, pool_cosine=0.4, birth_seconds=0.25)
-    talk = Talk(config)
-    talk.say(0, 10)
-    assert talk.tracker.merge(talk.state, apart=talk.state.labels) is None
-    assert talk.tracker.merge(talk.state, apart=talk.state.labels[1:]) is not None
-
-
 def test_memory_is_bounded():
-    config = TrackerConfig(exemplars=8)
-    talk = Talk(config, max_speakers=3)
+    talk = Talk(TrackerConfig(memory=30), max_speakers=3)
     for number in range(40):
         talk.say(number % 20, 12)
-    assert len(talk.state.pending) <= PENDING
+    assert len(talk.state.memory.weights) == 30
     assert len(talk.state.recent) <= RECENT
-    assert all(len(p.weights) <= 8 for p in talk.state.prototypes)
+    assert len(talk.state.labels) == len(talk.state.speech) == len(talk.state.centroids) == 3
 
 
 def test_beliefs_stay_probabilities():
@@ -161,83 +142,92 @@ def test_beliefs_stay_probabilities():
         assert (talk.state.belief >= 0).all()
 
 
-def test_a_label_of_two_voices_is_split_by_the_slow_path():
-    talk = Talk(TrackerConfig(new_share=-3.0))  # nobody is new to the fast path
-    talk.say(0, 16)
-    assert {d.label for d in talk.say(1, 16)} == {0}
-    assert talk.tracker.review(4, talk.state) == []  # not yet
-    changes = talk.tracker.review(talk.hop, talk.state)
-    assert changes == [Birth(1, ())]
+def between(talk: Talk, one: int, other: int, share: float) -> Embedding:
+    """A window that is so much of the second voice."""
+    vector = (1.0 - share) * talk.voice(one) + share * talk.voice(other)
+    unit = (vector / np.linalg.norm(vector)).astype(np.float32)
+    return Embedding(unit, Segment(talk.hop * HOP, (talk.hop + 1) * HOP), samples_of(1.5))
+
+
+def test_labels_that_turn_out_to_be_one_voice_are_joined_into_the_one_that_holds_more():
+    talk = Talk(TrackerConfig(group_cosine=0.5, keep_cosine=0.0))
+    kept, gone = known_two(talk)
+    changes = []
+    for share in np.linspace(0.9, 0.1, 40):  # a voice that goes from the one to the other
+        changes += talk.hear(Heard(piece_of(talk.hop, 0), HOP, between(talk, 0, 1, share)))[1]
+        talk.hop += 1
+    talk.tracker = Tracker(TrackerConfig(group_cosine=0.2, keep_cosine=0.0), 20)
+    changes += talk.hear(Heard(piece_of(talk.hop, 0), HOP, talk.window(0)))[1]
+    joined = [change for change in changes if isinstance(change, Joined)]
+    assert joined
+    assert all(one.gone not in talk.state.labels for one in joined)
+    assert set(talk.state.memory.labels.tolist()) == set(talk.state.labels)
+    assert gone in [one.gone for one in joined] or kept in [one.gone for one in joined]
+
+
+def test_what_was_one_label_is_split_when_there_is_enough_of_the_second_voice():
+    close = TrackerConfig(group_cosine=-0.2)
+    talk = Talk(close)
+    talk.say(0, 40)
+    assert {d.label for d in talk.say(1, 20)} == {0}
+    for split, labels in ((15.0, [0]), (8.0, [0, 1])):  # ten seconds of it, all of which had a label
+        talk.tracker = Tracker(TrackerConfig(split_seconds=split), 20)
+        talk.say(0, 1)
+        assert talk.state.labels == labels
     assert [talk.tracker.nearest(talk.voice(n), talk.state)[0] for n in (0, 1)] == [0, 1]
-    assert talk.state.belief.shape == (3,)
 
 
-def between_two_voices(heard_seconds):
-    """A talk whose one label holds voices as alike as some are, after so much speech."""
-    talk = Talk(TrackerConfig(new_share=-3.0, split_share=0.9, join_share=0.9, late_share=0.5))
-    for alike in (1.0, 0.4):
-        for _ in range(16):
-            vector = (
-                np.sqrt(1.0 - alike**2) * talk.voice(1) + alike * talk.voice(0) if alike else talk.voice(0)
-            )
-            unit = (vector / np.linalg.norm(vector)).astype(np.float32)
-            window = Embedding(unit, Segment(talk.hop * HOP, (talk.hop + 1) * HOP), samples_of(1.5))
-            talk.hear(Heard(piece_of(talk.hop, 0), HOP, window))
+def test_windows_of_one_label_hold_on_to_each_other():
+    loose, firm = (Talk(TrackerConfig(group_cosine=0.45, keep_cosine=keep)) for keep in (0.0, 0.3))
+    for talk in (loose, firm):
+        known_two(talk)
+        for share in (0.4, 0.5, 0.6) * 4:
+            talk.hear(Heard(piece_of(talk.hop, 0), HOP, between(talk, 0, 1, share)))
             talk.hop += 1
-    talk.state.prototypes[0].speech = samples_of(heard_seconds)
-    return talk
+    assert firm.state.labels == [0, 1]
+    assert len(firm.state.labels) <= len(loose.state.labels) or loose.state.labels == [0]
 
 
-def test_what_would_be_joined_again_at_once_is_not_split():
-    early, late = between_two_voices(20.0), between_two_voices(600.0)
-    assert early.tracker.review(early.hop, early.state) == [Birth(1, ())]
-    assert late.tracker.review(late.hop, late.state) == []
-    for talk in (early, late):  # and neither changes its mind
-        assert talk.tracker.review(talk.hop + 20, talk.state) == []
-
-
-def test_labels_of_one_voice_are_joined_by_the_slow_path():
-    talk = Talk(TrackerConfig(merge_cosine=2.0))
-    talk.say(0, 10)
-    talk.state.labels.append(1)
-    talk.state.born = 2
-    talk.state.prototypes.append(Prototype.of([talk.voice(0)], [1.0], 40))
-    talk.state.belief = np.append(talk.state.belief, 0.0)
-    for _ in range(6):
-        talk.state.memory.add(talk.voice(0), 0.5, 1, 160)
-    talk.state.recent.clear()
-    assert talk.tracker.review(talk.hop, talk.state, apart=(0, 1)) == []
-    assert talk.tracker.review(talk.hop + 20, talk.state) == [Joined(1, 0)]
-    assert set(talk.state.memory.labels.tolist()) == {0}
+@pytest.mark.parametrize("named", [(), (0, 1)])
+def test_labels_with_names_are_never_joined(named):
+    talk = Talk()
+    known_two(talk)
+    talk.tracker = Tracker(TrackerConfig(group_cosine=-1.0), 20)
+    (_, changes) = talk.tracker.observe(
+        [Heard(piece_of(talk.hop, 0), HOP, talk.window(0))], talk.state, named
+    )
+    assert changes == ([] if named else [Joined(1, 0)])
 
 
 def test_labels_that_spoke_at_once_are_never_joined():
-    talk = Talk(TrackerConfig(merge_cosine=-1.0, group_share=-5.0))
-    known_two(talk)
-    for _ in range(4):
-        talk.hear(
-            Heard(piece_of(talk.hop, 0), HOP, talk.window(0)),
-            Heard(piece_of(talk.hop, 1), HOP, talk.window(1)),
-        )
-        talk.hop += 1
-    assert talk.tracker.merge(talk.state) is None
-    assert talk.tracker.review(talk.hop, talk.state) == []
-
-
-def test_local_speakers_tell_how_alike_voices_are():
     talk = Talk()
-    usual = talk.state.likeness.same, talk.state.likeness.other
-    for _ in range(30):
-        links = tuple((piece_of(talk.hop - back, 0), HOP) for back in (4, 5))
-        apart = tuple((piece_of(talk.hop - back, 1), HOP) for back in (1, 4))
+    known_two(talk)
+    for _ in range(6):
         talk.hear(
-            Heard(piece_of(talk.hop, 0), HOP, talk.window(0), links=links, apart=apart),
-            Heard(piece_of(talk.hop, 1), HOP, talk.window(1), links=apart, apart=links),
+            Heard(piece_of(talk.hop, 0), HOP, talk.window(0), shared=HOP),
+            Heard(piece_of(talk.hop, 1), HOP, talk.window(1), shared=HOP),
         )
         talk.hop += 1
-    likeness = talk.state.likeness
-    assert likeness.same > usual[0] + 0.2
-    assert likeness.other < usual[1] - 0.05
+    talk.tracker = Tracker(TrackerConfig(group_cosine=-1.0), 20)
+    assert talk.hear(Heard(piece_of(talk.hop, 0), HOP, talk.window(0)))[1] == []
+    assert talk.state.labels == [0, 1]
+
+
+def test_labels_that_somebody_joined_stay_one():
+    talk = Talk()
+    gone, kept = known_two(talk)[::-1]
+    talk.tracker.join(gone, kept, talk.state)
+    for _ in range(3):
+        assert {d.label for n in (0, 1) for d in talk.say(n, 4)} == {kept}
+    assert talk.state.labels == [kept]
+
+
+def test_what_sounds_like_no_voice_gives_birth_to_nobody():
+    normal = np.zeros(DIMENSION, np.float32)
+    normal[1] = -10.0
+    talk = Talk(voicing=Voicing(normal, 2.0))
+    assert {d.label for d in talk.say(1, 20)} == {-1}
+    assert {d.label for d in talk.say(0, 20)[2:]} == {0}
 
 
 def known_two(talk: Talk) -> tuple[int, int]:
@@ -248,31 +238,30 @@ def test_two_who_speak_at_once_are_two_people():
     talk = Talk()
     known = known_two(talk)
     # The second one's window sounds like the first, but not as much as the first one's own.
-    mixed = talk.voice(0) + 0.7 * talk.voice(1)
-    second = Embedding((mixed / np.linalg.norm(mixed)).astype(np.float32), Segment(0, HOP), samples_of(1.0))
-    decisions, births = talk.hear(
-        Heard(piece_of(talk.hop, 0), HOP, talk.window(0)),
-        Heard(piece_of(talk.hop, 1), HOP, second, alone=False),
-    )
-    assert [d.label for d in decisions] == list(known)
-    assert births == []
+    second = between(talk, 0, 1, 0.4)
+    for shared, labels in ((HOP, list(known)), (0, [known[0], known[0]])):
+        decisions, changes = talk.hear(
+            Heard(piece_of(talk.hop, 0), HOP, talk.window(0), shared=shared),
+            Heard(piece_of(talk.hop, 1), HOP, second, alone=False, shared=shared),
+        )
+        talk.hop += 1
+        assert [d.label for d in decisions] == labels
+        assert changes == []
 
 
 def test_a_local_speaker_stays_who_they_were():
     talk = Talk()
     first, second = known_two(talk)
     talk.say(0, 2)
-    between = talk.voice(0) + 1.2 * talk.voice(1)  # a little nearer to the second
-    window = Embedding(
-        (between / np.linalg.norm(between)).astype(np.float32), Segment(0, HOP), samples_of(1.0)
-    )
+    window = between(talk, 0, 1, 0.52)  # a little nearer to the second
     before = tuple((piece_of(talk.hop - back, 0), HOP) for back in (1, 2))
+    others = tuple((piece_of(talk.hop - back, 0), HOP) for back in (4, 5))
     piece = piece_of(talk.hop, 0)
     state = pickle.dumps(talk.state)
-    ((linked,), _) = talk.hear(Heard(piece, HOP, window, links=before))
+    ((linked,), _) = talk.hear(Heard(piece, HOP, window, alone=False, links=before))
     talk.state = pickle.loads(state)
-    ((apart,), _) = talk.hear(Heard(piece, HOP, window, apart=before))
-    assert (linked.label, apart.label) == (first, second)
+    ((other,), _) = talk.hear(Heard(piece, HOP, window, alone=False, links=others))
+    assert (linked.label, other.label) == (first, second)
 
 
 def test_speech_under_another_gives_birth_to_nobody():
@@ -285,7 +274,7 @@ def test_speech_under_another_gives_birth_to_nobody():
         )
         talk.hop += 1
         assert births == []
-        assert decisions[1].provisional
+        assert decisions[1].label in (-1, 0)
     assert talk.state.born == 1
 
 
@@ -300,8 +289,8 @@ def test_what_is_hardly_speech_gives_birth_to_nobody():
 def test_joining_keeps_every_belief_a_probability():
     talk = Talk()
     gone, kept = known_two(talk)[::-1]
-    talk.state.join(gone, kept, 40)
+    talk.state.join(gone, kept)
     assert talk.state.labels == [kept]
     for belief in [talk.state.belief, *talk.state.recent.values()]:
-        assert belief.shape == (2,)
+        assert belief.shape == (1,)
         assert belief.sum() == pytest.approx(1.0)
