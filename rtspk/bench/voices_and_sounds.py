@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rtspk.audio import read_audio
+from rtspk.bench.diarization import NOT_SOUND
 from rtspk.engine.pipeline import Engine
 from rtspk.engine.session import Session
 from rtspk.engine.settings import HOP, SessionConfig
@@ -63,7 +64,7 @@ class _Listening(Tracker):
 def learn_voicing(
     engine: Engine,
     conversations: Path,
-    sounds: Sequence[Path],
+    sounds: Path,
     *,
     lost: float = 0.02,
     progress: Callable[[int, int], None],
@@ -73,32 +74,37 @@ def learn_voicing(
     Args:
         engine: its embedder and segmenter are what is learnt about
         conversations: a folder of recordings, each with an RTTM of its stem
-        sounds: recordings without a voice
+        sounds: a folder of recordings without a voice, at any depth
         lost: share of the windows with a voice that may lie on the wrong side
         progress: called with recordings done and recordings in all
 
     Raises:
-        FormatError: no windows of one of the two kinds.
+        FormatError: no recordings or no windows of one of the two kinds.
         AudioError: a recording cannot be read.
     """
-    references = sorted(conversations.glob("*.rttm"))
-    of = len(references) + len(sounds)
+    talks = sorted(conversations.glob("*.rttm"))
+    if not talks:
+        raise FormatError(f"wanted recordings with RTTM files, got none in {conversations}")
+    if not sounds.is_dir():
+        raise FormatError(f"wanted a folder of sounds, got {sounds}")
+    noises = _recordings(sounds, "**/*")
+    of = len(talks) + len(noises)
     voices: list[FloatArray] = []
-    for number, path in enumerate(references, start=1):
-        sound = next(p for p in sorted(conversations.glob(f"{path.stem}.*")) if p.suffix in (".wav", ".flac"))
-        samples = read_audio(sound)
+    for number, path in enumerate(talks, start=1):
+        found = _recordings(conversations, f"{path.stem}.*")
+        if not found:
+            raise FormatError(f"wanted a recording of {path.stem}, got none in {conversations}")
+        samples = read_audio(found[0])
         spoken = np.zeros(len(samples) + HOP, bool)
         for turn in read_rttm(path):
             spoken[samples_of(turn.start) : samples_of(turn.end)] = True
-        for one in _heard(engine, samples):
-            hop = hop_of(one.piece)
-            if one.embedding and spoken[hop * HOP : (hop + 1) * HOP].sum() >= SPOKEN * one.speech:
-                voices.append(one.embedding.vector)
+        for hop, speech, vector in _windows(engine, samples):
+            if spoken[hop * HOP : (hop + 1) * HOP].sum() >= SPOKEN * speech:
+                voices.append(vector)
         progress(number, of)
     others: list[FloatArray] = []
-    for number, path in enumerate(sounds, start=len(references) + 1):
-        heard = _heard(engine, read_audio(path)[:LONGEST])
-        others += [one.embedding.vector for one in heard if one.embedding]
+    for number, path in enumerate(noises, start=len(talks) + 1):
+        others += [vector for _, _, vector in _windows(engine, read_audio(path)[:LONGEST])]
         progress(number, of)
     if not voices or not others:
         raise FormatError(f"wanted windows of voices and of sounds, got {len(voices)} and {len(others)}")
@@ -133,12 +139,16 @@ def fit_voicing(voices: FloatArray, sounds: FloatArray, lost: float) -> Voicing:
     return Voicing(normal, -float(np.quantile(voices @ normal, lost)))
 
 
-def _heard(engine: Engine, samples: FloatArray) -> list[Heard]:
-    """All windows of one voice alone in a recording."""
+def _recordings(folder: Path, pattern: str) -> list[Path]:
+    return [p for p in sorted(folder.glob(pattern)) if p.is_file() and p.suffix.lower() not in NOT_SOUND]
+
+
+def _windows(engine: Engine, samples: FloatArray) -> list[tuple[int, int, FloatArray]]:
+    """All windows of one voice alone in a recording: the hop, the samples of speech in it, the vector."""
     listening = _Listening()
     session = Session(replace(engine.parts(SessionConfig()), tracker=listening))
     session.receive_audio(samples)
     session.finish()
     while windows := session.windows_to_embed():
         session.receive_embeddings(engine.embedder.embed(windows))
-    return listening.heard
+    return [(hop_of(one.piece), one.speech, one.embedding.vector) for one in listening.heard if one.embedding]

@@ -26,6 +26,7 @@ from rtspk.cli import (
     simulate,
     tune,
     voices,
+    voicing,
 )
 from rtspk.errors import RtspkError
 
@@ -184,6 +185,7 @@ _add(app, "simulate", simulate.simulate)
 _add(app, "train", build.train)
 _add(app, "export", build.export)
 _add(app, "tune", tune.tune)
+_add(app, "voicing", voicing.voicing)
 _add(app, "doctor", doctor.doctor)
 
 app.add_typer(speakers, name="speakers")
