@@ -71,12 +71,10 @@ class Review:
         """How alike windows are, where what was decided before holds on to itself."""
         memory, config = state.memory, self.config
         alike = memory.alike()
-        known = memory.labels != NOBODY
-        same = memory.labels[:, None] == memory.labels
-        both = known[:, None] & known
-        alike += np.float32(config.keep_cosine) * np.where(both, np.where(same, 1.0, -1.0), 0.0).astype(
-            np.float32
-        )
+        keep, unknown = np.float32(config.keep_cosine), memory.labels == NOBODY
+        hold = np.where(memory.labels[:, None] == memory.labels, keep, -keep)
+        hold[unknown] = hold[:, unknown] = 0.0
+        alike += hold
         for label in state.bonds:
             own = memory.labels == label
             alike[np.ix_(own, own)] += np.float32(BONDED)

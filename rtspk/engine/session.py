@@ -304,18 +304,13 @@ class Session:
         vector = mean_vector(draft)
         if vector is None:
             return
-        label, cosine = self._parts.tracker.nearest(vector, self.state.tracker)
-        own = float(self.state.tracker.centroid(draft.label) @ vector)
-        if label == draft.label or cosine - own < self._parts.config.tracker.update_margin:
-            return
-        if not self._turns.speaks(label, draft):
+        label = self._judge(draft.label, vector)
+        if label != draft.label and not self._turns.speaks(label, draft):
             self._turns.relabel(draft, label)
 
     def _identify(self, label: int) -> None:
         identities, state = self._parts.identities, self.state
         if identities is None:
-            return
-        if label not in state.tracker.labels:  # joined to another a moment ago
             return
         tracker = state.tracker
         speech = tracker.speech[tracker.labels.index(label)]
@@ -330,7 +325,7 @@ class Session:
         self._turns.born(change.label, change.pieces)
 
     def _judge(self, label: int, vector: FloatArray) -> int:
-        """The label of a turn with this vector, which has another now."""
+        """The label that a turn with this vector should have, which has another now or the same."""
         tracker, state = self._parts.tracker, self.state.tracker
         nearest, cosine = tracker.nearest(vector, state)
         if label not in state.labels or nearest == label:
