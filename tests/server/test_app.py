@@ -489,7 +489,8 @@ class Stuck:
     """An embedder that does nothing until it is let go: more load than any machine carries."""
 
     def __init__(self, embedder):
-        self.card, self.cohort, self._embedder = embedder.card, embedder.cohort, embedder
+        self.card, self.cohort, self.voicing = embedder.card, embedder.cohort, embedder.voicing
+        self._embedder = embedder
         self.go_on = threading.Event()
 
     def embed(self, windows):

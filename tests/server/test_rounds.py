@@ -60,7 +60,8 @@ class Choosy:
     """Refuses a batch that holds a window of a shape that only one stream has."""
 
     def __init__(self, embedder):
-        self.card, self.cohort, self._embedder = embedder.card, embedder.cohort, embedder
+        self.card, self.cohort, self.voicing = embedder.card, embedder.cohort, embedder.voicing
+        self._embedder = embedder
         self.poison = None
 
     def embed(self, windows):
@@ -89,7 +90,7 @@ def test_streams_that_wait_share_a_round_and_all_threads_work(make, engine):
     rounds_seen, both = [], threading.Barrier(3, timeout=30)
 
     class Held:
-        card, cohort = engine.embedder.card, None
+        card, cohort, voicing = engine.embedder.card, None, None
 
         def embed(self, windows):
             return engine.embedder.embed(windows)
