@@ -10,8 +10,9 @@ from rtspk.assignment import assign
 from rtspk.engine.memory import NEVER, NOBODY, groups
 from rtspk.engine.settings import TrackerConfig
 from rtspk.engine.tracker_state import Birth, Joined, TrackerState
+from rtspk.engine.unit import unit
 from rtspk.engine.voicing import Voicing
-from rtspk.types import samples_of
+from rtspk.types import FloatArray
 
 __all__ = ["Review"]
 
@@ -78,12 +79,9 @@ class Review:
         for label in state.bonds:
             own = memory.labels == label
             alike[np.ix_(own, own)] += np.float32(BONDED)
-        least = samples_of(config.together_seconds)
-        for one, other in combinations(state.labels, 2):
-            named = one in apart and other in apart
-            if named or state.spoke_at_once(one, other, least):
-                ours, theirs = memory.labels == one, memory.labels == other
-                alike[np.ix_(ours, theirs)] = alike[np.ix_(theirs, ours)] = NEVER
+        for one, other in combinations(sorted(set(apart) & set(state.labels)), 2):
+            ours, theirs = memory.labels == one, memory.labels == other
+            alike[np.ix_(ours, theirs)] = alike[np.ix_(theirs, ours)] = NEVER
         return alike
 
     def _is_new(self, own: NDArray[np.bool_], fresh: NDArray[np.bool_], state: TrackerState) -> bool:
@@ -102,7 +100,14 @@ class Review:
             return False
         if memory.weights[own] @ memory.certainties[own] / seconds < config.birth_certainty:
             return False
-        mean = memory.weights[own] @ memory.vectors[own] / np.float32(seconds)
+        mean = memory.weights[own] @ memory.vectors[own]
+        for label in state.labels:
+            others = (memory.labels == label) & ~own
+            if (
+                others.any()
+                and _cosine(mean, memory.weights[others] @ memory.vectors[others]) >= config.known_cosine
+            ):
+                return False
         return self.voicing is None or self.voicing.score(mean) >= 0.0
 
     def _birth_seconds(self, state: TrackerState) -> float:
@@ -121,3 +126,7 @@ class Review:
         label = state.bear(pieces)
         memory.labels[own] = label
         return Birth(label, pieces)
+
+
+def _cosine(one: FloatArray, other: FloatArray) -> float:
+    return float(unit(one) @ unit(other))

@@ -52,7 +52,7 @@ class TrackerConfig:
     group_cosine: float = 0.25  # groups whose pairs are this close in the mean are one voice's
     keep_cosine: float = 0.05  # windows of one label count as so much closer, of two labels as less
     split_seconds: float = 15.0  # of speech that leaves a label to be one of its own
-    together_seconds: float = 4.0  # of speech at once, and two labels are two people
+    known_cosine: float = 0.7  # a group that is this close to a label's other windows is nobody new
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ labels' centroids are the evidence, and the segmenter's local speakers carry bel
 """
 
 from collections.abc import Collection, Sequence
-from itertools import combinations
 
 import numpy as np
 
@@ -78,7 +77,6 @@ class Tracker:
             self._decide(one, belief, cosine, state)
             for one, belief, cosine in zip(heard, beliefs, cosines, strict=True)
         ]
-        self._note_together(heard, decisions, state)
         return decisions, changes
 
     def nearest(self, vector: FloatArray, state: TrackerState) -> tuple[int, float]:
@@ -139,20 +137,6 @@ class Tracker:
         state.speech[best] += 0 if provisional else heard.speech
         score = float(cosines[best]) if len(cosines) else 0.0
         return Decision(heard.piece, state.labels[best], score, float(belief[best]), provisional)
-
-    def _note_together(
-        self, heard: Sequence[Heard], decisions: Sequence[Decision], state: TrackerState
-    ) -> None:
-        """Who speaks at once is two people, however alike they sound."""
-        sure = [
-            (d.label, h.shared)
-            for d, h in zip(decisions, heard, strict=True)
-            if h.shared >= AT_ONCE and not d.provisional
-        ]
-        for (a, first), (b, second) in combinations(sure, 2):
-            if a != b:
-                pair = (min(a, b), max(a, b))
-                state.together[pair] = state.together.get(pair, 0) + min(first, second)
 
 
 def _linked(links: Links, state: TrackerState) -> tuple[Chances, int]:

@@ -93,7 +93,6 @@ class TrackerState:
     speech: list[int] = field(default_factory=list)
     belief: Chances = field(default_factory=lambda: np.zeros(0))
     recent: dict[int, Chances] = field(default_factory=dict)  # beliefs by piece, oldest first
-    together: dict[tuple[int, int], int] = field(default_factory=dict)  # samples in which both labels spoke
     bonds: set[int] = field(default_factory=set)  # labels that somebody said are one person
     memory: Memory = field(default_factory=Memory)
     born: int = 0  # labels given so far
@@ -132,19 +131,9 @@ class TrackerState:
         self.recent = {piece: np.delete(belief, b) for piece, belief in self.recent.items()}
         del self.labels[b], self.speech[b]
         self.centroids = np.delete(self.centroids, b, axis=0)
-        moved: dict[tuple[int, int], int] = {}
-        for pair, samples in self.together.items():
-            one, other = sorted(kept if label == gone else label for label in pair)
-            if one != other:
-                moved[one, other] = moved.get((one, other), 0) + samples
-        self.together = moved
         if gone in self.bonds:
             self.bonds = self.bonds - {gone} | {kept}
 
     def centre(self) -> None:
         """Find the centroids of what is remembered now."""
         self.centroids = np.stack([self.memory.centroid(label) for label in self.labels])
-
-    def spoke_at_once(self, one: int, other: int, least: int) -> bool:
-        """Whether two labels spoke in hops of at least so many samples of speech together."""
-        return self.together.get((min(one, other), max(one, other)), 0) >= least

@@ -199,18 +199,17 @@ def test_labels_with_names_are_never_joined(named):
     assert changes == ([] if named else [Joined(1, 0)])
 
 
-def test_labels_that_spoke_at_once_are_never_joined():
-    talk = Talk()
-    known_two(talk)
-    for _ in range(6):
-        talk.hear(
-            Heard(piece_of(talk.hop, 0), HOP, talk.window(0), shared=HOP),
-            Heard(piece_of(talk.hop, 1), HOP, talk.window(1), shared=HOP),
-        )
-        talk.hop += 1
-    talk.tracker = Tracker(TrackerConfig(group_cosine=-1.0), 20)
-    assert talk.hear(Heard(piece_of(talk.hop, 0), HOP, talk.window(0)))[1] == []
-    assert talk.state.labels == [0, 1]
+def test_what_is_very_like_a_label_is_nobody_new():
+    for known, labels in ((2.0, [0, 1]), (0.7, [0])):
+        talk = Talk(TrackerConfig(group_cosine=0.95, keep_cosine=0.0, known_cosine=known), seed=3)
+        for share in (0.0, 0.35):
+            for _ in range(30):
+                vector = (1.0 - share) * np.eye(DIMENSION)[0] + share * np.eye(DIMENSION)[1]
+                unit = (vector / np.linalg.norm(vector)).astype(np.float32)
+                window = Embedding(unit, Segment(talk.hop * HOP, (talk.hop + 1) * HOP), samples_of(1.5))
+                talk.hear(Heard(piece_of(talk.hop, 0), HOP, window))
+                talk.hop += 1
+        assert talk.state.labels == labels
 
 
 def test_labels_that_somebody_joined_stay_one():
