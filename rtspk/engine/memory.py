@@ -67,8 +67,10 @@ class Memory:
         labels, counts = np.unique(self.labels, return_counts=True)
         most = labels[int(np.argmax(counts))]
         own = np.flatnonzero(self.labels == most)
-        if most == NOBODY or len(own) < 2:
+        if most == NOBODY:
             self._keep(np.arange(len(self.weights)) != own[0])
+            return
+        if len(own) < 2:  # no label loses its only window
             return
         own = own[: max(2, len(own) // 2)]
         length = np.linalg.norm(self.vectors[own], axis=1).clip(1e-9)

@@ -92,3 +92,8 @@ def test_a_label_can_become_another():
     memory = filled([0, 1, 1], np.ones((3, 4), np.float32) / 2, 10)
     memory.relabel(1, 0)
     assert memory.labels.tolist() == [0, 0, 0]
+
+
+def test_no_label_loses_its_only_window():
+    memory = filled(list(range(6)), np.eye(6, dtype=np.float32), 4)
+    assert memory.labels.tolist() == list(range(6))
