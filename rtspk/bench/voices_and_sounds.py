@@ -25,7 +25,7 @@ SPOKEN: float = 0.7  # of a window's speech by the reference, or it is left out
 LONGEST: int = samples_of(150.0)  # of one sound
 RIDGE: float = 0.4  # against a total weight of 1000 for either kind
 STEPS: int = 40  # of Newton's method; a dozen are enough
-TOTAL: float = 1000.0
+TOTAL: float = 1000.0  # weight of either kind, however many windows it has
 
 
 @dataclass(frozen=True, slots=True)
