@@ -30,10 +30,6 @@ class Network:
         self.outputs: tuple[str, ...] = tuple(one.name for one in self._session.get_outputs())
         self.path = path
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Of an input, where it is always the same."""
-        return next(tuple(one.shape) for one in self._session.get_inputs() if one.name == name)
-
     def run(self, inputs: dict[str, FloatArray]) -> list[FloatArray]:
         """All outputs of the network, in its order."""
         try:

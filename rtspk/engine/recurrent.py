@@ -15,6 +15,7 @@ import numpy as np
 
 from rtspk.engine.network import Network
 from rtspk.engine.powerset import CLASSES
+from rtspk.engine.recurrence import Recurrence
 from rtspk.engine.rows import raw_rows
 from rtspk.errors import ModelError
 from rtspk.types import FloatArray, samples_of
@@ -22,7 +23,7 @@ from rtspk.types import FloatArray, samples_of
 __all__ = ["FRAME", "HEARD", "PARTS", "Hearing", "RecurrentNetwork"]
 
 # The parts of the network, as `rtspk.train.adopt` writes them.
-PARTS = ("filters.onnx", "whole.onnx", "next.onnx", "recurrence.onnx")
+PARTS = ("filters.onnx", "whole.onnx", "next.onnx", "recurrence.npz")
 
 FILTER, FILTER_HOP = 251, 10  # samples of a filter, and between two of its answers (arXiv:1808.00158)
 PLACE: int = 3 * FILTER_HOP  # samples between two of the loudest of three answers
@@ -82,12 +83,8 @@ class RecurrentNetwork:
                 f"wanted {', '.join(PARTS)} in {folder}, got no {', '.join(missing)}; "
                 "`rtspk export` makes them of pyannote's ONNX file"
             )
-        self._filters, self._whole, self._next, self._recurrence = (
-            Network(folder / name, threads) for name in PARTS
-        )
-        if set(self._recurrence.inputs) != {"old", "new", "hidden", "cell"}:
-            raise ModelError(f"wanted the parts of a segmenter on samples in {folder}, got other networks")
-        self._state = self._recurrence.shape("hidden")
+        self._filters, self._whole, self._next = (Network(folder / name, threads) for name in PARTS[:3])
+        self.recurrence = Recurrence.read(folder / PARTS[3])
 
     def empty(self) -> Hearing:
         """Before the first sample."""
@@ -96,8 +93,8 @@ class RecurrentNetwork:
             loudness=np.zeros((1, 0, 0), np.float32),
             frames=np.zeros((0, 0), np.float32),
             classes=np.zeros((0, CLASSES), np.float32),
-            hidden=np.zeros(self._state, np.float32),
-            cell=np.zeros(self._state, np.float32),
+            hidden=self.recurrence.nothing,
+            cell=self.recurrence.nothing,
         )
 
     def hear(self, block: FloatArray, hearing: Hearing) -> None:
@@ -134,7 +131,7 @@ class RecurrentNetwork:
             {"samples": samples[None, None], "mean": mean, "deviation": deviation}
         )
         frames = self._whole.run({"loudness": loudness, "deviation": deviation})[0]
-        state = np.zeros(self._state, np.float32)
+        state = self.recurrence.nothing
         return self.recurrence(frames[:1], frames[1:], state, state)[0]
 
     def frames(self, loudness: FloatArray, norms: dict[str, FloatArray]) -> FloatArray:
@@ -148,23 +145,6 @@ class RecurrentNetwork:
             float32 [shape=(frames, 60)]
         """
         return self._next.run({"loudness": loudness, **norms})[0]
-
-    def recurrence(
-        self, old: FloatArray, new: FloatArray, hidden: FloatArray, cell: FloatArray
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """The classes of frames, and where the recurrence that goes forth stands behind the old ones.
-
-        Args:
-            old: float32 [shape=(n, 60)], at least one
-            new: float32 [shape=(m, 60)], at least one
-            hidden: float32 [shape=(layers, 1, 128)], before the old ones
-            cell: likewise
-
-        Returns:
-            float32 [shape=(n + m, 7)], and two like `hidden`
-        """
-        classes, *state = self._recurrence.run({"old": old, "new": new, "hidden": hidden, "cell": cell})
-        return classes, state[0], state[1]
 
     def _filter(self, block: FloatArray, hearing: Hearing) -> None:
         """How loud each filter is in the new places."""
@@ -200,7 +180,7 @@ class RecurrentNetwork:
         frames, *norms = self._whole.run({"loudness": np.ascontiguousarray(loudness), "deviation": deviation})
         hearing.norms = {"deviation": deviation, **dict(zip(self._whole.outputs[1:], norms, strict=True))}
         hearing.begin, hearing.at, hearing.since = first, first, 0
-        hearing.hidden = hearing.cell = np.zeros(self._state, np.float32)
+        hearing.hidden = hearing.cell = self.recurrence.nothing
         hearing.classes = np.zeros((0, CLASSES), np.float32)
         self._recur(frames, end, hearing)
 

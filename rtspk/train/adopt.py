@@ -6,6 +6,7 @@ own, so that the engine computes only what is new in a hop; see `rtspk.engine.re
 """
 
 import hashlib
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rtspk.engine.powerset import CLASSES
+from rtspk.engine.recurrence import DIRECTIONS, Tables, in_eight_bits
 from rtspk.engine.recurrent import PARTS
 from rtspk.errors import ModelError
 from rtspk.files import write_atomically
-from rtspk.train.onnx_file import halved, packed
+from rtspk.train.onnx_file import halved
 from rtspk.types import FloatArray
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ __all__ = ["adopt_segmenter"]
 SECONDS: float = 10.0  # what pyannote's segmenters hear at once
 SLOPE: float = 0.01  # of their rectifiers below zero
 SMALL: float = 1e-5  # added to variances
+STATES: int = 16  # that the engine's kernels take at once
 # What such a network has beside its filters and recurrences.
 KINDS = {"InstanceNormalization": 4, "Conv": 2, "MatMul": 3, "MaxPool": 3, "LogSoftmax": 1}
 
@@ -75,7 +78,7 @@ def adopt_segmenter(path: Path, out: Path, licence: str) -> str:
         "filters.onnx": halved(_filters(weights)),
         "whole.onnx": halved(_frames(weights, given=False)),
         "next.onnx": halved(_frames(weights, given=True)),
-        "recurrence.onnx": packed(_recurrence(weights)),
+        "recurrence.npz": _recurrence(weights),
     }
     assert tuple(parts) == PARTS
     digest = hashlib.sha256(b"".join(parts.values())).hexdigest()
@@ -86,7 +89,7 @@ def adopt_segmenter(path: Path, out: Path, licence: str) -> str:
     lines = [
         "# How this model is fed, and where it comes from.",
         f'id = "{identity}"',
-        'file = "recurrence.onnx"',
+        'file = "recurrence.npz"',
         f'licence = "{licence}"',
         f'source = "rtspk export {path.name}"',
         f"seconds = {SECONDS:g}",
@@ -132,6 +135,9 @@ def _read(path: Path) -> Weights:
     classes = read.layers[-1][0].shape[-1]
     if classes != CLASSES:
         raise ModelError(f"wanted {CLASSES} classes a frame of {path}, got {classes}")
+    hidden = read.recurrences[0][1].shape[-1]
+    if hidden % STATES:
+        raise ModelError(f"wanted recurrences of whole groups of {STATES} states in {path}, got {hidden}")
     return read
 
 
@@ -233,48 +239,24 @@ def _frames(weights: Weights, *, given: bool) -> "onnx.ModelProto":
     return graph.finished(inputs | (norms if given else {}), outputs | ({} if given else norms))
 
 
-def _recurrence(weights: Weights) -> "onnx.ModelProto":
-    """Frames to chances of classes; what goes forth begins as given, and is told behind the old frames."""
-    graph = _Graph()
-    hidden = weights.recurrences[0][1].shape[-1]
-    width, depth = weights.recurrences[0][0].shape[-1], len(weights.recurrences)
-    parts = [graph.add("Unsqueeze", name, graph.table([1])) for name in ("old", "new")]  # (T, 1, D)
-    ends: tuple[list[str], list[str]] = ([], [])
+def _recurrence(weights: Weights) -> bytes:
+    """The tables of `rtspk.engine.recurrence`, in eight bits where they are matrices."""
+    tables: Tables = {}
+
+    def matrix(name: str, table: FloatArray) -> None:
+        rows, scales = in_eight_bits(table.reshape(-1, table.shape[-1]))
+        tables[f"{name}_weights"], tables[f"{name}_scales"] = (
+            rows.reshape(table.shape),
+            scales.reshape(table.shape[:-1]),
+        )
+
     for number, (inner, recurrent, bias) in enumerate(weights.recurrences):
-        state = [
-            graph.add("Slice", name, *(graph.table([n]) for n in (number, number + 1, 0)))
-            for name in ("hidden", "cell")
-        ]
-        back = [graph.table(table[1:]) for table in (inner, recurrent, bias)]
-        heard = []
-        for part in parts:
-            names = tuple(f"{name}_{number}_{part}" for name in ("all", "hidden", "cell"))
-            # A table for each: what puts them into eight bits spoils a shared one.
-            forth = [graph.table(table[:1]) for table in (inner, recurrent, bias)]
-            heard.append(graph.add("LSTM", part, *forth, "", *state, outputs=names, hidden_size=hidden))
-            state = list(names[1:])
-            if part == parts[0]:
-                ends[0].append(state[0])
-                ends[1].append(state[1])
-        whole = graph.add("Concat", *parts, axis=0)
-        other = graph.add("LSTM", whole, *back, hidden_size=hidden, direction="reverse")
-        both = graph.add("Concat", graph.add("Concat", *heard, axis=0), other, axis=1)  # (T, 2, 1, H)
-        x = graph.add("Transpose", both, perm=[0, 2, 1, 3])
-        x = graph.add("Reshape", x, graph.table([0, 1, 2 * hidden]))
-        if number + 1 < depth:
-            count = graph.add("Shape", parts[0], start=0, end=1)
-            zero, last = graph.table([0]), graph.table([2**31])
-            parts = [graph.add("Slice", x, zero, count, zero), graph.add("Slice", x, count, last, zero)]
-    x = graph.add("Squeeze", x, graph.table([1]))
+        matrix(f"gates{number}", inner.reshape(-1, inner.shape[-1]))  # those of both directions
+        tables[f"gates{number}_bias"] = bias.reshape(DIRECTIONS, 2, -1).sum(1).reshape(-1)
+        matrix(f"recurrent{number}", recurrent)
     for number, (weight, bias) in enumerate(weights.layers):
-        x = graph.add("Add", graph.add("MatMul", x, graph.table(weight)), graph.table(bias))
-        if number + 1 < len(weights.layers):
-            x = graph.add("LeakyRelu", x, alpha=SLOPE)
-    graph.add("Softmax", x, outputs=("classes",), axis=-1)
-    for end, output in zip(ends, ("hidden_then", "cell_then"), strict=True):
-        graph.add("Concat", *end, outputs=(output,), axis=0)
-    inputs: Shapes = {"old": ("before", width), "new": ("behind", width)}
-    state_shape = (depth, 1, hidden)
-    inputs |= {"hidden": state_shape, "cell": state_shape}
-    outputs: Shapes = {"classes": ("frames", CLASSES)}
-    return graph.finished(inputs, outputs | {"hidden_then": state_shape, "cell_then": state_shape})
+        matrix(f"dense{number}", weight.T)
+        tables[f"dense{number}_bias"] = bias
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **tables)
+    return file.getvalue()

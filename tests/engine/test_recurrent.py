@@ -163,5 +163,5 @@ def test_a_folder_with_other_networks_is_refused(tmp_path):
 
 def test_a_folder_without_the_parts_says_how_to_make_them(tmp_path):
     (tmp_path / "filters.onnx").write_bytes(b"")
-    with pytest.raises(ModelError, match=r"got no whole.onnx, next.onnx, recurrence.onnx; `rtspk export`"):
+    with pytest.raises(ModelError, match=r"got no whole.onnx, next.onnx, recurrence.npz; `rtspk export`"):
         RecurrentNetwork(tmp_path)

@@ -17,10 +17,10 @@ from rtspk.errors import ModelError  # noqa: E402
 from rtspk.train.adopt import adopt_segmenter  # noqa: E402
 from rtspk.types import samples_of  # noqa: E402
 
-FILTERS, CHANNELS, HIDDEN, LAYERS = 6, 5, 4, 2
+FILTERS, CHANNELS, HIDDEN, LAYERS = 6, 5, 16, 2
 
 
-def public(path, classes=7):
+def public(path, classes=7, hidden=HIDDEN):
     """A small network of pyannote's make with weights of chance."""
     rng = np.random.default_rng(0)
     nodes, tables = [], []
@@ -48,11 +48,11 @@ def public(path, classes=7):
             width = CHANNELS
     x = add("Transpose", x, perm=[2, 0, 1])
     for _ in range(LAYERS):
-        weights = table(2, 4 * HIDDEN, width), table(2, 4 * HIDDEN, HIDDEN), table(2, 8 * HIDDEN)
-        x = add("LSTM", x, *weights, hidden_size=HIDDEN, direction="bidirectional")
+        weights = table(2, 4 * hidden, width), table(2, 4 * hidden, hidden), table(2, 8 * hidden)
+        x = add("LSTM", x, *weights, hidden_size=hidden, direction="bidirectional")
         x = add("Transpose", x, perm=[0, 2, 1, 3])
         x = add("Reshape", x, table(values=np.array([0, 0, -1])))
-        width = 2 * HIDDEN
+        width = 2 * hidden
     x = add("Transpose", x, perm=[1, 0, 2])
     for size in (8, 8, classes):
         x = add("Add", table(size), add("MatMul", x, table(width, size)))
@@ -100,6 +100,8 @@ def test_what_ships_answers_as_the_public_network_does(shared):
 def test_another_network_is_refused(tmp_path):
     with pytest.raises(ModelError, match=r"wanted 7 classes a frame of .*, got 5"):
         adopt_segmenter(public(tmp_path / "five.onnx", 5), tmp_path / "model", "MIT")
+    with pytest.raises(ModelError, match=r"wanted recurrences of whole groups of 16 states .*, got 4"):
+        adopt_segmenter(public(tmp_path / "four.onnx", hidden=4), tmp_path / "model", "MIT")
     other = onnx.load(public(tmp_path / "other.onnx"))
     del other.graph.node[-3:]
     onnx.save(other, tmp_path / "other.onnx")

@@ -1,0 +1,85 @@
+"""Recurrences and dense layers in eight bits are what numpy makes of the same whole numbers."""
+
+import numpy as np
+import pytest
+
+from rtspk.kernels.hyperbolic import logistic, tanh
+from rtspk.kernels.jit import kernel
+from rtspk.kernels.products import ZERO, packed
+from rtspk.kernels.recurrence import ALONE, NARROW, ROWS, TOGETHER, dense, recur
+
+
+@kernel("void(float32[::1], float32[::1], float32[::1])")
+def both(values, one, other):
+    for i in range(len(values)):
+        one[i] = tanh(values[i])
+        other[i] = logistic(values[i])
+
+
+def test_tanh_and_the_logistic_function_are_near_to_numpys():
+    values = np.concatenate([np.linspace(-12, 12, 20_001), [0.0, -1e6, 1e6, np.inf, -np.inf]]).astype(
+        np.float32
+    )
+    one, other = np.empty_like(values), np.empty_like(values)
+    both(values, one, other)
+    assert np.abs(one - np.tanh(values.astype(np.float64))).max() < 1e-5
+    assert np.abs(other - 0.5 * (1.0 + np.tanh(values.astype(np.float64) / 2))).max() < 1e-5
+    assert np.abs(one).max() <= 1.0
+    assert other.min() >= 0.0
+
+
+@pytest.mark.parametrize(("frames", "inputs", "outputs"), [(4, 4, 32), (12, 60, 64), (8, 256, 1024)])
+def test_a_dense_layer_is_a_product_of_matrices(frames, inputs, outputs):
+    rng = np.random.default_rng(frames)
+    x = rng.integers(1, 256, (frames, inputs)).astype(np.uint8)
+    weights = rng.integers(-127, 128, (outputs, inputs)).astype(np.int8)
+    steps, scales, bias = (rng.uniform(0.5, 2.0, n).astype(np.float32) for n in (frames, outputs, outputs))
+    noughts = ZERO * weights.astype(np.int32).sum(1, dtype=np.int32)
+    out = np.empty((frames, outputs), np.float32)
+    sums = np.empty(ROWS * NARROW, np.int32)
+    dense(x, steps, packed(weights, TOGETHER), scales, noughts, bias, sums, out)
+    exact = (x.astype(np.int64) - ZERO) @ weights.T.astype(np.int64)
+    assert np.allclose(out, exact * scales * steps[:, None] + bias, rtol=1e-6, atol=1e-2)
+
+
+def slow_recurrence(gates, weights, scales, backward, hidden, cell):
+    """The slow twin, in double precision but for the states, which go round in steps of 1/127."""
+    width = len(hidden)
+    said = np.zeros((len(gates), width), np.int64)
+    for t in range(len(gates))[:: -1 if backward else 1]:
+        steps = np.floor(hidden * 127.0 + 0.5)
+        drive = gates[t] + (weights.astype(np.int64) @ steps) * scales / 127.0
+        opened, shown, kept = (1.0 / (1.0 + np.exp(-part)) for part in drive.reshape(4, width)[:3])
+        cell = kept * cell + opened * np.tanh(drive[3 * width :])
+        hidden = shown * np.tanh(cell)
+        said[t] = np.floor(hidden * 127.0 + 0.5)
+    return said, hidden, cell
+
+
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize("width", [16, 128])
+def test_a_recurrence_is_that_of_numpy(backward, width):
+    rng = np.random.default_rng(width)
+    frames = 40
+    gates = rng.normal(0.0, 1.0, (frames, 8 * width)).astype(np.float32)
+    weights = rng.integers(-127, 128, (4 * width, width)).astype(np.int8)
+    scales = rng.uniform(0.5, 1.0, 4 * width).astype(np.float32) / np.float32(127 * np.sqrt(width))
+    noughts = ZERO * weights.astype(np.int32).sum(1, dtype=np.int32)
+    hidden, cell = (rng.uniform(-0.9, 0.9, width).astype(np.float32) for _ in range(2))
+    own = gates[:, 4 * width :] if backward else gates[:, : 4 * width]
+    wanted, last_hidden, last_cell = slow_recurrence(own, weights, scales, backward, hidden, cell)
+    out = np.full((frames, 2 * width), 7, np.uint8)
+    state, sums, drive = (
+        np.empty(width, np.uint8),
+        np.empty(4 * width, np.int32),
+        np.empty(4 * width, np.float32),
+    )
+    recur(gates, packed(weights, ALONE), scales, noughts, backward, hidden, cell, state, sums, drive, out)
+    said = out[:, width:] if backward else out[:, :width]
+    # Where a state lies between two steps single precision may take the other one.
+    assert np.abs(said.astype(np.int64) - ZERO - wanted).max() <= 1
+    assert (said.astype(np.int64) - ZERO != wanted).mean() < 0.02
+    assert np.abs(hidden - last_hidden).max() < 5e-3
+    assert np.abs(cell - last_cell).max() < 1e-2
+    other = out[:, :width] if backward else out[:, width:]
+    assert (other == 7).all()
