@@ -6,6 +6,7 @@ ONNX Runtime takes 6 us for a step of 64 thousand products, since each is a call
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,23 +105,25 @@ class Recurrence:
     def __init__(self, tables: Tables) -> None:
         def matrix(name: str, *shape: int) -> tuple[NDArray[np.int8], FloatArray]:
             weights, scales = tables[f"{name}_weights"], tables[f"{name}_scales"]
-            if (weights.dtype, weights.shape, scales.shape) != (np.int8, shape, shape[:-1]):
+            if weights.dtype != np.int8 or (weights.shape, scales.shape) != (shape, shape[:-1]):
                 raise ValueError(name)
             return weights, scales
 
-        def dense_of(name: str, inputs: int, outputs: int | None = None) -> Dense:
+        def dense_of(name: str, inputs: int) -> Dense:
             bias = tables[f"{name}_bias"]
-            return Dense(*matrix(name, len(bias) if outputs is None else outputs, inputs), bias)
+            return Dense(*matrix(name, len(bias), inputs), bias)
 
-        self._layers, self._dense = [], []
+        self._layers: list[Layer] = []
+        self._dense: list[Dense] = []
         self.width = width = int(tables["recurrent0_weights"].shape[-1])
         inputs = int(tables["gates0_weights"].shape[-1])
         while f"gates{len(self._layers)}_weights" in tables:
             number = len(self._layers)
             weights, scales = matrix(f"recurrent{number}", DIRECTIONS, GATES * width, width)
             ways = (Matrix(weights[0], scales[0], ALONE), Matrix(weights[1], scales[1], ALONE))
-            gates = dense_of(f"gates{number}", inputs, DIRECTIONS * GATES * width)
-            self._layers.append(Layer(gates, ways))
+            self._layers.append(Layer(dense_of(f"gates{number}", inputs), ways))
+            if self._layers[-1].gates.outputs != DIRECTIONS * GATES * width:
+                raise ValueError(number)
             inputs = DIRECTIONS * width
         while f"dense{len(self._dense)}_weights" in tables:
             self._dense.append(dense_of(f"dense{len(self._dense)}", inputs))
@@ -130,9 +133,9 @@ class Recurrence:
     def read(cls, path: Path) -> "Recurrence":
         """Raises ModelError where the file is none of such tables."""
         try:
-            with np.load(path, allow_pickle=False) as file:
-                read = cls({name: file[name] for name in file.files})
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as tables:
+                read = cls(dict(tables))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, BadZipFile) as error:
             raise ModelError(
                 f"wanted the parts of a segmenter on samples in {path.parent}, got others in {path.name}"
             ) from error

@@ -65,7 +65,7 @@ def test_the_files_of_all_bundled_models_are_what_their_sums_say():
     files = {
         p.relative_to(BUNDLED).as_posix()
         for p in BUNDLED.rglob("*")
-        if p.suffix in {".npy", ".onnx", ".safetensors"}
+        if p.suffix in {".npy", ".npz", ".onnx", ".safetensors"}
     }
     assert files == listed.keys()
     for name, digest in listed.items():

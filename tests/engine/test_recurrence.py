@@ -1,0 +1,80 @@
+"""Recurrences from a file of tables: cut where you will, and refused where they do not fit."""
+
+import numpy as np
+import pytest
+
+from rtspk.engine.recurrence import Recurrence, in_eight_bits
+from rtspk.errors import ModelError
+
+INPUTS, WIDTH, CLASSES = 5, 16, 7
+
+
+def tables(layers=2):
+    rng = np.random.default_rng(0)
+    out = {}
+
+    def matrix(name, *shape):
+        values = rng.normal(0.0, 0.4, shape).astype(np.float32)
+        weights, scales = in_eight_bits(values.reshape(-1, shape[-1]))
+        out[f"{name}_weights"], out[f"{name}_scales"] = weights.reshape(shape), scales.reshape(shape[:-1])
+
+    inputs = INPUTS
+    for number in range(layers):
+        matrix(f"gates{number}", 8 * WIDTH, inputs)
+        out[f"gates{number}_bias"] = rng.normal(0.0, 0.2, 8 * WIDTH).astype(np.float32)
+        matrix(f"recurrent{number}", 2, 4 * WIDTH, WIDTH)
+        inputs = 2 * WIDTH
+    for number, outputs in enumerate((12, CLASSES)):
+        matrix(f"dense{number}", outputs, inputs)
+        out[f"dense{number}_bias"] = rng.normal(0.0, 0.2, outputs).astype(np.float32)
+        inputs = outputs
+    return out
+
+
+def test_weights_in_eight_bits_are_the_weights_within_half_a_step():
+    values = np.random.default_rng(0).normal(0.0, 1.0, (6, 9)).astype(np.float32)
+    values[2] = 0.0
+    weights, scales = in_eight_bits(values)
+    assert np.abs(weights).max() == 127
+    assert (np.abs(weights * scales[:, None] - values) <= 0.501 * scales[:, None]).all()
+
+
+@pytest.mark.parametrize("cut", [1, 2, 7, 19])
+def test_frames_cut_anywhere_have_the_same_classes(cut):
+    network = Recurrence(tables())
+    frames = np.random.default_rng(1).normal(0.0, 1.0, (20, INPUTS)).astype(np.float32)
+    start = network.nothing
+    whole, hidden, cell = network(frames[:10], frames[10:], start, start)
+    classes, _, _ = network(frames[:cut], frames[cut:], start, start)
+    assert np.array_equal(classes, whole)
+    assert classes.sum(1) == pytest.approx(np.ones(20), abs=1e-5)
+    assert not start.any()  # what was given is left alone
+    assert hidden.shape == cell.shape == (2, 1, WIDTH)
+
+
+def test_one_layer_goes_on_from_where_it_stood():
+    """Forth alone, since what comes back hears the end: 12 frames in one and in two steps."""
+    network = Recurrence(tables(layers=1))
+    frames = np.random.default_rng(2).normal(0.0, 1.0, (13, INPUTS)).astype(np.float32)
+    start = network.nothing
+    once = network(frames[:12], frames[12:], start, start)[1:]
+    half = network(frames[:5], frames[5:], start, start)[1:]
+    twice = network(frames[5:12], frames[12:], *half)[1:]
+    assert np.array_equal(once, twice)
+
+
+@pytest.mark.parametrize("name", ["gates1_weights", "recurrent0_scales", "dense1_weights", "gates0_bias"])
+def test_tables_that_do_not_fit_are_refused(name, tmp_path):
+    own = tables()
+    own[name] = own[name][..., :-1]
+    np.savez(tmp_path / "recurrence.npz", **own)
+    with pytest.raises(ModelError, match=r"wanted the parts of a segmenter on samples in .*, got others"):
+        Recurrence.read(tmp_path / "recurrence.npz")
+
+
+def test_a_damaged_file_is_refused(tmp_path):
+    file = tmp_path / "recurrence.npz"
+    np.savez(file, **tables())
+    file.write_bytes(file.read_bytes()[:-400])
+    with pytest.raises(ModelError, match=r"got others in recurrence\.npz"):
+        Recurrence.read(file)
