@@ -34,7 +34,7 @@ class TrackerConfig:
     Values are from a search on conversations simulated from speakers held out of training (bench/LOG.md).
     """
 
-    before_seconds: float = 1.0  # how far a vector hears back from its hop,
+    before_seconds: float = 0.75  # how far a vector hears back from its hop,
     after_seconds: float = 0.5  # and forth, where the latency allows
     least_speech_seconds: float = 0.3  # of one voice in the window; less gets the label of its neighbourhood
     alone_seconds: float = 0.4  # with less of it alone, speech under other voices is heard too
