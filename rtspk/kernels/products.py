@@ -14,13 +14,12 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-__all__ = ["LARGEST", "OUTPUTS", "QUAD", "ZERO", "packed", "tile"]
+__all__ = ["LARGEST", "QUAD", "ZERO", "packed", "tile"]
 
 QUAD: int = 4  # products that one instruction adds up in each lane
 LANES: int = 8  # sums of 32 bits in one register of 256
 LARGEST: int = 127  # of a weight, either way
 ZERO: int = 128  # what an input of nought is stored as: inputs have no sign
-OUTPUTS: int = 64  # the sums for one row come in as many, or in half as many for four rows at once
 
 I8, I16, I32 = (ir.IntType(bits) for bits in (8, 16, 32))
 BYTES = ir.VectorType(I8, QUAD * LANES)
