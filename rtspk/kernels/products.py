@@ -115,20 +115,18 @@ def _add(builder: ir.IRBuilder, sums: Any, x: Any, weights: Any) -> Any:  # noqa
     if {"avx512vnni", "avx512vl"} <= features or "avxvnni" in features:
         words = (builder.bitcast(value, SUMS) for value in (x, weights))
         return call("llvm.x86.avx512.vpdpbusd.256", SUMS, sums, *words)
-    if "avx2" in features:
-        # Of each four the first and third, then the others: sums of two products fit in no 16 bits.
-        byte = ir.Constant(PAIRS, [8] * (2 * LANES))
-        words, tables = (builder.bitcast(value, PAIRS) for value in (x, weights))
-        first = builder.lshr(builder.shl(words, byte), byte), builder.ashr(builder.shl(tables, byte), byte)
-        second = builder.lshr(words, byte), builder.ashr(tables, byte)
-        for pair in (first, second):
+    # Of each four the first and third, then the others: in 16 bits a product has room, a sum of two has not.
+    byte, half = ir.Constant(PAIRS, [8] * (2 * LANES)), ir.Constant(SUMS, [16] * LANES)
+    words, tables = (builder.bitcast(value, PAIRS) for value in (x, weights))
+    first = builder.lshr(builder.shl(words, byte), byte), builder.ashr(builder.shl(tables, byte), byte)
+    second = builder.lshr(words, byte), builder.ashr(tables, byte)
+    for pair in (first, second):
+        if "avx2" in features:
             sums = builder.add(sums, call("llvm.x86.avx2.pmadd.wd", SUMS, *pair))
-        return sums
-    wide = ir.VectorType(I32, QUAD * LANES)
-    products = builder.mul(builder.zext(x, wide), builder.sext(weights, wide))
-    for number in range(QUAD):
-        order = ir.Constant(SUMS, [QUAD * lane + number for lane in range(LANES)])
-        sums = builder.add(sums, builder.shuffle_vector(products, ir.Constant(wide, ir.Undefined), order))
+            continue
+        products = builder.bitcast(builder.mul(*pair), SUMS)
+        low = builder.ashr(builder.shl(products, half), half)
+        sums = builder.add(builder.add(sums, low), builder.ashr(products, half))
     return sums
 
 
