@@ -12,16 +12,18 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from rtspk.engine.powerset import CLASSES
 from rtspk.errors import ModelError
 from rtspk.kernels.products import LARGEST, QUAD, ZERO, packed
-from rtspk.kernels.recurrence import ALONE, NARROW, ROWS, STEPS, TOGETHER, dense, recur
+from rtspk.kernels.recurrence import ALONE, NARROW, ROWS, STEPS, TOGETHER, WIDE, dense, recur
 from rtspk.types import FloatArray
 
-__all__ = ["DIRECTIONS", "Recurrence", "Tables", "in_eight_bits"]
+__all__ = ["DIRECTIONS", "SLOPE", "STATES", "Recurrence", "Tables", "in_eight_bits"]
 
 SLOPE: float = 0.01  # of the rectifiers below zero
 GATES: int = 4
 DIRECTIONS: int = 2
+STATES: int = WIDE // GATES  # of a layer: whole groups of so many
 SMALL = np.float32(1e-12)  # a row of nought has steps too
 Tables = dict[str, NDArray[Any]]
 
@@ -129,6 +131,8 @@ class Recurrence:
         while f"dense{len(self._dense)}_weights" in tables:
             self._dense.append(dense_of(f"dense{len(self._dense)}", inputs))
             inputs = self._dense[-1].outputs
+        if not self._dense or inputs != CLASSES:
+            raise ValueError(inputs)
 
     @classmethod
     def read(cls, path: Path) -> "Recurrence":

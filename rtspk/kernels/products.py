@@ -14,7 +14,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-__all__ = ["LARGEST", "QUAD", "ZERO", "packed", "tile"]
+__all__ = ["LANES", "LARGEST", "QUAD", "ZERO", "packed", "tile"]
 
 QUAD: int = 4  # products that one instruction adds up in each lane
 LANES: int = 8  # sums of 32 bits in one register of 256

@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 
 from rtspk.kernels.hyperbolic import logistic, tanh
 from rtspk.kernels.jit import Scalar, kernel
-from rtspk.kernels.products import ZERO, tile
+from rtspk.kernels.products import LANES, ZERO, tile
 from rtspk.types import FloatArray
 
-__all__ = ["ALONE", "NARROW", "ROWS", "STEPS", "TOGETHER", "dense", "recur"]
+__all__ = ["ALONE", "NARROW", "ROWS", "STEPS", "TOGETHER", "WIDE", "dense", "recur"]
 
 ALONE: int = 8  # blocks of eight outputs for one row at a time,
 TOGETHER: int = 4  # and for four
 ROWS = 4
-WIDE, NARROW = 8 * ALONE, 8 * TOGETHER
+WIDE, NARROW = LANES * ALONE, LANES * TOGETHER
 STEPS = np.float32(127.0)  # a state of 1 is stored as so much more than nought
 STEP = np.float32(1.0) / STEPS
 ROUNDED = np.float32(ZERO + 0.5)

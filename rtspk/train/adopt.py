@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rtspk.engine.powerset import CLASSES
-from rtspk.engine.recurrence import DIRECTIONS, Tables, in_eight_bits
+from rtspk.engine.recurrence import DIRECTIONS, SLOPE, STATES, Tables, in_eight_bits
 from rtspk.engine.recurrent import PARTS
 from rtspk.errors import ModelError
 from rtspk.files import write_atomically
@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["adopt_segmenter"]
 
 SECONDS: float = 10.0  # what pyannote's segmenters hear at once
-SLOPE: float = 0.01  # of their rectifiers below zero
 SMALL: float = 1e-5  # added to variances
-STATES: int = 16  # that the engine's kernels take at once
 # What such a network has beside its filters and recurrences.
 KINDS = {"InstanceNormalization": 4, "Conv": 2, "MatMul": 3, "MaxPool": 3, "LogSoftmax": 1}
 

@@ -72,6 +72,14 @@ def test_tables_that_do_not_fit_are_refused(name, tmp_path):
         Recurrence.read(tmp_path / "recurrence.npz")
 
 
+@pytest.mark.parametrize("gone", ["gates", "recurrent1", "dense", "dense1"])
+def test_tables_that_are_missing_are_told_at_once(gone, tmp_path):
+    own = {name: table for name, table in tables().items() if not name.startswith(gone)}
+    np.savez(tmp_path / "recurrence.npz", **own)
+    with pytest.raises(ModelError, match=r"got others in recurrence\.npz"):
+        Recurrence.read(tmp_path / "recurrence.npz")
+
+
 def test_a_damaged_file_is_refused(tmp_path):
     file = tmp_path / "recurrence.npz"
     np.savez(file, **tables())
