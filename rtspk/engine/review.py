@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from rtspk.assignment import assign
 from rtspk.engine.memory import NEVER, NOBODY, groups
+from rtspk.engine.mixture import mixture
 from rtspk.engine.settings import TrackerConfig
-from rtspk.engine.tracker_state import Birth, Joined, TrackerState
+from rtspk.engine.tracker_state import Birth, Joined, LabelChange, Regrouped, TrackerState
 from rtspk.engine.unit import unit
 from rtspk.engine.voicing import Voicing
 from rtspk.types import FloatArray
@@ -23,14 +24,15 @@ BONDED: float = 1.0  # how much closer windows of labels count that somebody sai
 class Review:
     """Shared and read-only; what it changes is the session's `TrackerState`.
 
-    Groups are found by average linkage (Day and Edelsbrunner, J. Classification 1, 1984); each label goes to
-    the group that holds most of what it had, no two labels to one.
+    Groups are found by average linkage (Day and Edelsbrunner, J. Classification 1, 1984), which knows a new
+    voice early, and from time to time by a mixture, which knows better how many voices there are. Each label
+    goes to the group that holds most of what it had, no two labels to one.
     """
 
     def __init__(self, config: TrackerConfig, max_speakers: int, voicing: Voicing | None = None) -> None:
         self.config, self.max_speakers, self.voicing = config, max_speakers, voicing
 
-    def review(self, state: TrackerState, apart: Collection[int] = ()) -> list[Birth | Joined]:
+    def review(self, state: TrackerState, apart: Collection[int] = ()) -> list[LabelChange]:
         """Group what is remembered anew, and give each window the label of its group.
 
         Args:
@@ -40,8 +42,21 @@ class Review:
         Returns:
             the labels that became part of others, then the new ones
         """
+        memory, config = state.memory, self.config
+        known = [label for label in state.labels if self._seconds(label, state) >= config.known_seconds]
+        alike = self._alike(state, {*apart, *known})
+        return self._relabel(groups(alike, memory.weights, config.group_cosine), state)
+
+    def regroup(self, state: TrackerState, apart: Collection[int] = ()) -> list[LabelChange]:
+        """Likewise by a mixture: the slow path. Its last change says that it was so."""
         memory = state.memory
-        group = groups(self._alike(state, apart), memory.weights, self.config.group_cosine)
+        start = groups(self._alike(state, apart), memory.weights, self.config.part_cosine)
+        group = mixture(memory.vectors, memory.weights, start)
+        return [*self._relabel(_told(group, state, apart), state), Regrouped()]
+
+    def _relabel(self, group: NDArray[np.int64], state: TrackerState) -> list[LabelChange]:
+        """Give labels to groups, and each window the label of its own."""
+        memory = state.memory
         count = int(group.max()) + 1
         held = np.zeros((count, len(state.labels)))  # seconds of each label in each group
         for column, label in enumerate(state.labels):
@@ -83,6 +98,11 @@ class Review:
             ours, theirs = memory.labels == one, memory.labels == other
             alike[np.ix_(ours, theirs)] = alike[np.ix_(theirs, ours)] = NEVER
         return alike
+
+    @staticmethod
+    def _seconds(label: int, state: TrackerState) -> float:
+        """What is remembered of a label's speech."""
+        return float(state.memory.weights[state.memory.labels == label].sum())
 
     def _is_new(self, own: NDArray[np.bool_], fresh: NDArray[np.bool_], state: TrackerState) -> bool:
         """Whether a group without a label is somebody: enough of it, surely speech, and surely a voice.
@@ -130,3 +150,21 @@ class Review:
 
 def _cosine(one: FloatArray, other: FloatArray) -> float:
     return float(unit(one) @ unit(other))
+
+
+def _told(group: NDArray[np.int64], state: TrackerState, apart: Collection[int]) -> NDArray[np.int64]:
+    """Groups as people have told us: labels with names are not one voice, what was joined by hand is."""
+    memory, group = state.memory, group.copy()
+    for label in state.bonds:
+        own = memory.labels == label
+        if own.any():
+            group[own] = np.argmax(np.bincount(group[own], memory.weights[own]))
+    named = [label for label in sorted(apart) if label in state.labels]
+    for number in np.unique(group):
+        held = {
+            label: float(memory.weights[(group == number) & (memory.labels == label)].sum())
+            for label in named
+        }
+        for label in sorted(held, key=lambda one: -held[one])[1:]:
+            group[(group == number) & (memory.labels == label)] = group.max() + 1
+    return np.unique(group, return_inverse=True)[1].astype(np.int64)

@@ -21,7 +21,7 @@ from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.settings import HOP, SessionConfig
 from rtspk.engine.traces import Traces
 from rtspk.engine.tracker import Tracker
-from rtspk.engine.tracker_state import Birth, Heard, Joined, Links, TrackerState, piece_of
+from rtspk.engine.tracker_state import Birth, Heard, Joined, LabelChange, Links, TrackerState, piece_of
 from rtspk.engine.turns import Draft, Said, Turns, TurnsState, label_text, mean_vector
 from rtspk.engine.unit import unit
 from rtspk.engine.voiceprint import condensed
@@ -316,13 +316,13 @@ class Session:
         speech = tracker.speech[tracker.labels.index(label)]
         self._rename(identities.update(label, tracker.centroid(label), speech, state.identities))
 
-    def _change(self, change: Birth | Joined) -> None:
+    def _change(self, change: LabelChange) -> None:
         """Say what changes of the labels."""
         if isinstance(change, Joined):
             self._joined(change.gone, change.kept)
-            return
-        self.state.turns.events.append(SpeakerEvent("new", label_text(change.label)))
-        self._turns.born(change.label, change.pieces)
+        elif isinstance(change, Birth):
+            self.state.turns.events.append(SpeakerEvent("new", label_text(change.label)))
+            self._turns.born(change.label, change.pieces)
 
     def _judge(self, label: int, vector: FloatArray) -> int:
         """The label that a turn with this vector should have, which has another now or the same."""

@@ -12,14 +12,13 @@ import numpy as np
 from rtspk.assignment import assign
 from rtspk.engine.memory import NOBODY
 from rtspk.engine.review import Review
-from rtspk.engine.settings import TrackerConfig
+from rtspk.engine.settings import HOP, TrackerConfig
 from rtspk.engine.tracker_state import (
     RECENT,
-    Birth,
     Chances,
     Decision,
     Heard,
-    Joined,
+    LabelChange,
     Links,
     TrackerState,
     hop_of,
@@ -43,7 +42,7 @@ class Tracker:
 
     def observe(
         self, heard: Sequence[Heard], state: TrackerState, apart: Collection[int] = ()
-    ) -> tuple[list[Decision], list[Birth | Joined]]:
+    ) -> tuple[list[Decision], list[LabelChange]]:
         """Decide one hop.
 
         Args:
@@ -95,14 +94,22 @@ class Tracker:
 
     def _remember(
         self, heard: Sequence[Heard], state: TrackerState, apart: Collection[int]
-    ) -> list[Birth | Joined]:
+    ) -> list[LabelChange]:
         new = [one for one in heard if one.embedding is not None and one.alone and one.speech > 0]
         for one in new:
             assert one.embedding is not None
             state.memory.add(
                 one.embedding.vector, seconds_of(one.speech), one.certainty, one.piece, self.config.memory
             )
-        return self._review.review(state, apart) if new else []
+        if not new:
+            return []
+        changes = self._review.review(state, apart)
+        state.since += 1
+        ripe = float(state.memory.weights.sum()) > self.config.ripe_seconds
+        if state.labels and ripe and state.since * HOP >= samples_of(self.config.slow_seconds):
+            state.since = 0
+            changes += self._review.regroup(state, apart)
+        return changes
 
     def _predict(self, heard: Heard, state: TrackerState) -> Chances:
         """Beliefs before the window is heard: a local speaker stays who they were."""

@@ -14,7 +14,9 @@ __all__ = [
     "Decision",
     "Heard",
     "Joined",
+    "LabelChange",
     "Links",
+    "Regrouped",
     "TrackerState",
     "hop_of",
     "piece_of",
@@ -79,6 +81,14 @@ class Joined:
     kept: int
 
 
+@dataclass(frozen=True, slots=True)
+class Regrouped:
+    """All windows were given to voices anew: what was said before may be another's now."""
+
+
+LabelChange = Birth | Joined | Regrouped
+
+
 @dataclass(slots=True)
 class TrackerState:
     """What the tracker remembers of one session; bounded by the number of labels, its `Memory` and `RECENT`.
@@ -97,6 +107,7 @@ class TrackerState:
     memory: Memory = field(default_factory=Memory)
     born: int = 0  # labels given so far
     last_hop: int = -1  # the last hop with speech
+    since: int = 0  # reviews since the last slow path
 
     @property
     def heard_seconds(self) -> float:

@@ -254,7 +254,7 @@ def test_a_name_that_is_kept_is_known_to_the_next_session(setup_at, conversation
 
 
 def test_labels_that_a_person_merges_are_one(setup, conversation):
-    config = TrackerConfig(group_cosine=0.97, birth_seconds=0.5, keep_cosine=0.5)  # many labels
+    config = TrackerConfig(group_cosine=0.97, birth_seconds=0.5, keep_cosine=0.5, slow_seconds=1e6)  # many
     several = replace(setup, parts=replace(setup.parts, tracker=Tracker(config, 20)))
     session = several.begin()
     known = sorted(labels_of(session.push(conversation)))

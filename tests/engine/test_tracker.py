@@ -9,10 +9,11 @@ from rtspk.engine.settings import HOP, TrackerConfig
 from rtspk.engine.tracker import Tracker
 from rtspk.engine.tracker_state import (
     RECENT,
-    Birth,
     Decision,
     Heard,
     Joined,
+    LabelChange,
+    Regrouped,
     TrackerState,
     piece_of,
 )
@@ -20,6 +21,7 @@ from rtspk.engine.voicing import Voicing
 from rtspk.types import Embedding, FloatArray, Segment, samples_of
 
 DIMENSION = 64
+NEVER = 1e6  # seconds between two slow paths
 
 
 class Talk:
@@ -51,7 +53,7 @@ class Talk:
             self.hop += 1
         return said
 
-    def hear(self, *heard: Heard) -> tuple[list[Decision], list[Birth | Joined]]:
+    def hear(self, *heard: Heard) -> tuple[list[Decision], list[LabelChange]]:
         return self.tracker.observe(heard, self.state)
 
     def window(self, number: int) -> Embedding:
@@ -155,7 +157,7 @@ def test_labels_that_turn_out_to_be_one_voice_are_joined_into_the_one_that_holds
     for number, count in enumerate(hops):
         talk.say(number, count)
     assert talk.state.labels == [0, 1]
-    talk.tracker = Tracker(TrackerConfig(group_cosine=-1.0), 20)
+    talk.tracker = Tracker(TrackerConfig(group_cosine=-1.0, slow_seconds=NEVER), 20)
     assert talk.hear(Heard(piece_of(talk.hop, 0), HOP, talk.window(0)))[1] == [joined]
     assert set(talk.state.memory.labels.tolist()) == {joined.kept} == set(talk.state.labels)
 
@@ -176,7 +178,7 @@ def test_what_was_one_label_is_split_when_there_is_enough_of_the_second_voice():
 def test_labels_hold_on_to_what_they_have(keep, changes):
     talk = Talk()
     known_two(talk)
-    talk.tracker = Tracker(TrackerConfig(group_cosine=-0.1, keep_cosine=keep), 20)
+    talk.tracker = Tracker(TrackerConfig(group_cosine=-0.1, keep_cosine=keep, slow_seconds=NEVER), 20)
     assert talk.hear(Heard(piece_of(talk.hop, 0), HOP, talk.window(0)))[1] == changes
 
 
@@ -184,7 +186,7 @@ def test_labels_hold_on_to_what_they_have(keep, changes):
 def test_labels_with_names_are_never_joined(named):
     talk = Talk()
     known_two(talk)
-    talk.tracker = Tracker(TrackerConfig(group_cosine=-1.0), 20)
+    talk.tracker = Tracker(TrackerConfig(group_cosine=-1.0, slow_seconds=NEVER), 20)
     (_, changes) = talk.tracker.observe(
         [Heard(piece_of(talk.hop, 0), HOP, talk.window(0))], talk.state, named
     )
@@ -193,7 +195,8 @@ def test_labels_with_names_are_never_joined(named):
 
 def test_what_is_very_like_a_label_is_nobody_new():
     for known, labels in ((2.0, [0, 1]), (0.7, [0])):
-        talk = Talk(TrackerConfig(group_cosine=0.95, keep_cosine=0.0, known_cosine=known), seed=3)
+        config = TrackerConfig(group_cosine=0.95, keep_cosine=0.0, known_cosine=known, slow_seconds=NEVER)
+        talk = Talk(config, seed=3)
         for share in (0.0, 0.35):
             for _ in range(30):
                 vector = (1.0 - share) * np.eye(DIMENSION)[0] + share * np.eye(DIMENSION)[1]
@@ -204,11 +207,57 @@ def test_what_is_very_like_a_label_is_nobody_new():
         assert talk.state.labels == labels
 
 
+def one_voice_under_two_labels(seconds: float) -> Talk:
+    """So much speech of one voice under each; the slow path comes with the next hop."""
+    talk = Talk(TrackerConfig(slow_seconds=NEVER))
+    talk.say(0, round(4 * seconds))
+    talk.state.bear(())
+    talk.state.memory.labels[1::2] = 1
+    talk.state.centre()
+    talk.tracker = Tracker(TrackerConfig(), 20)
+    return talk
+
+
+def test_labels_with_much_speech_are_joined_by_the_slow_path_alone():
+    talk = one_voice_under_two_labels(10.0)
+    slow = pickle.loads(pickle.dumps(talk.state))
+    talk.state.since = 0
+    assert talk.hear(Heard(piece_of(talk.hop, 0), HOP, talk.window(0)))[1] == []
+    talk.state = slow
+    changes = talk.hear(Heard(piece_of(talk.hop, 0), HOP, talk.window(0)))[1]
+    assert changes == [Joined(1, 0), Regrouped()]
+    assert talk.state.labels == [0]
+
+
+def test_labels_with_little_speech_are_joined_at_once():
+    talk = one_voice_under_two_labels(5.0)
+    talk.state.since = 0
+    assert talk.hear(Heard(piece_of(talk.hop, 0), HOP, talk.window(0)))[1] == [Joined(1, 0)]
+
+
+def test_the_slow_path_joins_no_labels_with_names():
+    talk = one_voice_under_two_labels(10.0)
+    heard = Heard(piece_of(talk.hop, 0), HOP, talk.window(0))
+    assert talk.tracker.observe([heard], talk.state, (0, 1))[1] == [Regrouped()]
+    assert talk.state.labels == [0, 1]
+
+
+def test_the_slow_path_comes_every_four_seconds_of_talk():
+    talk = Talk()
+    came = []
+    for number in range(60):
+        if talk.hear(Heard(piece_of(talk.hop, 0), HOP, talk.window(0)))[1][-1:] == [Regrouped()]:
+            came.append(number)
+        talk.hop += 1 + 20 * (number % 2)  # pauses are no talk
+    assert np.diff(came).tolist() == [8] * (len(came) - 1)
+    assert came[0] == 20  # when more than ten seconds are remembered
+
+
 def test_labels_that_somebody_joined_stay_one():
     talk = Talk()
     gone, kept = known_two(talk)[::-1]
     talk.tracker.join(gone, kept, talk.state)
-    for _ in range(3):
+    for _ in range(6):
         assert {d.label for n in (0, 1) for d in talk.say(n, 4)} == {kept}
     assert talk.state.labels == [kept]
 
@@ -226,7 +275,7 @@ def known_two(talk: Talk) -> tuple[int, int]:
 
 
 def test_two_who_speak_at_once_are_two_people():
-    talk = Talk()
+    talk = Talk(TrackerConfig(slow_seconds=NEVER))
     known = known_two(talk)
     # The second one's window sounds like the first, but not as much as the first one's own.
     second = between(talk, 0, 1, 0.4)
