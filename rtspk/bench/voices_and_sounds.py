@@ -13,7 +13,7 @@ from rtspk.engine.pipeline import Engine
 from rtspk.engine.session import Session
 from rtspk.engine.settings import HOP, SessionConfig
 from rtspk.engine.tracker import Tracker
-from rtspk.engine.tracker_state import Birth, Decision, Heard, Joined, TrackerState, hop_of
+from rtspk.engine.tracker_state import Decision, Heard, LabelChange, TrackerState, hop_of
 from rtspk.engine.voicing import Voicing
 from rtspk.errors import FormatError
 from rtspk.rttm import read_rttm
@@ -56,7 +56,7 @@ class _Listening(Tracker):
         heard: Sequence[Heard],
         state: TrackerState,  # noqa: ARG002
         apart: Collection[int] = (),  # noqa: ARG002
-    ) -> tuple[list[Decision], list[Birth | Joined]]:
+    ) -> tuple[list[Decision], list[LabelChange]]:
         self.heard += [one for one in heard if one.embedding is not None and one.alone and one.speech > 0]
         return [Decision(one.piece, -1, 0.0, 0.0, provisional=True) for one in heard], []
 

@@ -10,14 +10,12 @@ __all__ = ["mixture"]
 # Of unit vectors, summed over their dimensions: found on windows of simulated talk of training speakers.
 WITHIN: float = 0.62  # variance of a voice's windows,
 BETWEEN: float = 0.33  # and of the voices
-COUNTED_SECONDS: float = 0.5  # of speech: one window; what was joined counts as many
+COUNTED_SECONDS: float = 0.5  # of speech: one window; what was joined counts as one
 # As in VBx (arXiv:2012.14952): windows overlap, so each says less than it would alone, and a voice costs more
 # the more was said in all: over minutes its windows are less alike than the model knows (bench/LOG.md).
 EVIDENCE: float = 0.5
 COST: float = 5.0
-COST_SECONDS: float = (
-    200.0  # of speech, from which a voice costs that much; before it grows with the square root
-)
+COST_SECONDS: float = 200.0  # of speech, from which a voice costs that; before, with the square root, less
 FAVOUR: float = 0.3  # how much voices that have spoken more are expected more
 TRUST: float = 0.9  # in the groups to start with
 LEAST: float = 0.5  # windows; a voice with less is none
@@ -35,7 +33,7 @@ def mixture(vectors: FloatArray, weights: FloatArray, start: NDArray[np.int64]) 
     Returns:
         int64 [shape=(n,)], the number of each one's voice, from 0 on without gaps
     """
-    counts = weights / np.float32(COUNTED_SECONDS)  # (n,)
+    counts = np.minimum(weights / np.float32(COUNTED_SECONDS), 1.0)  # (n,)
     within, between = WITHIN / vectors.shape[1], BETWEEN / vectors.shape[1]
     grown = min(1.0, float(weights.sum()) / COST_SECONDS)
     ratio = EVIDENCE / (COST * grown**0.5)

@@ -1,8 +1,9 @@
 """Which of the session's voices speaks: one decision for each local speaker in each hop.
 
-All windows that the session remembers are grouped anew in every hop (`Review`); a label is a group. Labels
-are also the states of a hidden Markov model that is filtered as the stream goes: a window's cosines to the
-labels' centroids are the evidence, and the segmenter's local speakers carry beliefs from hop to hop.
+All windows that the session remembers are grouped anew in every hop, and more slowly and surely every few
+seconds (`Review`); a label is a group. Labels are the states of a hidden Markov model, too, that is
+filtered as the stream goes: a window's cosines to the labels' centroids are the evidence, and the
+segmenter's local speakers carry beliefs from hop to hop.
 """
 
 from collections.abc import Collection, Sequence

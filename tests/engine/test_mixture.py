@@ -33,8 +33,9 @@ def mixed_slowly(vectors: np.ndarray, weights: np.ndarray, start: np.ndarray) ->
     """The same model with its numbers spelled out, a window and a voice at a time."""
     n, dimension = vectors.shape
     within, between = module.WITHIN / dimension, module.BETWEEN / dimension
-    counts = [float(w) / module.COUNTED_SECONDS for w in weights]
-    cost = module.COST * math.sqrt(min(1.0, float(weights.sum()) / module.COST_SECONDS))
+    total = float(weights.sum())
+    counts = [min(1.0, float(w) / module.COUNTED_SECONDS) for w in weights]
+    cost = module.COST * math.sqrt(min(1.0, total / module.COST_SECONDS))
     voices = list(range(int(start.max()) + 1))
     trust = module.TRUST
     chances = [
@@ -43,7 +44,7 @@ def mixed_slowly(vectors: np.ndarray, weights: np.ndarray, start: np.ndarray) ->
     for _ in range(module.ROUNDS):
         spoken = {k: sum(counts[i] * chances[i][k] for i in range(n)) for k in voices}
         voices = [k for k in voices if spoken[k] > min(module.LEAST, max(spoken.values()) / 2)]
-        total = sum(spoken[k] for k in voices)
+        all_spoken = sum(spoken[k] for k in voices)
         means, spreads = {}, {}
         for k in voices:
             precision = 1.0 / between + module.EVIDENCE / cost * spoken[k] / within
@@ -56,18 +57,19 @@ def mixed_slowly(vectors: np.ndarray, weights: np.ndarray, start: np.ndarray) ->
                 product, square = float(vectors[i] @ means[k]), float(means[k] @ means[k])
                 fit[k] = module.EVIDENCE * counts[i] / within * (
                     product - 0.5 * (square + dimension * spreads[k])
-                ) + module.FAVOUR * math.log(spoken[k] / total)
+                ) + module.FAVOUR * math.log(spoken[k] / all_spoken)
             most = max(fit.values())
             odds = {k: math.exp(value - most) for k, value in fit.items()}
             chances[i] = {k: value / sum(odds.values()) for k, value in odds.items()}
     return [max(voices, key=lambda k: chances[i][k]) for i in range(n)]
 
 
+@pytest.mark.parametrize("longest", [1.5, 30.0])
 @pytest.mark.parametrize("seed", range(5))
-def test_voices_are_those_of_the_slow_way(seed):
+def test_voices_are_those_of_the_slow_way(seed, longest):
     rng = np.random.default_rng(seed)
     vectors = windows(rng.integers(0, 3, 40).tolist(), 0.9, seed, alike=0.2)
-    weights = rng.uniform(0.1, 1.5, 40).astype(np.float32)
+    weights = rng.uniform(0.1, longest, 40).astype(np.float32)
     start = rng.integers(0, 6, 40)
     assert parts(mixture(vectors, weights, start)) == parts(np.array(mixed_slowly(vectors, weights, start)))
 
