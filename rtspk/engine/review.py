@@ -52,7 +52,7 @@ class Review:
         memory = state.memory
         start = groups(self._alike(state, apart), memory.weights, self.config.part_cosine)
         group = mixture(memory.vectors, memory.weights, start)
-        return [*self._relabel(_told(group, state, apart), state), Regrouped()]
+        return [*self._relabel(self._parted(group, state, apart), state), Regrouped()]
 
     def _relabel(self, group: NDArray[np.int64], state: TrackerState) -> list[LabelChange]:
         """Give labels to groups, and each window the label of its own."""
@@ -138,6 +138,39 @@ class Review:
         grown = min(1.0, state.heard_seconds / config.settled_seconds)
         return config.early_seconds + grown * (config.birth_seconds - config.early_seconds)
 
+    def _parted(
+        self, group: NDArray[np.int64], state: TrackerState, apart: Collection[int]
+    ) -> NDArray[np.int64]:
+        """Groups without what must not be.
+
+        No two names in one, nor two known labels that are not alike; what was joined by hand in one.
+        """
+        memory, group = state.memory, group.copy()
+        for label in state.bonds:
+            own = memory.labels == label
+            group[own] = np.argmax(np.bincount(group[own], memory.weights[own]))
+        seconds = {label: self._seconds(label, state) for label in state.labels}
+        for number in np.unique(group):
+            kept: list[int] = []
+            for label in sorted(state.labels, key=lambda one: -seconds[one]):
+                own = (group == number) & (memory.labels == label)
+                share = float(memory.weights[own].sum())
+                if not share or (label not in apart and 2.0 * share <= seconds[label]):
+                    continue  # most of it is elsewhere
+                if any(self._differ(label, other, state, apart) for other in kept):
+                    group[own] = group.max() + 1
+                else:
+                    kept.append(label)
+        return np.unique(group, return_inverse=True)[1].astype(np.int64)
+
+    def _differ(self, one: int, other: int, state: TrackerState, apart: Collection[int]) -> bool:
+        """Whether two labels are two people for sure: by name, or known for long and not alike."""
+        if one in apart and other in apart:
+            return True
+        if min(self._seconds(one, state), self._seconds(other, state)) < self.config.known_seconds:
+            return False
+        return float(state.centroid(one) @ state.centroid(other)) < self.config.join_cosine
+
     @staticmethod
     def _bear(own: NDArray[np.bool_], before: NDArray[np.int64], state: TrackerState) -> Birth:
         """A label for a group; the pieces that had none are its own."""
@@ -150,21 +183,3 @@ class Review:
 
 def _cosine(one: FloatArray, other: FloatArray) -> float:
     return float(unit(one) @ unit(other))
-
-
-def _told(group: NDArray[np.int64], state: TrackerState, apart: Collection[int]) -> NDArray[np.int64]:
-    """Groups as people have told us: labels with names are not one voice, what was joined by hand is."""
-    memory, group = state.memory, group.copy()
-    for label in state.bonds:
-        own = memory.labels == label
-        if own.any():
-            group[own] = np.argmax(np.bincount(group[own], memory.weights[own]))
-    named = [label for label in sorted(apart) if label in state.labels]
-    for number in np.unique(group):
-        held = {
-            label: float(memory.weights[(group == number) & (memory.labels == label)].sum())
-            for label in named
-        }
-        for label in sorted(held, key=lambda one: -held[one])[1:]:
-            group[(group == number) & (memory.labels == label)] = group.max() + 1
-    return np.unique(group, return_inverse=True)[1].astype(np.int64)

@@ -334,3 +334,17 @@ def test_joining_keeps_every_belief_a_probability():
     for belief in [talk.state.belief, *talk.state.recent.values()]:
         assert belief.shape == (1,)
         assert belief.sum() == pytest.approx(1.0)
+
+
+def test_the_slow_path_joins_no_known_voices_that_are_not_alike():
+    talk = Talk()
+    known = known_two(talk)
+    talk.say(0, 20)
+    talk.say(1, 20)
+    everybody = TrackerConfig(part_cosine=-1.0)  # the slow path starts with all in one group
+    talk.tracker = Tracker(everybody, 20)
+    talk.state.since = 8
+    changes = talk.hear(Heard(piece_of(talk.hop, 0), HOP, talk.window(0)))[1]
+    assert changes == [Regrouped()]
+    assert talk.state.labels == list(known)
+    assert [talk.tracker.nearest(talk.voice(n), talk.state)[0] for n in (0, 1)] == list(known)
