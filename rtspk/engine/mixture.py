@@ -8,8 +8,8 @@ from rtspk.types import FloatArray
 __all__ = ["mixture"]
 
 # Of unit vectors, summed over their dimensions: found on windows of simulated talk of training speakers.
-WITHIN: float = 0.62  # variance of a voice's windows,
-BETWEEN: float = 0.33  # and of the voices
+WITHIN: float = 0.68  # variance of a voice's windows,
+BETWEEN: float = 0.28  # and of the voices
 COUNTED_SECONDS: float = 0.5  # of speech: one window; what was joined counts as one
 # As in VBx (arXiv:2012.14952): windows overlap, so each says less than it would alone, and a voice costs more
 # the more was said in all: over minutes its windows are less alike than the model knows (bench/LOG.md).

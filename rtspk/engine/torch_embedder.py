@@ -54,9 +54,10 @@ class TorchEmbedder:
         self.cohort = read_cohort(card, folder)
         self.voicing = read_voicing(card, folder)
         self.device = torch.device(device)
-        self._network, self._mean = _read(folder / WEIGHTS, card)
+        self._network, self._mean, self._compensation = _read(folder / WEIGHTS, card)
         self._network.to(self.device)
         self._mean = self._mean.to(self.device)
+        self._compensation = self._compensation.to(self.device)
         self._features = TorchLogMel(card.features).to(self.device)
         self._shapes: dict[tuple[int, int], _Shape] = {}
         self._lock = threading.Lock()
@@ -118,7 +119,7 @@ class TorchEmbedder:
         # A graph must not hold on to casts of the weights that autocast keeps for one call.
         with torch.autocast(self.device.type, torch.bfloat16, enabled=cuda, cache_enabled=False):
             answer = self._network(features, mask)
-        return F.normalize(answer.float() - self._mean)
+        return F.normalize((answer.float() - self._mean) @ self._compensation)
 
 
 def _alike(sizes: Sequence[int]) -> Iterator[list[int]]:
@@ -190,8 +191,8 @@ def can_run(folder: Path) -> bool:
         return False
 
 
-def _read(path: Path, card: EmbedderCard) -> tuple[Conformer | ResidualConformer, Tensor]:
-    """The network with its weights, and the mean that is subtracted from its answers."""
+def _read(path: Path, card: EmbedderCard) -> tuple[Conformer | ResidualConformer, Tensor, Tensor]:
+    """The network with its weights, and what its answers go through: less a mean, times a compensation."""
     try:
         from safetensors import safe_open
     except ImportError as error:
@@ -208,10 +209,11 @@ def _read(path: Path, card: EmbedderCard) -> tuple[Conformer | ResidualConformer
         config, mels = json.loads(about["config"]), card.features.mels
         network = NETWORKS[kind](config, str(path), mels)
         mean = state.pop("mean")
+        compensation = state.pop("compensation", torch.eye(len(mean)))
         network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
         said = (str(error).splitlines() or [""])[0]
         raise ModelError(
             f"wanted weights of {card.id} in {path}, got a file that does not fit: {said}"
         ) from error
-    return network.eval(), mean
+    return network.eval(), mean, compensation

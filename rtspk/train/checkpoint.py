@@ -53,7 +53,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     recipe = to_settings(json.loads(state["recipe"]), Recipe, str(path))
     network = build_network(recipe.model, recipe.features.width)
     network.load_state_dict(state["average"])
-    embedder = CentredEmbedder(network, state["mean"])
+    embedder = CentredEmbedder(network, state["mean"], state.get("compensation"))
     calibration = Calibration(**state["calibration"]) if state["calibration"] else None
     nothing = torch.zeros(0, 0, recipe.features.width), torch.zeros(0, 0)
     examples = (state["examples"], state["masks"]) if "examples" in state else nothing

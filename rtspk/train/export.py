@@ -69,4 +69,6 @@ def _onnx(model: CentredEmbedder, width: int, examples: tuple[Tensor, Tensor]) -
     heard = F.pad(heard.float(), (0, 0, 0, -heard.shape[1] % group))
     masks = F.pad(masks, (0, -masks.shape[1] % group))
     pairs = [(heard[i : i + 1], masks[i : i + 1]) for i in range(len(heard))]
-    return exported(model, example, ["features", "mask"], ["embedding"], shapes, pairs)
+    return exported(
+        model, example, ["features", "mask"], ["embedding"], shapes, pairs, exact=("compensation",)
+    )

@@ -262,6 +262,7 @@ class Trainer:
             "step": self.step,
             "average": weights,
             "mean": embedder.mean,
+            "compensation": embedder.compensation,
             "cohort": cohort_of(
                 embedder, self.features, self.batches.speakers, self.batches.store, self.recipe.loop.seed
             ),
@@ -281,8 +282,9 @@ class Trainer:
         return {"examples": self.features(samples.to(self.device)).half().cpu(), "masks": masks}
 
     def _centred(self, weights: dict[str, Tensor]) -> CentredEmbedder:
-        network = self._network(weights)
-        return centred(network, self.features, self.batches.speakers, self.batches.store).to(self.device)
+        network, made, seed = self._network(weights), self.batches, self.recipe.loop.seed
+        embedder = centred(network, self.features, made.speakers, made.store, made.augmenter, seed)
+        return embedder.to(self.device)
 
     def _snapshot(self, number: int) -> None:
         """Keep what a cycle ended with, as a model of its own and with its classifier."""
@@ -302,7 +304,7 @@ class Trainer:
             network = self._network(state["average"])
             classifier = build_classifier(self.recipe.loss, network.dimension, len(self.batches.speakers))
             classifier.load_state_dict(state["margin"])
-            embedder = CentredEmbedder(network, state["mean"]).to(self.device)
+            embedder = CentredEmbedder(network, state["mean"], state["compensation"]).to(self.device)
             snapshots.append(Snapshot(embedder.eval(), classifier.to(self.device)))
         worth = compare(
             snapshots,

@@ -34,6 +34,7 @@ def exported(
     outputs: list[str],
     dynamic_shapes: tuple[dict[int, object], ...],
     examples: Sequence[tuple[Tensor, ...]] = (),
+    exact: Sequence[str] = (),
 ) -> bytes:
     """Export a network.
 
@@ -45,6 +46,7 @@ def exported(
         dynamic_shapes: for each input, its dimensions that may differ
         examples: real inputs, from which convolutions over pictures learn their ranges; without any they stay
             as they are
+        exact: names of tables that no product in eight bits is made of
 
     Raises:
         ModelError: torch makes no program of it.
@@ -65,7 +67,7 @@ def exported(
     del proto.graph.value_info[:]  # torch's notes of inner shapes do not agree with onnx's
     if examples:
         proto = _pictures_in_eight_bits(proto, [dict(zip(inputs, one, strict=True)) for one in examples])
-    return packed(proto)
+    return packed(proto, exact)
 
 
 def halved(proto: "onnx.ModelProto") -> bytes:
@@ -77,9 +79,9 @@ def halved(proto: "onnx.ModelProto") -> bytes:
     return proto.SerializeToString()
 
 
-def packed(proto: "onnx.ModelProto") -> bytes:
-    """A network as a file, matrices in eight bits and its other large tables in half precision."""
-    return halved(_matrices_in_eight_bits(proto))
+def packed(proto: "onnx.ModelProto", exact: Sequence[str] = ()) -> bytes:
+    """A network as a file, matrices but `exact` ones in eight bits, other large tables in half precision."""
+    return halved(_matrices_in_eight_bits(proto, exact))
 
 
 def _pictures_in_eight_bits(
@@ -126,7 +128,7 @@ def _pictures(proto: "onnx.ModelProto") -> list[str]:
     return names
 
 
-def _matrices_in_eight_bits(proto: "onnx.ModelProto") -> "onnx.ModelProto":
+def _matrices_in_eight_bits(proto: "onnx.ModelProto", exact: Sequence[str]) -> "onnx.ModelProto":
     """Matrix products by fixed weights in integers; each input's range is found as it comes.
 
     Weights keep to seven bits, because processors without VNNI add two products in sixteen.
@@ -140,6 +142,7 @@ def _matrices_in_eight_bits(proto: "onnx.ModelProto") -> "onnx.ModelProto":
             proto,
             path,
             op_types_to_quantize=["MatMul", "Gemm", "LSTM"],
+            nodes_to_exclude=[n.name for n in proto.graph.node if not set(n.input).isdisjoint(exact)],
             per_channel=True,
             reduce_range=True,
             weight_type=QuantType.QInt8,

@@ -1,6 +1,7 @@
-"""The network as it ships: centred on its training speakers, of unit length."""
+"""The network as it ships: centred on its training speakers, compensated, of unit length."""
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that the torch world uses
 
 from rtspk.audio import loudest
+from rtspk.train.augment import Augmenter
+from rtspk.train.compensation import compensation
 from rtspk.train.development import embed_all
 from rtspk.train.manifest import Utterance
 from rtspk.train.network import SpeakerNetwork
@@ -26,35 +29,56 @@ SPEAKERS: int = 20  # that a data set must have to count
 
 
 class CentredEmbedder(nn.Module):
-    """Unit vectors: the network's answer, less the training speakers' mean."""
+    """Unit vectors: the network's answer, less the training speakers' mean, times a compensation.
+
+    mean : float32 [shape=(dimension,)]
+    compensation : float32 [shape=(dimension, dimension)]; None is the identity
+    """
 
     mean: Tensor
+    compensation: Tensor
 
-    def __init__(self, network: SpeakerNetwork, mean: Tensor) -> None:
+    def __init__(self, network: SpeakerNetwork, mean: Tensor, compensation: Tensor | None = None) -> None:
         super().__init__()
         self.network = network
         self.register_buffer("mean", mean)
+        self.register_buffer("compensation", torch.eye(len(mean)) if compensation is None else compensation)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Unit vectors, float32 [shape=(B, dimension)]; arguments as for the network."""
-        return F.normalize(self.network(features, mask) - self.mean)
+        return F.normalize((self.network(features, mask) - self.mean) @ self.compensation)
 
 
 def centred(
-    network: SpeakerNetwork, features: nn.Module, speakers: list[list[Utterance]], store: SampleStore
+    network: SpeakerNetwork,
+    features: nn.Module,
+    speakers: list[list[Utterance]],
+    store: SampleStore,
+    augmenter: Augmenter,
+    seed: int,
 ) -> CentredEmbedder:
-    """Measure the mean on clean crops of training speech.
+    """Measure mean and compensation on crops of training speech, each as it is and changed once.
 
     Every data set of enough speakers weighs the same, however large: one set's microphones are not the world.
     """
     speakers = [own for own in speakers if own[0].speed == 1.0]
-    chosen = [u for own in speakers for u in _longest(own)]
-    vectors = embed_all(network, features, _crops(chosen, store))
-    sets = np.array([u.dataset for u in chosen])
+    chosen = [_longest(own) for own in speakers]
+    utterances = [u for own in chosen for u in own]
+    whose = np.repeat(np.arange(len(chosen)), [len(own) for own in chosen])
+    crops = _crops(utterances, store)
+    vectors = embed_all(network, features, crops)
+    sets = np.array([u.dataset for u in utterances])
     people = Counter(own[0].dataset for own in speakers)
     counted = [name for name in people if people[name] >= SPEAKERS] or list(people)
-    means = [vectors[sets == name].mean(0) for name in counted]
-    return CentredEmbedder(network, torch.from_numpy(np.mean(means, axis=0)))
+    mean = np.mean([vectors[sets == name].mean(0) for name in counted], axis=0)
+    clean = _unit(vectors - mean)
+    rng = np.random.default_rng((seed, 4))
+    often = replace(augmenter.config, room=0.5, noise=0.6, telephone=0.25, lowpass=0.25)
+    harsh = replace(augmenter, config=often)
+    changed = _unit(embed_all(network, features, [harsh(crop, [], rng) for crop in crops]) - mean)
+    between = np.stack([clean[sets == name].mean(0) for name in counted])
+    made = compensation(np.concatenate([clean, changed]), np.tile(whose, 2).tolist(), between)
+    return CentredEmbedder(network, torch.from_numpy(mean), torch.from_numpy(made))
 
 
 def cohort_of(
@@ -85,6 +109,10 @@ def voices(
     starts = np.cumsum([0, *(len(own) for own in chosen[:-1])])
     counts = np.array([len(own) for own in chosen], np.float32)
     return torch.from_numpy(np.add.reduceat(vectors, starts) / counts[:, None])
+
+
+def _unit(vectors: FloatArray) -> FloatArray:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-6)
 
 
 def _crops(utterances: list[Utterance], store: SampleStore) -> list[FloatArray]:

@@ -20,7 +20,7 @@ from rtspk.engine.tracker_state import (
 from rtspk.engine.voicing import Voicing
 from rtspk.types import Embedding, FloatArray, Segment, samples_of
 
-DIMENSION = 64
+DIMENSION = 192
 NEVER = 1e6  # seconds between two slow paths
 
 
@@ -42,7 +42,7 @@ class Talk:
     def voice(self, number: int) -> FloatArray:
         clean = np.zeros(DIMENSION)
         clean[number] = 1.0
-        vector = clean + self.rng.normal(0.0, 0.08, DIMENSION)
+        vector = clean + self.rng.normal(0.0, 0.048, DIMENSION)
         return (vector / np.linalg.norm(vector)).astype(np.float32)
 
     def say(self, number: int, hops: int, net_speech: int = samples_of(1.5)) -> list[Decision]:
@@ -114,9 +114,7 @@ def test_one_stray_window_does_not_change_the_speaker():
     talk = Talk()
     talk.say(1, 10)
     talk.say(0, 20)
-    between = 0.5 * talk.voice(0) + 0.52 * talk.voice(1)
-    window = Embedding(between / np.linalg.norm(between), Segment(0, HOP), samples_of(1.5))
-    ((decision,), _) = talk.hear(Heard(piece_of(talk.hop, 0), HOP, window))
+    ((decision,), _) = talk.hear(Heard(piece_of(talk.hop, 0), HOP, between(talk, 0, 1, 0.5)))
     assert decision.label == talk.say(0, 1)[0].label
 
 
@@ -146,7 +144,8 @@ def test_beliefs_stay_probabilities():
 
 def between(talk: Talk, one: int, other: int, share: float) -> Embedding:
     """A window that is so much of the second voice."""
-    vector = (1.0 - share) * talk.voice(one) + share * talk.voice(other)
+    vector = np.zeros(DIMENSION)
+    vector[one], vector[other] = 1.0 - share, share
     unit = (vector / np.linalg.norm(vector)).astype(np.float32)
     return Embedding(unit, Segment(talk.hop * HOP, (talk.hop + 1) * HOP), samples_of(1.5))
 
