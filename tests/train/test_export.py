@@ -44,6 +44,7 @@ def test_the_exported_model_answers_as_the_checkpoint(
     assert "| set | not stated | 4 |" in (tmp_path / "model" / "README.md").read_text()
     rng = np.random.default_rng(0)
     network = checkpoint.embedder
+    assert not torch.allclose(network.compensation, torch.eye(12), atol=1e-2)  # it has been learnt
     cosines = []
     for frames in (40, 41, 175):
         features = rng.normal(10, 4, (frames, 80)).astype(np.float32)
