@@ -51,7 +51,7 @@ class TrackerConfig:
     memory: int = 240  # windows that are grouped anew in every hop;
     group_cosine: float = 0.23  # groups whose pairs are this close in the mean are one voice's
     known_seconds: float = 8.0  # of speech; labels with so much are joined by the slow path alone
-    join_cosine: float = 0.55  # and only where they are so close
+    join_cosine: float = 0.5  # and only where they are so close
     slow_seconds: float = 4.0  # of talk between two slow paths, the first of which comes
     ripe_seconds: float = 10.0  # when so much is remembered;
     part_cosine: float = 0.28  # groups that are this close in the mean are what it starts from
