@@ -304,7 +304,7 @@ class Trainer:
             network = self._network(state["average"])
             classifier = build_classifier(self.recipe.loss, network.dimension, len(self.batches.speakers))
             classifier.load_state_dict(state["margin"])
-            embedder = CentredEmbedder(network, state["mean"], state["compensation"]).to(self.device)
+            embedder = CentredEmbedder(network, state["mean"], state.get("compensation")).to(self.device)
             snapshots.append(Snapshot(embedder.eval(), classifier.to(self.device)))
         worth = compare(
             snapshots,
