@@ -85,7 +85,8 @@ class Frames:
 class Window:
     """What the engine wants embedded: log-mel of a stretch, and which of its frames to pool.
 
-    features : float32 [shape=(frames, mels)]
+    features : float32 [shape=(frames, mels)]; where `encoded`, the frames of the embedder's trunk
+        [shape=(frames, width)]
     mask : float32 [shape=(frames,)], 1 where the wanted voice speaks, 0 where it does not
     """
 
@@ -93,6 +94,7 @@ class Window:
     features: FloatArray
     mask: FloatArray
     net_speech: int  # samples of speech under the mask
+    encoded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

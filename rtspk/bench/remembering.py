@@ -11,6 +11,7 @@ from rtspk.engine.cohort import Cohort
 from rtspk.engine.embedder import Embedder, EmbedderCard
 from rtspk.engine.recurrent import Hearing
 from rtspk.engine.segmenter import Segmenter, SegmenterCard
+from rtspk.engine.trunk import Trunk
 from rtspk.engine.voicing import Voicing
 from rtspk.types import Embedding, FloatArray, Window
 
@@ -23,6 +24,7 @@ class RememberingEmbedder:
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
         self._known: dict[bytes, FloatArray] = {}
+        self.trunk = None if embedder.trunk is None else RememberingTrunk(embedder.trunk)
 
     @property
     def card(self) -> EmbedderCard:
@@ -49,6 +51,21 @@ class RememberingEmbedder:
             Embedding(self._known[key], window.segment, window.net_speech)
             for key, window in zip(keys, windows, strict=True)
         ]
+
+
+class RememberingTrunk(Trunk):
+    """The trunk of an embedder before another, likewise."""
+
+    def __init__(self, trunk: Trunk) -> None:  # the network is the other's
+        self._trunk, self.group = trunk, trunk.group
+        self._known: dict[bytes, FloatArray] = {}
+
+    def __call__(self, rows: FloatArray) -> FloatArray:
+        """Frames of a picture."""
+        key = _digest(rows)
+        if key not in self._known:
+            self._known[key] = self._trunk(rows)
+        return self._known[key]
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from rtspk.config import read_toml
 from rtspk.engine.calibration import Calibration
 from rtspk.engine.cohort import Cohort
 from rtspk.engine.network import Network
+from rtspk.engine.trunk import Trunk, picture
 from rtspk.engine.voicing import Voicing
 from rtspk.errors import ModelError
 from rtspk.kernels.mel import MelConfig
@@ -39,6 +40,7 @@ class EmbedderCard:
     licence: str
     dimension: int
     source: str = ""
+    trunk: str = ""  # a network before `file`, which then takes its frames: what a stream goes through once
     features_input: str = "features"
     mask_input: str = ""  # empty: the network knows no mask, and gets the wanted frames alone
     frames_multiple: int = 1  # the network wants whole groups of so many frames
@@ -49,6 +51,11 @@ class EmbedderCard:
     features: MelConfig = field(default_factory=MelConfig)
     # A plain slope for models that were not calibrated: even odds at a cosine of 0.4.
     calibration: Calibration = field(default_factory=lambda: Calibration(scale=15.0, offset=-6.0))
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The files of its networks, the one that answers at the end."""
+        return (self.trunk, self.file) if self.trunk else (self.file,)
 
 
 class Embedder(Protocol):
@@ -66,6 +73,10 @@ class Embedder(Protocol):
     def voicing(self) -> Voicing | None:
         """What tells voices from other sounds, where the model comes with it."""
 
+    @property
+    def trunk(self) -> Trunk | None:
+        """What all windows of a stream share, where windows may hold its frames in place of features."""
+
     def embed(self, windows: Sequence[Window]) -> list[Embedding]:
         """One unit vector for each window, in order."""
 
@@ -77,7 +88,10 @@ class OnnxEmbedder:
         self.card = card
         self.cohort = read_cohort(card, folder)
         self.voicing = read_voicing(card, folder)
+        self.trunk = Trunk(folder / card.trunk, card.frames_multiple, threads) if card.trunk else None
         self._network = Network(folder / card.file, threads)
+        if self.trunk is not None and not card.mask_input:
+            raise ModelError(f"wanted a mask_input of what pools the frames of {card.trunk}, got none")
         wanted = {card.features_input, card.mask_input} - {""}
         if wanted != set(self._network.inputs):
             raise ModelError(
@@ -96,21 +110,10 @@ class OnnxEmbedder:
 
     def _vector(self, window: Window) -> FloatArray:
         card = self.card
-        features, mask = window.features, window.mask
-        if not card.mask_input:
-            features = features[mask > 0]
-        if not len(features) or not mask.any():
+        if not len(window.features) or not window.mask.any():
             raise ModelError(f"wanted a window with speech, got none between samples {window.segment}")
-        if card.centre_features:
-            features = features - features.mean(0)
-        missing = -len(features) % card.frames_multiple
-        if missing:
-            features = np.concatenate([features, np.zeros((missing, features.shape[1]), np.float32)])
-            mask = np.concatenate([mask, np.zeros(missing, np.float32)])
-        inputs = {card.features_input: features[None]}
-        if card.mask_input:
-            inputs[card.mask_input] = mask[None]
-        vector = self._network.run(inputs)[0].reshape(-1)
+        inputs = self._inputs(window.features, window.mask, encoded=window.encoded)
+        vector = self._network.run({name: value[None] for name, value in inputs.items()})[0].reshape(-1)
         if vector.shape != (card.dimension,):
             raise ModelError(f"wanted {card.dimension} numbers from {card.file}, got {vector.size}")
         if self._mean.size:
@@ -119,6 +122,23 @@ class OnnxEmbedder:
         if not np.isfinite(norm) or norm == 0.0:
             raise ModelError(f"wanted a voice from {card.file}, got a vector of length {norm}")
         return (vector / np.float32(norm)).astype(np.float32)
+
+    def _inputs(self, features: FloatArray, mask: FloatArray, *, encoded: bool) -> dict[str, FloatArray]:
+        """What the last network wants of a window."""
+        card = self.card
+        if not encoded:
+            if not card.mask_input:
+                features = features[mask > 0]
+            if card.centre_features:
+                features = features - features.mean(0)
+            missing = -len(features) % card.frames_multiple
+            if missing:
+                features = np.concatenate([features, np.zeros((missing, features.shape[1]), np.float32)])
+                mask = np.concatenate([mask, np.zeros(missing, np.float32)])
+            if self.trunk is not None:
+                features = self.trunk(picture(features, mask))
+                mask = mask.reshape(-1, self.trunk.group).max(1)
+        return {card.features_input: features} | ({card.mask_input: mask} if card.mask_input else {})
 
 
 def read_cohort(card: EmbedderCard, folder: Path) -> Cohort | None:

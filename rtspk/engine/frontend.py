@@ -3,19 +3,21 @@
 Sound is worked on in blocks of one hop, however it arrives, so that any chunking gives the same numbers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtspk.engine.local import LocalActivity, LocalChances, blended, decided
 from rtspk.engine.recurrent import Hearing
 from rtspk.engine.rows import Rows
 from rtspk.engine.segmenter import ACTIVITY_HOP, ROWS, Segmenter
 from rtspk.engine.settings import HOP, ActivityConfig
+from rtspk.engine.trunk import BEFORE, BEHIND, Trunk, TrunkFrames, picture
 from rtspk.errors import AudioError
 from rtspk.kernels.mel import MelConfig
-from rtspk.types import FloatArray, Segment, samples_of
+from rtspk.types import FloatArray, Segment, Window, samples_of
 
 __all__ = ["Frontend", "FrontendState"]
 
@@ -35,13 +37,20 @@ class FrontendState:
     pending: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     received: int = 0  # samples
     heard: LocalChances | None = None  # of the last window
+    frames: TrunkFrames = field(default_factory=TrunkFrames)  # of the embedder, where it has a trunk
 
 
 class Frontend:
     """Shared and read-only; `FrontendState` is the stream's."""
 
-    def __init__(self, features: MelConfig, segmenter: Segmenter, config: ActivityConfig) -> None:
-        self.features, self._segmenter, self._config = features, segmenter, config
+    def __init__(
+        self,
+        features: MelConfig,
+        segmenter: Segmenter,
+        config: ActivityConfig,
+        trunk: Trunk | None = None,
+    ) -> None:
+        self.features, self._segmenter, self._config, self._trunk = features, segmenter, config, trunk
 
     def empty(self) -> FrontendState:
         """The state before the first sample."""
@@ -102,31 +111,91 @@ class Frontend:
         first = max(0, -(-rows.oldest // ROWS), last - self._segmenter.frames)
         return LocalChances(first, self._segmenter.speakers(rows.between(first * ROWS, last * ROWS)))
 
-    def window(
+    def mask(
         self, segment: Segment, speaker: int, activity: LocalActivity, least: int, state: FrontendState
-    ) -> tuple[FloatArray, FloatArray, bool]:
-        """Features of a stretch, and the mask of one local speaker in it.
+    ) -> tuple[FloatArray, bool]:
+        """In which rows of a stretch one local speaker is heard.
 
-        Frames in which others speak too are left out, unless fewer than `least` rows would remain.
+        Rows in which others speak too are left out, unless fewer than `least` would remain.
 
         Args:
-            segment: the stretch; what lies outside the stream is silence off the mask
+            segment: the stretch; what lies outside the stream is off the mask
             speaker: 0 to 2
             activity: what the segmenter heard
             least: rows that the speaker should have alone
             state: the stream's
 
         Returns:
-            float32 [shape=(rows, mels)], float32 [shape=(rows,)], and whether the speaker is alone there
+            float32 [shape=(rows,)], and whether the speaker is alone there
+        """
+        first, last = segment.start // self.features.hop, segment.end // self.features.hop
+        end = self._reach(last, state)
+        alone = self._rows_on(activity.alone[:, speaker], activity.first, first, last, end)
+        if int(alone.sum()) >= least:
+            return alone, True
+        return self._rows_on(activity.active[:, speaker], activity.first, first, last, end), False
+
+    def windows(
+        self, stretch: Segment, masks: Sequence[FloatArray], activity: LocalActivity, state: FrontendState
+    ) -> list[Window]:
+        """What the embedder is to hear of each of some voices in a stretch that ends now.
+
+        What lies before and behind a voice changes nothing and costs as much, so it is cut off.
+
+        Args:
+            stretch: where
+            masks: float32 [shape=(rows,)] each, with some rows on
+            activity: what the segmenter heard
+            state: the stream's
         """
         hop = self.features.hop
-        first, last = segment.start // hop, segment.end // hop
-        features = state.rows.between(first, last)
-        middles = np.arange(first, last) * hop + self.features.window // 2
-        at = middles // ACTIVITY_HOP - activity.first
-        known = (at >= 0) & (at < len(activity.active)) & (np.arange(first, last) < state.rows.end)
-        alone = activity.alone[:, speaker][at.clip(0, len(activity.active) - 1)] & known
-        if int(alone.sum()) >= least:
-            return features, alone.astype(np.float32), True
-        heard = activity.active[:, speaker][at.clip(0, len(activity.active) - 1)] & known
-        return features, heard.astype(np.float32), False
+        first, last = stretch.start // hop, stretch.end // hop
+        windows = []
+        if masks and self._trunk is not None:
+            self._follow(first, last, np.max(masks, axis=0), activity, state)
+        for mask in masks:
+            spoken = np.flatnonzero(mask) + first
+            begin, end = int(spoken[0]), int(spoken[-1]) + 1
+            own = mask[begin - first : end - first]
+            if self._trunk is None:
+                features = state.rows.between(begin, end)
+            else:
+                features, own = state.frames.pooled(begin, own, self._trunk.group)
+            net = int(mask.sum()) * hop
+            segment = Segment(begin * hop, end * hop)
+            windows.append(Window(segment, features, own, net, encoded=self._trunk is not None))
+        return windows
+
+    def _follow(
+        self, first: int, last: int, mask: FloatArray, activity: LocalActivity, state: FrontendState
+    ) -> None:
+        """Know the trunk's frames of rows [first, last) from the first that is on the mask on."""
+        assert self._trunk is not None
+        group, frames = self._trunk.group, state.frames
+        wanted, end = (first + int(np.flatnonzero(mask)[0])) // group, self._reach(last, state) // group
+        begin, kept = wanted, frames.kept[:0]
+        if frames.begin <= wanted <= frames.end:
+            begin, kept = frames.end, frames.kept[max(0, first // group - frames.begin) :]
+        if end > begin:
+            low, high = min(first, (begin - BEFORE) * group), (end + BEHIND) * group
+            anyone = np.asarray(activity.active.any(1))
+            heard = self._rows_on(anyone, activity.first, low, high, state.rows.end)
+            seen = picture(state.rows.between(low, high), heard)[(begin - BEFORE) * group - low :]
+            new = self._trunk(seen)[BEFORE : BEFORE + end - begin]
+            kept = np.concatenate([kept, new]) if len(kept) else new
+        state.frames = TrunkFrames(end - len(kept), kept)
+
+    def _reach(self, last: int, state: FrontendState) -> int:
+        """The row behind those before `last` that can be pooled now."""
+        known = min(last, state.rows.end)
+        return known if self._trunk is None else (known // self._trunk.group - BEHIND) * self._trunk.group
+
+    def _rows_on(self, on: NDArray[np.bool_], origin: int, first: int, last: int, end: int) -> FloatArray:
+        """Which of the rows [first, last) that come before row `end` lie in activity frames that are on.
+
+        on : bool [shape=(frames,)], from activity frame `origin` on
+        """
+        rows = np.arange(first, last)
+        at = (rows * self.features.hop + self.features.window // 2) // ACTIVITY_HOP - origin
+        known = (rows >= 0) & (at >= 0) & (at < len(on)) & (rows < end)
+        return np.asarray(on[at.clip(0, len(on) - 1)] & known, np.float32)

@@ -197,7 +197,7 @@ class Engine:
             least = max(gates.birth_certainty, self.segmenter.card.birth_certainty)
             gates = replace(gates, birth_certainty=least)
         return SessionParts(
-            Frontend(self.embedder.card.features, self.segmenter, config.activity),
+            Frontend(self.embedder.card.features, self.segmenter, config.activity, self.embedder.trunk),
             Tracker(gates, config.max_speakers, voicing),
             Identities(self.gallery, self.naming, config.identity, self.embedder.cohort),
             config,

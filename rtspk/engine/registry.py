@@ -79,12 +79,12 @@ class Registry:
         card = read_toml(source / "card.toml", EmbedderCard)
         if not IDENTITY.fullmatch(card.id) or card.id == SHIPPED:
             raise ModelError(f"wanted an id of letters, digits, dots and dashes, got {card.id!r} in {source}")
-        network = source / card.file
-        if Path(card.file).name != card.file or not network.is_file():
-            raise ModelError(f"wanted the network {card.file} beside its card, got none in {source}")
+        for network in card.networks:
+            if Path(network).name != network or not (source / network).is_file():
+                raise ModelError(f"wanted the network {network} beside its card, got none in {source}")
         target = self.folder / card.id
         if source.resolve() != target.resolve():
-            self._copy(source, target, [card.file, *filter(None, (card.cohort, card.voicing)), *FILES])
+            self._copy(source, target, [*card.networks, *filter(None, (card.cohort, card.voicing)), *FILES])
         state = self._state()
         self._write(replace(state, stages={**state.stages, card.id: stage}))
         return card.id
@@ -171,13 +171,13 @@ def _default_folder() -> Path:
 
 def _described(folder: Path, stage: str, *, in_use: bool) -> InstalledModel:
     card = read_toml(folder / "card.toml", EmbedderCard)
-    network = folder / card.file
+    networks = [folder / name for name in card.networks]
     return InstalledModel(
         id=card.id,
         folder=folder,
         stage=stage,
         dimension=card.dimension,
-        size=network.stat().st_size if network.is_file() else 0,
+        size=sum(network.stat().st_size for network in networks if network.is_file()),
         licence=card.licence,
         in_use=in_use,
         error_rates=_error_rates(folder / "metrics.toml"),

@@ -97,19 +97,27 @@ class ResidualConformer(nn.Module):
         Returns:
             float32 [shape=(B, dimension)], not yet of unit length
         """
-        x = self.trunk(features, mask)
+        x = self.trunk(self.picture(features, mask))
         mask = F.max_pool1d(mask.unsqueeze(1), SUBSAMPLING, SUBSAMPLING, ceil_mode=True).squeeze(1)
+        return self.head(x, mask)
+
+    @staticmethod
+    def picture(features: Tensor, mask: Tensor) -> Tensor:
+        """Features (B, T, mels) less their mean over the mask, zero off it."""
+        mean = (features * shares(mask)).sum(1, keepdim=True)
+        return (features - mean) * mask.unsqueeze(-1)
+
+    def trunk(self, picture: Tensor) -> Tensor:
+        """Trunk frames (B, T/8, D) of a picture (B, T, mels)."""
+        x = self.layers(F.relu(self.stem(picture.unsqueeze(1))))  # (B, C, T/8, mels/8)
+        frames: Tensor = x.transpose(1, 2).flatten(2)
+        return frames
+
+    def head(self, x: Tensor, mask: Tensor) -> Tensor:
+        """The voice, (B, dimension), of trunk frames (B, T, D) and their mask (B, T)."""
         pooled = torch.cat(statistics(x, shares(mask)), dim=-1)  # (B, 2 * D)
         vector: Tensor = self.project(pooled) + self.add(self._listen(x, mask))
         return vector
-
-    def trunk(self, features: Tensor, mask: Tensor) -> Tensor:
-        """Trunk frames (B, T/8, D)."""
-        mean = (features * shares(mask)).sum(1, keepdim=True)
-        x = ((features - mean) * mask.unsqueeze(-1)).unsqueeze(1)  # (B, 1, T, M)
-        x = self.layers(F.relu(self.stem(x)))
-        frames: Tensor = x.transpose(1, 2).flatten(2)
-        return frames
 
     def _listen(self, x: Tensor, mask: Tensor) -> Tensor:
         scales = all_scales(self.blocks, self.config.conformer, self.dropout(self.narrow(x)), mask)

@@ -212,7 +212,14 @@ class Session:
         region = activity.region(hop * HOP, min((hop + 1) * HOP, time))
         speaking = [n for n in range(LOCAL_SPEAKERS) if activity.active[region, n].any()]
         links = state.traces.links(activity)
-        asked = [self._asked(hop, n, activity, region, time, links[n]) for n in speaking]
+        segment = Segment(hop * HOP - self._before, (hop + 1 + self._after) * HOP)
+        asked, masks = [], []
+        for n, link in ((n, links[n]) for n in speaking):
+            one, mask = self._asked(hop, n, activity, region, time, segment, link)
+            asked.append(one)
+            if one.wanted:
+                masks.append(mask)
+        state.windows += self._parts.frontend.windows(segment, masks, activity, state.frontend)
         for n in speaking:
             state.traces.add(piece_of(hop, n), activity.first + region.start, activity.active[region, n])
         state.waiting.append(Waiting(hop, asked))
@@ -224,21 +231,14 @@ class Session:
         activity: LocalActivity,
         region: slice,
         time: int,
+        segment: Segment,
         links: Links,
-    ) -> Asked:
-        state, frontend, config = self.state, self._parts.frontend, self._parts.config.tracker
+    ) -> tuple[Asked, FloatArray]:
+        """What a local speaker says in a hop, and where they are heard around it."""
+        frontend, config = self._parts.frontend, self._parts.config.tracker
         row = frontend.features.hop
-        segment = Segment(hop * HOP - self._before, (hop + 1 + self._after) * HOP)
         least = samples_of(config.alone_seconds) // row
-        features, mask, alone = frontend.window(segment, speaker, activity, least, state.frontend)
-        net = int(mask.sum()) * row
-        wanted = net >= samples_of(config.least_speech_seconds)
-        if wanted:
-            # What lies before and behind the voice changes nothing and costs as much.
-            spoken = np.flatnonzero(mask)
-            first, last = int(spoken[0]), int(spoken[-1]) + 1
-            own = Segment(segment.start + first * row, segment.start + last * row)
-            state.windows.append(Window(own, features[first:last], mask[first:last], net))
+        mask, alone = frontend.mask(segment, speaker, activity, least, self.state.frontend)
         active = activity.active[region]
         spans = activity.spans(speaker, region, time)
         heard = Heard(
@@ -249,7 +249,8 @@ class Session:
             links=links,
             shared=int((active.sum(1)[active[:, speaker]] > 1).sum()) * ACTIVITY_HOP,
         )
-        return Asked(heard, spans, wanted)
+        wanted = int(mask.sum()) * row >= samples_of(config.least_speech_seconds)
+        return Asked(heard, spans, wanted), mask
 
     def _advance(self) -> None:
         """Decide all hops in front of the first that still waits for an embedding."""

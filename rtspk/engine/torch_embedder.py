@@ -53,6 +53,7 @@ class TorchEmbedder:
         self.card = card
         self.cohort = read_cohort(card, folder)
         self.voicing = read_voicing(card, folder)
+        self.trunk: None = None  # a GPU hears whole windows, of many sessions at once
         self.device = torch.device(device)
         self._network, self._mean, self._compensation = _read(folder / WEIGHTS, card)
         self._network.to(self.device)

@@ -2,21 +2,24 @@
 
 from dataclasses import asdict
 
+from rtspk.engine.residual_conformer import ResidualConformer
 from rtspk.train.checkpoint import Checkpoint
 from rtspk.train.network import describe
 
 __all__ = ["card_text", "metrics_text", "readme_text", "toml_value"]
 
+FILES = ('file = "head.onnx"', 'trunk = "trunk.onnx"', 'features_input = "frames"')  # with a trunk
 Value = str | int | float | bool | tuple[object, ...] | list[object]
 
 
 def card_text(checkpoint: Checkpoint, identity: str) -> str:
     """How the model is fed and what its scores mean, as TOML."""
     recipe, network = checkpoint.recipe, checkpoint.embedder.network
+    has_trunk = isinstance(network, ResidualConformer)
     lines = [
         "# How this model is fed and what its scores mean; README.md beside it says where it comes from.",
         f'id = "{identity}"',
-        'file = "model.onnx"',
+        *(FILES if has_trunk else ['file = "model.onnx"']),
         f'licence = "{recipe.licence}"',
         f'source = "rtspk train {recipe.name}, seed {recipe.loop.seed}, {checkpoint.step} steps"',
         f"dimension = {network.dimension}",
@@ -58,7 +61,7 @@ def readme_text(checkpoint: Checkpoint, identity: str) -> str:
             "",
             f"A speaker embedder: {heard} and a mask in, a unit vector of {network.dimension} out.",
             f"{describe(recipe.model)}: {parameters / 1e6:.1f} M parameters,",
-            f"in half precision in `weights.safetensors`; `model.onnx` multiplies {narrow} in eight bits.",
+            f"in half precision in `weights.safetensors`; ONNX Runtime multiplies {narrow} in eight bits.",
             "",
             f"Made by `rtspk train {recipe.name}` (seed {recipe.loop.seed}, {checkpoint.step} steps).",
             *([f"Begun from {recipe.credit}."] if recipe.credit else []),

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that the torch world uses
 
+from rtspk.engine.residual_conformer import ResidualConformer
 from rtspk.errors import ModelError
 from rtspk.files import write_atomically
 from rtspk.train.card import card_text, metrics_text, readme_text
@@ -23,7 +24,9 @@ __all__ = ["export_checkpoint"]
 
 
 def export_checkpoint(path: Path, out: Path) -> str:
-    """Write `model.onnx`, `weights.safetensors`, `card.toml`, `README.md` and `metrics.toml` into a folder.
+    """Write networks, `weights.safetensors`, `card.toml`, `README.md` and `metrics.toml` into a folder.
+
+    A network is `model.onnx`, or, where it has a trunk, that as `trunk.onnx` and the rest as `head.onnx`.
 
     Args:
         path: `final.pt` of a finished run
@@ -43,9 +46,11 @@ def export_checkpoint(path: Path, out: Path) -> str:
         )
     out.mkdir(parents=True, exist_ok=True)
     model = checkpoint.embedder
-    network = _onnx(model, features.width, checkpoint.examples)
-    identity = f"{checkpoint.recipe.name}-{hashlib.sha256(network).hexdigest()[:8]}"
-    write_atomically(out / "model.onnx", network)
+    networks = _networks(model, features.width, checkpoint.examples)
+    digest = hashlib.sha256(b"".join(networks.values())).hexdigest()
+    identity = f"{checkpoint.recipe.name}-{digest[:8]}"
+    for name, network in networks.items():
+        write_atomically(out / name, network)
     kind = checkpoint.recipe.model.network
     about = {"network": kind, "config": json.dumps(asdict(model.network.config))}  # to build it again
     write_atomically(out / "weights.safetensors", halved(model, about))
@@ -59,16 +64,56 @@ def export_checkpoint(path: Path, out: Path) -> str:
     return identity
 
 
-def _onnx(model: CentredEmbedder, width: int, examples: tuple[Tensor, Tensor]) -> bytes:
-    group = model.network.frames_multiple
+class _Trunk(nn.Module):
+    """The part of a network that a stream goes through once."""
+
+    def __init__(self, network: ResidualConformer) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, picture: Tensor) -> Tensor:
+        return self.network.trunk(picture)
+
+
+class _Head(nn.Module):
+    """The part of a network that is asked for every window."""
+
+    def __init__(self, model: CentredEmbedder, network: ResidualConformer) -> None:
+        super().__init__()
+        self.model, self.network = model, network
+
+    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+        return self.model.voice(self.network.head(frames, mask))
+
+
+def _networks(model: CentredEmbedder, width: int, examples: tuple[Tensor, Tensor]) -> dict[str, bytes]:
+    """The files of a model's networks, by name."""
+    network = model.network
+    group = network.frames_multiple
     # Frames in whole groups, as the network takes them: only so can the exporter prove that lengths agree.
-    batch, frames = torch.export.Dim("batch", min=1), group * torch.export.Dim("groups", min=2)
-    example = (torch.randn(2, 5 * group, width), torch.ones(2, 5 * group))
-    shapes = ({0: batch, 1: frames}, {0: batch, 1: frames})
+    batch, groups = torch.export.Dim("batch", min=1), torch.export.Dim("groups", min=2)
+    rows: dict[int, object] = {0: batch, 1: group * groups}
     heard, masks = examples
     heard = F.pad(heard.float(), (0, 0, 0, -heard.shape[1] % group))
     masks = F.pad(masks, (0, -masks.shape[1] % group))
-    pairs = [(heard[i : i + 1], masks[i : i + 1]) for i in range(len(heard))]
-    return exported(
-        model, example, ["features", "mask"], ["embedding"], shapes, pairs, exact=("compensation",)
+    exact = ("compensation", "model.compensation")
+    features, mask = torch.randn(2, 5 * group, width), torch.ones(2, 5 * group)
+    if not isinstance(network, ResidualConformer):
+        pairs = [(heard[i : i + 1], masks[i : i + 1]) for i in range(len(heard))]
+        inputs, shapes = ["features", "mask"], (rows, rows)
+        whole = exported(model, (features, mask), inputs, ["embedding"], shapes, pairs, exact=exact)
+        return {"model.onnx": whole}
+    pictures = [(network.picture(heard[i : i + 1], masks[i : i + 1]),) for i in range(len(heard))]
+    trunk = exported(_Trunk(network), (features,), ["picture"], ["frames"], (rows,), pictures)
+    with torch.no_grad():
+        frames = network.trunk(features)
+    shape: dict[int, object] = {0: batch, 1: groups}
+    head = exported(
+        _Head(model, network),
+        (frames, mask[:, ::group]),
+        ["frames", "mask"],
+        ["embedding"],
+        (shape, shape),
+        exact=exact,
     )
+    return {"trunk.onnx": trunk, "head.onnx": head}

@@ -46,7 +46,11 @@ class CentredEmbedder(nn.Module):
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Unit vectors, float32 [shape=(B, dimension)]; arguments as for the network."""
-        return F.normalize((self.network(features, mask) - self.mean) @ self.compensation)
+        return self.voice(self.network(features, mask))
+
+    def voice(self, answer: Tensor) -> Tensor:
+        """Unit vectors of what the network answers, float32 [shape=(B, dimension)]."""
+        return F.normalize((answer - self.mean) @ self.compensation)
 
 
 def centred(

@@ -24,6 +24,7 @@ class MeanSpectrum:
     card = EmbedderCard(id="plain", file="", licence="", dimension=80)
     cohort = None
     voicing = None
+    trunk = None
 
     def __init__(self):
         self.lengths = []

@@ -31,6 +31,7 @@ class PlainEmbedder:
     card = EmbedderCard(id="plain", file="", licence="", dimension=160)
     cohort = None
     voicing = None
+    trunk = None
 
     def embed(self, windows: Sequence[Window]) -> list[Embedding]:
         return [Embedding(self._vector(w), w.segment, w.net_speech) for w in windows]

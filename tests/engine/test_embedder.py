@@ -94,13 +94,14 @@ def test_a_card_with_an_unknown_key_is_refused(tmp_path):
 def test_a_card_whose_inputs_are_not_the_networks_is_refused(tmp_path):
     card = plain_card().replace('"mask"', '"msk"')
     (tmp_path / "card.toml").write_text(card)
-    shutil.copy(BUNDLED / "embedder" / "model.onnx", tmp_path)
-    with pytest.raises(ModelError, match=r"wanted inputs features, msk in model\.onnx, got features, mask"):
+    for name in ("trunk.onnx", "head.onnx"):
+        shutil.copy(BUNDLED / "embedder" / name, tmp_path)
+    with pytest.raises(ModelError, match=r"wanted inputs frames, msk in head\.onnx, got frames, mask"):
         load_embedder(tmp_path)
 
 
 def test_a_cohort_of_another_model_is_refused(tmp_path):
-    for name in ("card.toml", "model.onnx"):
+    for name in ("card.toml", "trunk.onnx", "head.onnx"):
         shutil.copy(BUNDLED / "embedder" / name, tmp_path)
     np.save(tmp_path / "cohort.npy", np.eye(5))
     with pytest.raises(ModelError, match=r"wanted a cohort of 192 numbers a voice, got 5"):
@@ -108,7 +109,7 @@ def test_a_cohort_of_another_model_is_refused(tmp_path):
 
 
 def test_a_plane_of_another_model_is_refused(tmp_path):
-    for name in ("card.toml", "model.onnx", "cohort.npy"):
+    for name in ("card.toml", "trunk.onnx", "head.onnx", "cohort.npy"):
         shutil.copy(BUNDLED / "embedder" / name, tmp_path)
     np.save(tmp_path / "voicing.npy", np.ones(6))
     with pytest.raises(ModelError, match=r"wanted 192 numbers and an offset in voicing\.npy, got 5"):
@@ -118,14 +119,15 @@ def test_a_plane_of_another_model_is_refused(tmp_path):
 def test_a_card_whose_dimension_is_not_the_networks_is_refused(tmp_path, conversation):
     card = plain_card().replace("dimension = ", "dimension = 1")
     (tmp_path / "card.toml").write_text(card)
-    shutil.copy(BUNDLED / "embedder" / "model.onnx", tmp_path)
-    with pytest.raises(ModelError, match=r"numbers from model\.onnx, got"):
+    for name in ("trunk.onnx", "head.onnx"):
+        shutil.copy(BUNDLED / "embedder" / name, tmp_path)
+    with pytest.raises(ModelError, match=r"numbers from head\.onnx, got"):
         load_embedder(tmp_path).embed([window(conversation[16_000:48_000])])
 
 
 def test_a_damaged_network_is_refused_in_one_line(tmp_path):
     (tmp_path / "card.toml").write_text(plain_card())
-    (tmp_path / "model.onnx").write_bytes(b"no network")
+    (tmp_path / "trunk.onnx").write_bytes(b"no network")
     with pytest.raises(ModelError, match="got a file that does not load") as raised:
         load_embedder(tmp_path)
     assert "\n" not in str(raised.value)

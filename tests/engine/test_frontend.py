@@ -58,13 +58,15 @@ def test_a_segmenter_with_features_of_its_own_gets_them(segmenter, conversation)
 def test_a_window_holds_the_rows_of_the_whole_file(frontend, conversation):
     state = frontend.empty()
     list(frontend.blocks(conversation[:SOUND], state))
-    features, mask, _ = frontend.window(
-        Segment(SOUND - 5 * HOP, SOUND - HOP), 0, frontend.listen(state), 1, state
-    )
+    stretch, rows = Segment(SOUND - 4 * HOP, SOUND), HOP // 160
+    mask = np.zeros(4 * rows, np.float32)
+    mask[20:90:7] = 1.0
+    (window,) = frontend.windows(stretch, [mask], frontend.listen(state), state)
+    assert window.segment == Segment(stretch.start + 20 * 160, stretch.start + 84 * 160)
     whole = log_mel(conversation[:SOUND])
-    rows = HOP // 160
-    assert np.array_equal(features, whole[(SOUND - 5 * HOP) // 160 :][: 4 * rows])
-    assert mask.shape == (4 * rows,)
+    assert np.array_equal(window.features, whole[window.segment.start // 160 :][:64])
+    assert np.array_equal(window.mask, mask[20:84])
+    assert window.net_speech == 10 * 160
 
 
 def test_a_mask_leaves_out_who_else_speaks_while_enough_remains(frontend, conversation):
@@ -77,7 +79,7 @@ def test_a_mask_leaves_out_who_else_speaks_while_enough_remains(frontend, conver
     segment = Segment(0, frames * ACTIVITY_HOP)
 
     def masked(speaker: int, least: int) -> tuple[int, bool]:
-        _, mask, alone = frontend.window(segment, speaker, activity, least, state)
+        mask, alone = frontend.mask(segment, speaker, activity, least, state)
         return int(mask.sum()), alone
 
     assert masked(0, 60) == (15 * ROWS, True)
@@ -86,11 +88,10 @@ def test_a_mask_leaves_out_who_else_speaks_while_enough_remains(frontend, conver
     assert masked(2, 1) == (0, False)
 
 
-def test_a_window_outside_the_stream_is_silence_off_the_mask(frontend, conversation):
+def test_what_lies_outside_the_stream_is_off_the_mask(frontend, conversation):
     state = frontend.empty()
     list(frontend.blocks(conversation[: samples_of(2.0)], state))
-    features, mask, _ = frontend.window(Segment(-3 * HOP, 0), 0, frontend.listen(state), 1, state)
-    assert not features.any()
+    mask, _ = frontend.mask(Segment(-3 * HOP, 0), 0, frontend.listen(state), 1, state)
     assert not mask.any()
 
 

@@ -21,7 +21,8 @@ def exported(tmp_path):
     (folder / "README.md").write_text("# mine-1\n")
     (folder / "metrics.toml").write_text('[eer]\nfull = 0.04\n"1.5" = 0.07\n')
     (folder / "checkpoint.pt").write_text("stays where it is")
-    shutil.copyfile(SHIPPED / "model.onnx", folder / "model.onnx")
+    for name in ("trunk.onnx", "head.onnx"):
+        shutil.copyfile(SHIPPED / name, folder / name)
     return folder
 
 
@@ -45,13 +46,14 @@ def test_an_added_model_is_found_by_its_id_and_by_its_folder(registry, exported)
     assert sorted(path.name for path in folder.iterdir()) == [
         "README.md",
         "card.toml",
+        "head.onnx",
         "metrics.toml",
-        "model.onnx",
+        "trunk.onnx",
     ]
     mine = registry.models()[1]
     assert (mine.id, mine.stage, mine.in_use) == ("mine-1", "staging", False)
     assert mine.error_rates == {"full": 0.04, "1.5": 0.07}
-    assert mine.size == (exported / "model.onnx").stat().st_size
+    assert mine.size == sum(path.stat().st_size for path in exported.glob("*.onnx"))
 
 
 def test_the_model_in_use_is_the_default_and_bundled_goes_back(registry, exported):
@@ -101,8 +103,8 @@ def test_an_unknown_id_names_those_that_there_are(registry, exported):
 
 
 def test_a_folder_without_a_network_is_refused_and_leaves_nothing(registry, exported):
-    (exported / "model.onnx").unlink()
-    with pytest.raises(ModelError, match=r"model\.onnx"):
+    (exported / "trunk.onnx").unlink()
+    with pytest.raises(ModelError, match=r"trunk\.onnx"):
         registry.add(exported)
     assert not registry.folder.exists()
 

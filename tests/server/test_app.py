@@ -490,7 +490,7 @@ class Stuck:
 
     def __init__(self, embedder):
         self.card, self.cohort, self.voicing = embedder.card, embedder.cohort, embedder.voicing
-        self._embedder = embedder
+        self._embedder, self.trunk = embedder, embedder.trunk
         self.go_on = threading.Event()
 
     def embed(self, windows):

@@ -61,7 +61,7 @@ class Choosy:
 
     def __init__(self, embedder):
         self.card, self.cohort, self.voicing = embedder.card, embedder.cohort, embedder.voicing
-        self._embedder = embedder
+        self._embedder, self.trunk = embedder, embedder.trunk
         self.poison = None
 
     def embed(self, windows):

@@ -134,7 +134,7 @@ def test_a_run_begins_with_a_public_network_and_ships_pictures_in_eight_bits(pac
     assert float(torch.cosine_similarity(placed, own, dim=0)) > 0.99
     path = trainer.run()
     export_checkpoint(path, tmp_path / "model")
-    kinds = [node.op_type for node in onnx.load(tmp_path / "model" / "model.onnx").graph.node]
+    kinds = [node.op_type for node in onnx.load(tmp_path / "model" / "trunk.onnx").graph.node]
     assert kinds.count("QLinearConv") == 1 + 2 * 5 + 3
     checkpoint, embedder = read_checkpoint(path), load_embedder(tmp_path / "model")
     features = checkpoint.examples[0][0].float()

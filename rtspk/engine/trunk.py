@@ -1,0 +1,94 @@
+"""The trunk of an embedder over a stream: each stretch goes through it once, however many windows hear it.
+
+Windows overlap by two thirds, and a trunk of convolutions answers for a frame from what is near it. So the
+rows of a hop, with a margin on either side, are a picture of their own; windows pool the frames of several.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from rtspk.engine.network import Network
+from rtspk.errors import ModelError
+from rtspk.types import FloatArray
+
+__all__ = ["BEFORE", "BEHIND", "Trunk", "TrunkFrames", "picture"]
+
+# What was tried: bench/LOG.md.
+BEFORE: int = 1  # frames that are heard beside those that are wanted,
+BEHIND: int = 1  # likewise
+
+
+@dataclass(slots=True)
+class TrunkFrames:
+    """The frames of a stream's last seconds, without a gap.
+
+    kept : float32 [shape=(frames, width)], from frame `begin` on; a frame is a group of rows
+    """
+
+    begin: int = 0
+    kept: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+
+    @property
+    def end(self) -> int:
+        """Behind the last frame."""
+        return self.begin + len(self.kept)
+
+    def pooled(self, first: int, mask: FloatArray, group: int) -> tuple[FloatArray, FloatArray]:
+        """The frames that rows lie in, and which of them are on: those that have most of their rows on.
+
+        Where none has most, those are on that have any.
+
+        Args:
+            first: row
+            mask: float32 [shape=(rows,)], from that row on
+            group: rows of a frame
+
+        Returns:
+            float32 [shape=(frames, width)], float32 [shape=(frames,)]
+        """
+        begin = first // group
+        rows = np.pad(mask, (first - begin * group, 0))
+        rows = np.pad(rows, (0, -len(rows) % group))
+        counts = rows.reshape(-1, group).sum(1)
+        most = counts > group / 2
+        on = most if most.any() else counts > 0
+        return self.kept[begin - self.begin :][: len(counts)], on.astype(np.float32)
+
+
+class Trunk:
+    """A network from pictures to frames, one for each group of rows; shared and read-only."""
+
+    def __init__(self, path: Path, group: int, threads: int = 1) -> None:
+        self.group = group  # rows
+        self._network = Network(path, threads)
+        if len(self._network.inputs) != 1:
+            raise ModelError(f"wanted one input of {path.name}, got {', '.join(self._network.inputs)}")
+
+    def __call__(self, rows: FloatArray) -> FloatArray:
+        """Frames of a picture.
+
+        Args:
+            rows: float32 [shape=(frames * group, mels)], as `picture` makes them
+
+        Returns:
+            float32 [shape=(frames, width)]
+        """
+        (name,) = self._network.inputs
+        frames: FloatArray = self._network.run({name: rows[None]})[0][0]
+        return frames
+
+
+def picture(rows: FloatArray, mask: FloatArray) -> FloatArray:
+    """What a trunk hears: rows less their mean over the mask, and zero off it.
+
+    Args:
+        rows: float32 [shape=(rows, mels)]
+        mask: float32 [shape=(rows,)]
+
+    Returns:
+        float32 [shape=(rows, mels)]
+    """
+    mean = mask @ rows / np.float32(max(1.0, float(mask.sum())))
+    return np.asarray((rows - mean) * mask[:, None], np.float32)

@@ -1,0 +1,138 @@
+"""The trunk of the embedder: the same answer in two parts, and each stretch of a stream through it once."""
+
+import numpy as np
+import pytest
+
+from rtspk.engine.embedder import BUNDLED, load_embedder
+from rtspk.engine.frontend import Frontend
+from rtspk.engine.local import LocalActivity
+from rtspk.engine.segmenter import load_segmenter
+from rtspk.engine.settings import HOP, ActivityConfig
+from rtspk.engine.trunk import BEFORE, BEHIND, Trunk, TrunkFrames, picture
+from rtspk.errors import ModelError
+from rtspk.kernels.mel import log_mel
+from rtspk.types import Segment, Window, samples_of
+
+ROW = 160
+STRETCH = samples_of(1.75)
+
+
+class Counting(Trunk):
+    """The bundled trunk, which remembers how many frames it was asked for."""
+
+    def __init__(self):
+        super().__init__(BUNDLED / "embedder" / "trunk.onnx", 8)
+        self.asked = []
+
+    def __call__(self, rows):
+        self.asked.append(len(rows) // self.group)
+        return super().__call__(rows)
+
+
+@pytest.fixture(scope="module")
+def embedder():
+    return load_embedder()
+
+
+@pytest.fixture
+def trunk():
+    return Counting()
+
+
+@pytest.fixture
+def frontend(trunk, embedder):
+    return Frontend(embedder.card.features, load_segmenter(), ActivityConfig(), trunk)
+
+
+def spoken(frontend, conversation, seconds, spans):
+    """Windows at each hop of a stream in which the first local speaker is heard in the given spans."""
+    state, count = frontend.empty(), samples_of(seconds) // 640
+    active = np.zeros((count, 3), bool)
+    for begin, end in spans:
+        active[round(begin * 25) : round(end * 25), 0] = True
+    said = []
+    for time in frontend.blocks(conversation[: samples_of(seconds)], state):
+        known = LocalActivity(0, active[: time // 640], active[: time // 640].astype(np.float32))
+        stretch = Segment(time - STRETCH, time)
+        mask, _ = frontend.mask(stretch, 0, known, 1, state)
+        masks = [mask] if mask.sum() >= 30 else []
+        said.append((time, frontend.windows(stretch, masks, known, state)))
+    return said
+
+
+def test_a_picture_is_less_its_mean_over_the_mask_and_zero_off_it():
+    rows = np.array([[1.0, 2.0], [3.0, 6.0], [9.0, 9.0]], np.float32)
+    made = picture(rows, np.array([1.0, 1.0, 0.0], np.float32))
+    assert made.tolist() == [[-1.0, -2.0], [1.0, 2.0], [0.0, 0.0]]
+    assert not picture(rows, np.zeros(3, np.float32)).any()
+
+
+def test_a_frame_is_on_where_most_of_its_rows_are():
+    frames = TrunkFrames(3, np.arange(4, dtype=np.float32)[:, None])
+    mask = np.zeros(17, np.float32)  # rows 30 to 46, in frames 3 (two rows), 4 and 5 (seven)
+    mask[1:3] = mask[5:15] = 1.0
+    features, on = frames.pooled(30, mask, 8)
+    assert features[:, 0].tolist() == [0.0, 1.0, 2.0]
+    assert on.tolist() == [0.0, 1.0, 1.0]
+    mask[5:] = 0.0
+    assert frames.pooled(30, mask, 8)[1].tolist() == [1.0, 1.0, 0.0]  # none has most: those with any
+
+
+def test_a_stretch_goes_through_the_trunk_once(frontend, trunk, conversation):
+    said = spoken(frontend, conversation, 8.0, [(0.0, 8.0)])
+    asked = sum(trunk.asked) - len(trunk.asked) * (BEFORE + BEHIND)
+    assert asked == (samples_of(8.0) // ROW - 2) // 8 - BEHIND
+    (_, (one,)), (_, (next_one,)) = said[-2:]
+    first, later = one.segment.start // (8 * ROW), next_one.segment.start // (8 * ROW)
+    shared = len(one.features) - (later - first)
+    assert shared > 10
+    assert np.array_equal(one.features[later - first :], next_one.features[:shared])
+
+
+def test_where_nobody_is_heard_the_trunk_is_not_asked(frontend, trunk, conversation):
+    said = spoken(frontend, conversation, 10.0, [(2.0, 3.0), (7.0, 9.0)])
+    asked = sum(trunk.asked) - len(trunk.asked) * (BEFORE + BEHIND)
+    assert asked < 0.6 * samples_of(10.0) / (8 * ROW)
+    assert all(len(one.features) == len(one.mask) for _, windows in said for one in windows)
+    assert {time for time, windows in said if windows} >= {samples_of(3.0), samples_of(8.0), samples_of(9.0)}
+
+
+def test_a_window_of_frames_says_what_a_whole_window_says(frontend, embedder, conversation):
+    rows = log_mel(conversation, embedder.card.features)
+    cosines = []
+    for _, windows in spoken(frontend, conversation, 20.0, [(0.0, 20.0)]):
+        for window in windows:
+            first, last = window.segment.start // ROW, window.segment.end // ROW
+            if last - first < 150:
+                continue
+            assert window.encoded
+            own = Window(window.segment, rows[first:last], np.ones(last - first, np.float32), 1)
+            one, other = embedder.embed([window, own])
+            cosines.append(float(one.vector @ other.vector))
+    assert len(cosines) > 30
+    assert np.mean(cosines) > 0.93
+
+
+def test_speech_that_is_heard_of_late_is_encoded_after_all(frontend, trunk, conversation):
+    """The segmenter may find out at the next hop that somebody spoke before what is known."""
+    state = frontend.empty()
+    list(frontend.blocks(conversation[: 8 * HOP], state))
+    active = np.zeros((100, 3), bool)
+    stretch = Segment(8 * HOP - STRETCH, 8 * HOP)
+
+    def heard(first):
+        active[first:, 0] = True
+        known = LocalActivity(0, active, active.astype(np.float32))
+        mask, _ = frontend.mask(stretch, 0, known, 1, state)
+        (window,) = frontend.windows(stretch, [mask], known, state)
+        return window
+
+    late, early = heard(80), heard(60)
+    assert len(late.features) == len(late.mask)
+    assert len(early.features) == len(early.mask) > len(late.mask)
+    assert len(trunk.asked) == 2
+
+
+def test_a_trunk_of_two_inputs_is_refused():
+    with pytest.raises(ModelError, match=r"wanted one input of head\.onnx, got frames, mask"):
+        Trunk(BUNDLED / "embedder" / "head.onnx", 8)
