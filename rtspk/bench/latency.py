@@ -18,8 +18,9 @@ from rtspk.engine.pipeline import Engine
 from rtspk.engine.segmenter import ROWS
 from rtspk.engine.session import Session
 from rtspk.engine.settings import HOP, SessionConfig
+from rtspk.engine.trunk import BEFORE, BEHIND
 from rtspk.errors import ConfigError
-from rtspk.kernels.mel import StreamingLogMel
+from rtspk.kernels.mel import StreamingLogMel, log_mel
 from rtspk.types import SAMPLE_RATE, FloatArray, samples_of, seconds_of
 
 __all__ = ["run", "voices"]
@@ -79,6 +80,7 @@ def run(seed: int = 0, runs: int = 7, engine: Engine | None = None) -> list[Resu
         "stage_frontend": tuple(clock.frontend for clock in clocks),
         "stage_log_mel": tuple(_seconds(lambda: _log_mel(engine, sound)) for _ in range(runs)),
         "stage_activity": tuple(_seconds(lambda: _activity(engine, sound)) for _ in range(runs)),
+        "stage_trunk": tuple(_seconds(lambda: _trunk(engine, sound)) for _ in range(runs)),
         "stage_embedding": tuple(clock.embedding for clock in clocks),
         "stage_tracking": tuple(clock.tracking for clock in clocks),
     }
@@ -182,6 +184,18 @@ def _activity(engine: Engine, sound: FloatArray) -> None:
     for end in range(HOP // 160, len(rows), HOP // 160):
         last = end // ROWS * ROWS
         engine.segmenter.speakers(rows[max(0, last - longest) : last])
+
+
+def _trunk(engine: Engine, sound: FloatArray) -> None:
+    """The embedder's trunk at every hop, as if somebody spoke all the time; nothing where there is none."""
+    trunk = engine.embedder.trunk
+    if trunk is None:
+        return
+    rows = log_mel(sound, engine.embedder.card.features)
+    hop = HOP // engine.embedder.card.features.hop
+    wide = (hop // trunk.group + BEFORE + BEHIND) * trunk.group
+    for first in range(0, len(rows) - wide + 1, hop):
+        trunk(rows[first : first + wide])
 
 
 def _seconds(call: Callable[[], object]) -> float:

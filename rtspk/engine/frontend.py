@@ -22,6 +22,9 @@ from rtspk.types import FloatArray, Segment, Window, samples_of
 __all__ = ["Frontend", "FrontendState"]
 
 KEPT_SECONDS: float = 16.0  # more than the longest latency and window together
+# What was tried: bench/LOG.md.
+SHARED: int = 8  # rows of others in a stretch that a voice has to itself all the same
+ENCODED: int = 112  # rows from a voice's first to its last: with fewer, whole windows cost no more
 
 
 @dataclass(slots=True)
@@ -129,17 +132,19 @@ class Frontend:
             float32 [shape=(rows,)], and whether the speaker is alone there
         """
         first, last = segment.start // self.features.hop, segment.end // self.features.hop
-        end = self._reach(last, state)
-        alone = self._rows_on(activity.alone[:, speaker], activity.first, first, last, end)
+        alone = self._rows_on(activity.alone[:, speaker], activity.first, first, last, state)
         if int(alone.sum()) >= least:
             return alone, True
-        return self._rows_on(activity.active[:, speaker], activity.first, first, last, end), False
+        return self._rows_on(activity.active[:, speaker], activity.first, first, last, state), False
 
     def windows(
         self, stretch: Segment, masks: Sequence[FloatArray], activity: LocalActivity, state: FrontendState
     ) -> list[Window]:
         """What the embedder is to hear of each of some voices in a stretch that ends now.
 
+        Where a voice has a stretch to itself, its window holds frames of the trunk, most of which are known
+        from earlier ones. Where several share one, or little is said, a window holds rows, and the others are
+        kept out of it.
         What lies before and behind a voice changes nothing and costs as much, so it is cut off.
 
         Args:
@@ -150,52 +155,54 @@ class Frontend:
         """
         hop = self.features.hop
         first, last = stretch.start // hop, stretch.end // hop
+        anyone = self._rows_on(np.asarray(activity.active.any(1)), activity.first, first, last, state)
         windows = []
-        if masks and self._trunk is not None:
-            self._follow(first, last, np.max(masks, axis=0), activity, state)
         for mask in masks:
             spoken = np.flatnonzero(mask) + first
             begin, end = int(spoken[0]), int(spoken[-1]) + 1
             own = mask[begin - first : end - first]
-            if self._trunk is None:
-                features = state.rows.between(begin, end)
-            else:
-                features, own = state.frames.pooled(begin, own, self._trunk.group)
-            net = int(mask.sum()) * hop
-            segment = Segment(begin * hop, end * hop)
-            windows.append(Window(segment, features, own, net, encoded=self._trunk is not None))
+            segment, net = Segment(begin * hop, end * hop), int(mask.sum()) * hop
+            alone = float(anyone.sum() - mask.sum()) <= SHARED
+            if self._trunk is not None and alone and end - begin >= ENCODED:
+                self._follow(self._trunk, begin, first, last, activity, state)
+                features, on = state.frames.pooled(begin, own, self._trunk.group)
+                if on.any():
+                    windows.append(Window(segment, features, on, net, encoded=True))
+                    continue
+            windows.append(Window(segment, state.rows.between(begin, end), own, net))
         return windows
 
     def _follow(
-        self, first: int, last: int, mask: FloatArray, activity: LocalActivity, state: FrontendState
+        self,
+        trunk: Trunk,
+        spoken: int,
+        first: int,
+        last: int,
+        activity: LocalActivity,
+        state: FrontendState,
     ) -> None:
-        """Know the trunk's frames of rows [first, last) from the first that is on the mask on."""
-        assert self._trunk is not None
-        group, frames = self._trunk.group, state.frames
-        wanted, end = (first + int(np.flatnonzero(mask)[0])) // group, self._reach(last, state) // group
+        """Know the trunk's frames from row `spoken` on, of a stretch of rows [first, last) with one voice."""
+        group, frames = trunk.group, state.frames
+        wanted, end = spoken // group, min(last, state.rows.end) // group - BEHIND
         begin, kept = wanted, frames.kept[:0]
         if frames.begin <= wanted <= frames.end:
             begin, kept = frames.end, frames.kept[max(0, first // group - frames.begin) :]
         if end > begin:
             low, high = min(first, (begin - BEFORE) * group), (end + BEHIND) * group
-            anyone = np.asarray(activity.active.any(1))
-            heard = self._rows_on(anyone, activity.first, low, high, state.rows.end)
+            heard = self._rows_on(np.asarray(activity.active.any(1)), activity.first, low, high, state)
             seen = picture(state.rows.between(low, high), heard)[(begin - BEFORE) * group - low :]
-            new = self._trunk(seen)[BEFORE : BEFORE + end - begin]
+            new = trunk(seen)[BEFORE : BEFORE + end - begin]
             kept = np.concatenate([kept, new]) if len(kept) else new
-        state.frames = TrunkFrames(end - len(kept), kept)
+        state.frames = TrunkFrames(max(begin, end) - len(kept), kept)
 
-    def _reach(self, last: int, state: FrontendState) -> int:
-        """The row behind those before `last` that can be pooled now."""
-        known = min(last, state.rows.end)
-        return known if self._trunk is None else (known // self._trunk.group - BEHIND) * self._trunk.group
-
-    def _rows_on(self, on: NDArray[np.bool_], origin: int, first: int, last: int, end: int) -> FloatArray:
-        """Which of the rows [first, last) that come before row `end` lie in activity frames that are on.
+    def _rows_on(
+        self, on: NDArray[np.bool_], origin: int, first: int, last: int, state: FrontendState
+    ) -> FloatArray:
+        """Which of the rows [first, last) lie in activity frames that are on, float32 [shape=(rows,)].
 
         on : bool [shape=(frames,)], from activity frame `origin` on
         """
         rows = np.arange(first, last)
         at = (rows * self.features.hop + self.features.window // 2) // ACTIVITY_HOP - origin
-        known = (rows >= 0) & (at >= 0) & (at < len(on)) & (rows < end)
+        known = (rows >= 0) & (at >= 0) & (at < len(on)) & (rows < state.rows.end)
         return np.asarray(on[at.clip(0, len(on) - 1)] & known, np.float32)

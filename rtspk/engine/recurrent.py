@@ -33,7 +33,7 @@ FRAME: int = PLACES * PLACE  # samples between two frames
 HEARD: int = (WIDE - 1) * PLACE + 2 * FILTER_HOP + FILTER  # samples heard by one frame
 
 # What was tried: bench/LOG.md.
-REFRESH: int = 3  # hops
+REFRESH: int = 2  # hops
 WINDOW: int = samples_of(9.5) // FRAME  # frames heard as a whole; ten seconds until the next time
 REACH: int = samples_of(1.5) // FRAME  # frames
 YOUNG: int = 7  # hops of a stream, in which what was heard before says little: each hears a whole window

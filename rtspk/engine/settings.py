@@ -54,7 +54,7 @@ class TrackerConfig:
     join_cosine: float = 0.5  # and only where they are so close
     slow_seconds: float = 4.0  # of talk between two slow paths, the first of which comes
     ripe_seconds: float = 10.0  # when so much is remembered;
-    part_cosine: float = 0.3  # groups that are this close in the mean are what it starts from
+    part_cosine: float = 0.28  # groups that are this close in the mean are what it starts from
     keep_cosine: float = 0.05  # windows of one label count as so much closer, of two labels as less
     split_seconds: float = 15.0  # of speech that leaves a label to be one of its own
     known_cosine: float = 0.7  # a group that is this close to a label's other windows is nobody new

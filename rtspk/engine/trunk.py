@@ -36,7 +36,7 @@ class TrunkFrames:
         return self.begin + len(self.kept)
 
     def pooled(self, first: int, mask: FloatArray, group: int) -> tuple[FloatArray, FloatArray]:
-        """The frames that rows lie in, and which of them are on: those that have most of their rows on.
+        """The known frames that rows lie in, and which of them are on: those that have most of their rows on.
 
         Where none has most, those are on that have any.
 
@@ -50,7 +50,7 @@ class TrunkFrames:
         """
         begin = first // group
         rows = np.pad(mask, (first - begin * group, 0))
-        rows = np.pad(rows, (0, -len(rows) % group))
+        rows = np.pad(rows, (0, -len(rows) % group))[: max(0, self.end - begin) * group]
         counts = rows.reshape(-1, group).sum(1)
         most = counts > group / 2
         on = most if most.any() else counts > 0

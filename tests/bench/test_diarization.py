@@ -251,6 +251,7 @@ class MeanSpectrum:
     card = EmbedderCard(id="plain", file="", licence="", dimension=80)
     cohort = None
     voicing = None
+    trunk = None
 
     def embed(self, windows):
         means = [window.features[window.mask > 0].mean(0) for window in windows]

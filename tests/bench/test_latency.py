@@ -17,6 +17,7 @@ class MeanSpectrum:
     card = EmbedderCard(id="plain", file="", licence="", dimension=80)
     cohort = None
     voicing = None
+    trunk = None
 
     def __init__(self):
         self.asked = 0
@@ -48,6 +49,7 @@ def test_every_case_is_timed_on_sound_of_its_own(engine):
         "stage_frontend",
         "stage_log_mel",
         "stage_activity",
+        "stage_trunk",
         "stage_embedding",
         "stage_tracking",
     }

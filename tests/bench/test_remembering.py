@@ -14,6 +14,7 @@ class Counting:
     card = EmbedderCard(id="counting", file="", licence="", dimension=2)
     cohort = None
     voicing = None
+    trunk = None
 
     def __init__(self) -> None:
         self.asked = 0

@@ -127,10 +127,28 @@ def test_speech_that_is_heard_of_late_is_encoded_after_all(frontend, trunk, conv
         (window,) = frontend.windows(stretch, [mask], known, state)
         return window
 
-    late, early = heard(80), heard(60)
+    late, early = heard(70), heard(58)
+    assert late.encoded
+    assert early.encoded
     assert len(late.features) == len(late.mask)
     assert len(early.features) == len(early.mask) > len(late.mask)
     assert len(trunk.asked) == 2
+
+
+def test_a_window_that_several_share_or_in_which_little_is_said_holds_rows(frontend, trunk, conversation):
+    state = frontend.empty()
+    list(frontend.blocks(conversation[: 8 * HOP], state))
+    stretch = Segment(8 * HOP - STRETCH, 8 * HOP)
+    shared, short = np.zeros((100, 3), bool), np.zeros((100, 3), bool)
+    shared[60:, 0] = shared[60:70, 1] = True
+    short[80:, 0] = True
+    for active in (shared, short):
+        known = LocalActivity(0, active, active.astype(np.float32))
+        mask, _ = frontend.mask(stretch, 0, known, 1, state)
+        (window,) = frontend.windows(stretch, [mask], known, state)
+        assert not window.encoded
+        assert window.features.shape == (len(window.mask), 80)
+    assert not trunk.asked
 
 
 def test_a_trunk_of_two_inputs_is_refused():
