@@ -29,7 +29,7 @@ __all__ = ["Load", "measure", "run"]
 
 CONVERSATION: Path = Path(rtspk.__file__).parent / "data" / "demo" / "conversation.opus"
 PACKAGES: tuple[str, ...] = ("onnxruntime", "websockets")
-COUNTS: tuple[int, ...] = (1, 25, 50, 75, 100, 125, 150, 200, 300, 400)
+COUNTS: tuple[int, ...] = (1, 25, 40, 50, 75, 100, 125, 150, 200, 300, 400)
 SECONDS: float = 12.0  # of each stream
 WARM_SECONDS: float = 2.0  # of a stream that do not count
 CHUNK: int = SAMPLE_RATE // 10  # what browsers and phones send at a time
