@@ -91,7 +91,7 @@ class OnnxEmbedder:
         self.trunk = Trunk(folder / card.trunk, card.frames_multiple, threads) if card.trunk else None
         self._network = Network(folder / card.file, threads)
         if self.trunk is not None and not card.mask_input:
-            raise ModelError(f"wanted a mask_input of what pools the frames of {card.trunk}, got none")
+            raise ModelError(f"wanted a mask_input on the card of {card.file}, which pools frames, got none")
         wanted = {card.features_input, card.mask_input} - {""}
         if wanted != set(self._network.inputs):
             raise ModelError(

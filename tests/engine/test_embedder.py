@@ -100,6 +100,14 @@ def test_a_card_whose_inputs_are_not_the_networks_is_refused(tmp_path):
         load_embedder(tmp_path)
 
 
+def test_a_card_of_a_trunk_without_a_mask_is_refused(tmp_path):
+    (tmp_path / "card.toml").write_text(plain_card().replace('mask_input = "mask"\n', ""))
+    for name in ("trunk.onnx", "head.onnx"):
+        shutil.copy(BUNDLED / "embedder" / name, tmp_path)
+    with pytest.raises(ModelError, match=r"wanted a mask_input on the card of head\.onnx"):
+        load_embedder(tmp_path)
+
+
 def test_a_cohort_of_another_model_is_refused(tmp_path):
     for name in ("card.toml", "trunk.onnx", "head.onnx"):
         shutil.copy(BUNDLED / "embedder" / name, tmp_path)
