@@ -136,6 +136,9 @@ def test_a_run_begins_with_a_public_network_and_ships_pictures_in_eight_bits(pac
     export_checkpoint(path, tmp_path / "model")
     kinds = [node.op_type for node in onnx.load(tmp_path / "model" / "trunk.onnx").graph.node]
     assert kinds.count("QLinearConv") == 1 + 2 * 5 + 3
+    tables = {table.name for table in onnx.load(tmp_path / "model" / "head.onnx").graph.initializer}
+    assert any("compensation" in name for name in tables)  # and none of it in eight bits
+    assert not any("compensation_quantized" in name for name in tables)
     checkpoint, embedder = read_checkpoint(path), load_embedder(tmp_path / "model")
     features = checkpoint.examples[0][0].float()
     mask = checkpoint.examples[1][0]
