@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from rtspk.audio import read_audio
 from rtspk.bench.report import Percentiles, Result, Timings, timed
+from rtspk.data import CONVERSATION
 from rtspk.engine.pipeline import Engine
 from rtspk.engine.segmenter import ROWS
 from rtspk.engine.session import Session
@@ -25,7 +25,6 @@ from rtspk.types import SAMPLE_RATE, FloatArray, samples_of, seconds_of
 
 __all__ = ["run", "voices"]
 
-CONVERSATION: Path = Path(__file__).parents[1] / "data" / "demo" / "conversation.opus"
 SECONDS: float = 60.0  # of sound, at most
 PACKAGES = ("onnxruntime",)
 

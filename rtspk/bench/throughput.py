@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-import rtspk
 from rtspk.audio import read_audio
 from rtspk.bench.report import Percentiles, Result, machine, versions
+from rtspk.data import CONVERSATION
 from rtspk.errors import ConfigError
 from rtspk.server.messages import AudioFormat, Options, Start, WarningMessage, read_server_message, to_text
 from rtspk.server.messages import Segment as SegmentMessage
@@ -27,7 +27,6 @@ from rtspk.types import SAMPLE_RATE, seconds_of
 
 __all__ = ["Load", "measure", "run"]
 
-CONVERSATION: Path = Path(rtspk.__file__).parent / "data" / "demo" / "conversation.opus"
 PACKAGES: tuple[str, ...] = ("onnxruntime", "websockets")
 COUNTS: tuple[int, ...] = (1, 25, 40, 50, 75, 100, 125, 150, 200, 300, 400)
 SECONDS: float = 12.0  # of each stream

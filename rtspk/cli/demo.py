@@ -9,11 +9,11 @@ import typer
 
 from rtspk.cli.options import Device, Latency, ModelFolder
 from rtspk.cli.screen import note, plain, waiting
+from rtspk.data import DEMO
 from rtspk.errors import ConfigError
 
 __all__ = ["Material", "demo"]
 
-DATA: Path = Path(__file__).parents[1] / "data" / "demo"
 QUICK: float = 4.0  # times real time: fast enough not to bore, slow enough to follow
 
 
@@ -52,7 +52,7 @@ def demo(
     speed = _speed(pace)
     if not output_dir.is_dir():
         raise ConfigError(f"wanted a folder for the outputs, got {output_dir}")
-    material = read_toml(DATA / "demo.toml", Material)
+    material = read_toml(DEMO / "demo.toml", Material)
     from rtspk.cli.output import check_picture, check_writable, rendered
     from rtspk.cli.sources import FileSource
     from rtspk.cli.stream import Outputs, run
@@ -65,10 +65,10 @@ def demo(
     with waiting("enrolling two voices"):
         engine = Engine.load(":memory:", model=model, device=device)
         for name, clip in material.voices.items():
-            engine.enroll(name, DATA / clip)
+            engine.enroll(name, DEMO / clip)
     note(f"enrolled for this demo: {', '.join(material.voices)}; in the conversation is a stranger too")
     is_terminal = sys.stdout.isatty()
-    source = FileSource(str(DATA / material.conversation), speed)
+    source = FileSource(str(DEMO / material.conversation), speed)
     outputs = Outputs("live" if is_terminal else "jsonl", None, picture, is_terminal)
     transcript = run(engine.session(config=config), source, outputs)
     write_atomically(rttm, rendered("rttm", transcript, "demo").encode())

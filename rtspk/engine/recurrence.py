@@ -5,97 +5,90 @@ whole stretch in one call, and add up the same whole numbers on every processor 
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rtspk.engine.eight_bits import SMALL, Matrix, Tables
 from rtspk.engine.powerset import CLASSES
 from rtspk.errors import ModelError
-from rtspk.kernels.products import LARGEST, QUAD, ZERO, packed
-from rtspk.kernels.recurrence import ALONE, NARROW, ROWS, STEPS, TOGETHER, WIDE, dense, recur
+from rtspk.kernels.convolution import SLOPE
+from rtspk.kernels.products import QUAD, ZERO
+from rtspk.kernels.recurrence import ALONE, ROWS, STEPS, TOGETHER, WIDE, dense, recur
 from rtspk.types import FloatArray
 
-__all__ = ["DIRECTIONS", "SLOPE", "STATES", "Recurrence", "Tables", "in_eight_bits"]
+__all__ = ["DIRECTIONS", "STATES", "Recurrence"]
 
-SLOPE: float = 0.01  # of the rectifiers below zero
 GATES: int = 4
 DIRECTIONS: int = 2
 STATES: int = WIDE // GATES  # of a layer: whole groups of so many
-SMALL = np.float32(1e-12)  # a row of nought has steps too
-Tables = dict[str, NDArray[Any]]
+BLOCK: int = 96  # frames whose gates are known at once: few enough to stay in the second cache
 
 
-def in_eight_bits(weights: FloatArray) -> tuple[NDArray[np.int8], FloatArray]:
-    """Weights as whole numbers in -127..127, and what 1 of them stands for in each row.
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Rows in whole numbers; behind them are some of nought, so that any stretch has whole groups of four.
 
-    Args:
-        weights: float32 [shape=(outputs, inputs)]
-
-    Returns:
-        int8 [shape=(outputs, inputs)], float32 [shape=(outputs,)]
+    x : uint8 [shape=(count + 4 or more, K)], 128 for nought
+    sizes : float32 [shape=(count + 4 or more,)], what 1 of each row stands for
     """
-    scales = np.maximum(np.abs(weights).max(1), SMALL) / np.float32(LARGEST)
-    return np.rint(weights / scales[:, None]).astype(np.int8), scales.astype(np.float32)
 
+    x: NDArray[np.uint8]
+    sizes: FloatArray
+    count: int
 
-class Matrix:
-    """Weights in eight bits as a kernel takes them."""
+    @classmethod
+    def of(cls, rows: FloatArray) -> "Steps":
+        """Rows in single precision, float32 [shape=(T, K)]: each in 127 steps of its own."""
+        count, width = rows.shape
+        steps = cls.states(count, width + -width % QUAD)
+        steps.sizes[:count] = np.maximum(np.abs(rows).max(1), SMALL) / STEPS
+        steps.x[:count, :width] = np.rint(rows / steps.sizes[:count, None]) + np.float32(ZERO)
+        return steps
 
-    def __init__(self, weights: NDArray[np.int8], scales: FloatArray, blocks: int) -> None:
-        outputs, inputs = weights.shape
-        self.outputs, self.inputs = outputs, inputs + -inputs % QUAD
-        filled = outputs + -outputs % NARROW
-        table = np.zeros((filled, self.inputs), np.int8)
-        table[:outputs, :inputs] = weights
-        self.weights = packed(table, blocks)
-        self.scales = np.zeros(filled, np.float32)
-        self.scales[:outputs] = scales
-        self.noughts = ZERO * table.astype(np.int32).sum(1, dtype=np.int32)
+    @classmethod
+    def states(cls, count: int, width: int) -> "Steps":
+        """Numbers between -1 and 1, all nought."""
+        x = np.full((count + ROWS, width), ZERO, np.uint8)
+        return cls(x, np.full(len(x), np.float32(1.0) / STEPS, np.float32), count)
 
 
 class Dense:
     """A matrix and a bias for rows."""
 
     def __init__(self, weights: NDArray[np.int8], scales: FloatArray, bias: FloatArray) -> None:
-        self._matrix = Matrix(weights, scales, TOGETHER)
+        self._matrix = Matrix(weights, scales, TOGETHER, ZERO)
         self._bias = np.zeros(len(self._matrix.scales), np.float32)
         self._bias[: len(bias)] = bias
         self.outputs = self._matrix.outputs
 
-    def stored(self, rows: FloatArray) -> FloatArray:
-        """For rows in single precision, float32 [shape=(T, K)]: each in 127 steps of its own."""
-        steps = np.zeros(len(rows) + -len(rows) % ROWS, np.float32)
-        steps[: len(rows)] = np.maximum(np.abs(rows).max(1), SMALL) / STEPS
-        x = np.full((len(steps), self._matrix.inputs), ZERO, np.uint8)
-        x[: len(rows), : rows.shape[1]] = np.rint(rows / steps[: len(rows), None]) + np.float32(ZERO)
-        return self(x, steps)[: len(rows)]
+    def room(self, rows: int) -> FloatArray:
+        """To answer for so many rows in."""
+        return np.empty((rows + -rows % ROWS, len(self._matrix.scales)), np.float32)
 
-    def __call__(self, x: NDArray[np.uint8], steps: FloatArray) -> FloatArray:
-        """For rows in steps.
+    def __call__(self, rows: Steps) -> FloatArray:
+        """For all rows, float32 [shape=(count, outputs)]."""
+        return self.between(0, rows.count, rows, self.room(rows.count))
 
-        Args:
-            x: uint8 [shape=(T, K)], 128 for nought; T in whole groups of four
-            steps: float32 [shape=(T,)], what 1 of a row stands for
-
-        Returns:
-            float32 [shape=(T, N)]
-        """
-        matrix = self._matrix
-        out = np.empty((len(x), len(matrix.scales)), np.float32)
-        sums = np.empty(ROWS * NARROW, np.int32)
-        dense(x, steps, matrix.weights, matrix.scales, matrix.noughts, self._bias, sums, out)
-        return out[:, : matrix.outputs]
+    def between(self, first: int, last: int, rows: Steps, room: FloatArray) -> FloatArray:
+        """For the rows [first, last), float32 [shape=(last - first, outputs)], which lie in `room`."""
+        matrix, count = self._matrix, last - first
+        behind = last + -count % ROWS
+        out = room[: behind - first]
+        x, sizes = rows.x[first:behind], rows.sizes[first:behind]
+        dense(x, sizes, matrix.weights, matrix.scales, matrix.starts, self._bias, out)
+        return out[:count, : matrix.outputs]
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
-    """Of recurrences: what the frames say to the gates of both directions, and what each remembers."""
+class Way:
+    """One direction of a layer: what the frames say to its gates, and what it remembers."""
 
     gates: Dense
-    ways: tuple[Matrix, Matrix]
+    memory: Matrix
 
 
 class Recurrence:
@@ -112,21 +105,26 @@ class Recurrence:
                 raise ValueError(name)
             return weights, scales
 
-        def dense_of(name: str, inputs: int) -> Dense:
+        def dense_of(name: str, inputs: int, part: slice = slice(None)) -> Dense:
             bias = tables[f"{name}_bias"]
-            return Dense(*matrix(name, len(bias), inputs), bias)
+            weights, scales = matrix(name, len(bias), inputs)
+            return Dense(weights[part], scales[part], bias[part])
 
-        self._layers: list[Layer] = []
+        def way_of(number: int, inputs: int, way: int) -> Way:
+            outputs = GATES * width
+            if len(tables[f"gates{number}_bias"]) != DIRECTIONS * outputs:
+                raise ValueError(number)
+            gates = dense_of(f"gates{number}", inputs, slice(way * outputs, (way + 1) * outputs))
+            weights, scales = matrix(f"recurrent{number}", DIRECTIONS, outputs, width)
+            return Way(gates, Matrix(weights[way], scales[way], ALONE, ZERO))
+
+        self._layers: list[tuple[Way, Way]] = []  # forth and back
         self._dense: list[Dense] = []
         self.width = width = int(tables["recurrent0_weights"].shape[-1])
         inputs = int(tables["gates0_weights"].shape[-1])
         while f"gates{len(self._layers)}_weights" in tables:
             number = len(self._layers)
-            weights, scales = matrix(f"recurrent{number}", DIRECTIONS, GATES * width, width)
-            ways = (Matrix(weights[0], scales[0], ALONE), Matrix(weights[1], scales[1], ALONE))
-            self._layers.append(Layer(dense_of(f"gates{number}", inputs), ways))
-            if self._layers[-1].gates.outputs != DIRECTIONS * GATES * width:
-                raise ValueError(number)
+            self._layers.append((way_of(number, inputs, 0), way_of(number, inputs, 1)))
             inputs = DIRECTIONS * width
         while f"dense{len(self._dense)}_weights" in tables:
             self._dense.append(dense_of(f"dense{len(self._dense)}", inputs))
@@ -166,38 +164,31 @@ class Recurrence:
             float32 [shape=(n + m, 7)], and two like `hidden`
         """
         hidden, cell = hidden.copy(), cell.copy()
-        frames = len(old) + len(new)
-        gates = self._layers[0].gates.stored(np.concatenate([old, new]))
-        x = np.full((frames + -frames % ROWS, DIRECTIONS * self.width), ZERO, np.uint8)
-        steps = np.full(len(x), np.float32(1.0) / STEPS, np.float32)
-        for number, layer in enumerate(self._layers):
-            if number:
-                gates = layer.gates(x, steps)[:frames]
-            self._follow(layer, gates, len(old), (hidden[number, 0], cell[number, 0]), x[:frames])
-        rows = self._dense[0](x, steps)[:frames]
+        x = Steps.of(np.concatenate([old, new]))
+        for layer, *begin in zip(self._layers, hidden[:, 0], cell[:, 0], strict=True):
+            x = self._follow(layer, x, len(old), *begin)
+        rows = self._dense[0](x)
         for one in self._dense[1:]:
-            rows = one.stored(np.maximum(rows, np.float32(SLOPE) * rows))
+            rows = one(Steps.of(np.maximum(rows, SLOPE * rows)))
         chances = np.exp(rows - rows.max(1, keepdims=True))
         return chances / chances.sum(1, keepdims=True), hidden, cell
 
     def _follow(
-        self,
-        layer: Layer,
-        gates: FloatArray,
-        old: int,
-        begin: tuple[FloatArray, FloatArray],
-        out: NDArray[np.uint8],
-    ) -> None:
-        """Both directions of one layer; `begin` ends where the old frames do."""
+        self, layer: tuple[Way, Way], x: Steps, old: int, hidden: FloatArray, cell: FloatArray
+    ) -> Steps:
+        """Both directions of one layer; the states, before the first frame, end behind the old ones."""
         width = self.width
-        state, sums = np.empty(width, np.uint8), np.empty(GATES * width, np.int32)
-        drive = np.empty(GATES * width, np.float32)
-
-        def run(rows: slice, begin: tuple[FloatArray, FloatArray], *, backward: bool) -> None:
-            way = layer.ways[int(backward)]
-            tables = way.weights, way.scales, way.noughts
-            recur(gates[rows], *tables, backward, *begin, state, sums, drive, out[rows])
-
-        run(slice(old), begin, backward=False)
-        run(slice(old, None), (begin[0].copy(), begin[1].copy()), backward=False)
-        run(slice(None), (np.zeros(width, np.float32), np.zeros(width, np.float32)), backward=True)
+        out = Steps.states(x.count, DIRECTIONS * width)
+        state, drive = np.empty(width, np.uint8), np.empty(GATES * width, np.float32)
+        room = layer[0].gates.room(BLOCK)
+        stretches = list(pairwise(sorted({*range(0, x.count, BLOCK), old, x.count})))
+        for backward, way in enumerate(layer):
+            tables = way.memory.weights, way.memory.scales, way.memory.starts
+            begin = np.zeros(width, np.float32), np.zeros(width, np.float32)
+            states = begin if backward else (hidden, cell)
+            for first, last in stretches[:: -1 if backward else 1]:
+                if first == old and not backward:
+                    states = hidden.copy(), cell.copy()
+                gates = way.gates.between(first, last, x, room)
+                recur(gates, *tables, bool(backward), *states, state, drive, out.x[first:last], out.sizes)
+        return out

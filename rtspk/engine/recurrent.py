@@ -6,6 +6,7 @@ on from one hop to the next, and what comes back from the end of the sound is fo
 Every `REFRESH` hops a window is heard as a whole: mistakes would last if they were carried on for long.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rtspk.engine.convolutions import Convolutions, Norm
 from rtspk.engine.network import Network
 from rtspk.engine.powerset import CLASSES
 from rtspk.engine.recurrence import Recurrence
@@ -23,7 +25,7 @@ from rtspk.types import FloatArray, samples_of
 __all__ = ["FRAME", "HEARD", "PARTS", "Hearing", "RecurrentNetwork"]
 
 # The parts of the network, as `rtspk.train.adopt` writes them.
-PARTS = ("filters.onnx", "whole.onnx", "next.onnx", "recurrence.npz")
+PARTS = ("filters.onnx", "convolutions.npz", "recurrence.npz")
 
 FILTER, FILTER_HOP = 251, 10  # samples of a filter, and between two of its answers (arXiv:1808.00158)
 PLACE: int = 3 * FILTER_HOP  # samples between two of the loudest of three answers
@@ -48,11 +50,11 @@ class Hearing:
 
     tail : float32 [shape=(n,)], samples that the filters have not done with
     levels : of the last hops: samples, their sum, the sum of their squares
-    loudness : float32 [shape=(1, 80, places)], of the filters, from frame `first` on
+    loudness : float32 [shape=(places, 80)], of the filters, from frame `first` on
     frames : float32 [shape=(frames, 60)], from frame `begin` on
     classes : float32 [shape=(frames, 7)], likewise
     hidden, cell : float32 [shape=(layers, 1, 128)], of the recurrence that goes forth, before frame `at`
-    norms : what the last whole window told, by name
+    norms : what the last whole window told
     power : float32 [shape=(rows,)], mean square of the last rows of 10 ms
     """
 
@@ -63,7 +65,7 @@ class Hearing:
     hidden: FloatArray
     cell: FloatArray
     levels: deque[tuple[int, float, float]] = field(default_factory=lambda: deque(maxlen=LEVELS))
-    norms: dict[str, FloatArray] = field(default_factory=dict)
+    norms: list[Norm] = field(default_factory=list)
     power: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     received: int = 0  # samples
     first: int = 0
@@ -83,14 +85,15 @@ class RecurrentNetwork:
                 f"wanted {', '.join(PARTS)} in {folder}, got no {', '.join(missing)}; "
                 "`rtspk export` makes them of pyannote's ONNX file"
             )
-        self._filters, self._whole, self._next = (Network(folder / name, threads) for name in PARTS[:3])
-        self.recurrence = Recurrence.read(folder / PARTS[3])
+        self._filters = Network(folder / PARTS[0], threads)
+        self.convolutions = Convolutions.read(folder / PARTS[1])
+        self.recurrence = Recurrence.read(folder / PARTS[2])
 
     def empty(self) -> Hearing:
         """Before the first sample."""
         return Hearing(
             tail=np.zeros(0, np.float32),
-            loudness=np.zeros((1, 0, 0), np.float32),
+            loudness=np.zeros((0, self.convolutions.channels), np.float32),
             frames=np.zeros((0, 0), np.float32),
             classes=np.zeros((0, CLASSES), np.float32),
             hidden=self.recurrence.nothing,
@@ -109,7 +112,7 @@ class RecurrentNetwork:
         hearing.power = np.concatenate([hearing.power, power])[-POWERS:]
         self._filter(block, hearing)
         done = hearing.begin + len(hearing.frames)
-        end = hearing.first + (hearing.loudness.shape[2] - WIDE) // PLACES + 1
+        end = hearing.first + (len(hearing.loudness) - WIDE) // PLACES + 1
         if end <= done or end - hearing.begin < 2:
             return
         if not hearing.norms or hearing.hops <= YOUNG or hearing.since >= REFRESH:
@@ -126,25 +129,10 @@ class RecurrentNetwork:
         Returns:
             chances of the classes, float32 [shape=(frames, 7)]
         """
-        mean, deviation = _level([_sums(samples)])
-        (loudness,) = self._filters.run(
-            {"samples": samples[None, None], "mean": mean, "deviation": deviation}
-        )
-        frames = self._whole.run({"loudness": loudness, "deviation": deviation})[0]
+        loudness, deviation = self._loudness(samples, [_sums(samples)])
+        frames, _ = self.convolutions.whole(loudness, deviation)
         state = self.recurrence.nothing
         return self.recurrence(frames[:1], frames[1:], state, state)[0]
-
-    def frames(self, loudness: FloatArray, norms: dict[str, FloatArray]) -> FloatArray:
-        """What the recurrences hear, by norms that a whole window told.
-
-        Args:
-            loudness: float32 [shape=(1, 80, places)]
-            norms: by name
-
-        Returns:
-            float32 [shape=(frames, 60)]
-        """
-        return self._next.run({"loudness": loudness, **norms})[0]
 
     def _filter(self, block: FloatArray, hearing: Hearing) -> None:
         """How loud each filter is in the new places."""
@@ -153,16 +141,27 @@ class RecurrentNetwork:
         if places <= 0:
             hearing.tail = sound
             return
-        mean, deviation = _level(hearing.levels)
-        heard = sound[None, None, : places * PLACE - FILTER_HOP + FILTER]
-        (new,) = self._filters.run({"samples": heard, "mean": mean, "deviation": deviation})
+        heard = sound[: places * PLACE - FILTER_HOP + FILTER]
+        new, _ = self._loudness(heard, hearing.levels)
         hearing.tail = sound[places * PLACE :].copy()
         known = hearing.loudness
-        spare = max(0, (known.shape[2] + places - WIDE) // PLACES + 1 - WINDOW)
-        if known.shape[1]:
-            new = np.concatenate([known[:, :, spare * PLACES :], new], axis=2)
-            hearing.first += spare
-        hearing.loudness = new
+        spare = max(0, (len(known) + places - WIDE) // PLACES + 1 - WINDOW)
+        hearing.loudness = np.concatenate([known[spare * PLACES :], new])
+        hearing.first += spare
+
+    def _loudness(
+        self, samples: FloatArray, levels: Iterable[tuple[int, float, float]]
+    ) -> tuple[FloatArray, float]:
+        """How loud each filter is, float32 [shape=(places, 80)], and the deviation of all the sound."""
+        mean, deviation = _level(levels)
+        (loudness,) = self._filters.run(
+            {
+                "samples": samples[None, None],
+                "mean": np.array([mean], np.float32),
+                "deviation": np.array([deviation], np.float32),
+            }
+        )
+        return np.ascontiguousarray(loudness[0].T), deviation
 
     def _listen_anew(self, end: int, hearing: Hearing) -> None:
         """Forget all but the loudness of the filters, and hear the last seconds as one window.
@@ -170,15 +169,12 @@ class RecurrentNetwork:
         The network was taught whole windows: at the beginning of a stream silence is behind the sound.
         """
         first = max(hearing.first, end - WINDOW)
-        loudness = hearing.loudness[:, :, (first - hearing.first) * PLACES :]
-        missing = max(0, (WINDOW - 1) * PLACES + WIDE - loudness.shape[2])
-        mean, deviation = _level([*hearing.levels, (missing * PLACE, 0.0, 0.0)])
-        if missing:
-            silence = np.zeros((1, 1, 2 * FILTER_HOP + FILTER), np.float32)
-            (one,) = self._filters.run({"samples": silence, "mean": mean, "deviation": deviation})
-            loudness = np.concatenate([loudness, np.repeat(one, missing, axis=2)], axis=2)
-        frames, *norms = self._whole.run({"loudness": np.ascontiguousarray(loudness), "deviation": deviation})
-        hearing.norms = {"deviation": deviation, **dict(zip(self._whole.outputs[1:], norms, strict=True))}
+        loudness = hearing.loudness[(first - hearing.first) * PLACES :]
+        missing = max(0, (WINDOW - 1) * PLACES + WIDE - len(loudness))
+        silence = np.zeros(2 * FILTER_HOP + FILTER, np.float32)
+        one, deviation = self._loudness(silence, [*hearing.levels, (missing * PLACE, 0.0, 0.0)])
+        loudness = np.concatenate([loudness, np.repeat(one, missing, axis=0)])
+        frames, hearing.norms = self.convolutions.whole(loudness, deviation)
         hearing.begin, hearing.at, hearing.since = first, first, 0
         hearing.hidden = hearing.cell = self.recurrence.nothing
         hearing.classes = np.zeros((0, CLASSES), np.float32)
@@ -186,8 +182,8 @@ class RecurrentNetwork:
 
     def _listen_on(self, done: int, end: int, hearing: Hearing) -> None:
         """Hear what is new as the last window was heard."""
-        loudness = np.ascontiguousarray(hearing.loudness[:, :, (done - hearing.first) * PLACES :])
-        frames = np.concatenate([hearing.frames, self.frames(loudness, hearing.norms)])
+        new = self.convolutions.more(hearing.loudness[(done - hearing.first) * PLACES :], hearing.norms)
+        frames = np.concatenate([hearing.frames, new])
         self._recur(frames, end, hearing)
 
     def _recur(self, frames: FloatArray, end: int, hearing: Hearing) -> None:
@@ -211,9 +207,8 @@ def _sums(samples: FloatArray) -> tuple[int, float, float]:
     return len(samples), float(exact.sum()), float(exact @ exact)
 
 
-def _level(sums: Iterable[tuple[int, float, float]]) -> tuple[FloatArray, FloatArray]:
-    """Mean and deviation of all, each float32 [shape=(1,)]."""
+def _level(sums: Iterable[tuple[int, float, float]]) -> tuple[float, float]:
+    """Mean and deviation of all."""
     count, total, power = (sum(column) for column in zip(*sums, strict=True))
     mean = total / count
-    deviation = np.sqrt(max(0.0, power / count - mean * mean) + SMALL)
-    return np.array([mean], np.float32), np.array([deviation], np.float32)
+    return mean, math.sqrt(max(0.0, power / count - mean * mean) + SMALL)

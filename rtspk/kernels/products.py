@@ -5,7 +5,7 @@ same on every processor.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import binding, ir
@@ -22,9 +22,11 @@ LARGEST: int = 127  # of a weight, either way
 ZERO: int = 128  # what an input of nought is stored as: inputs have no sign
 
 I8, I16, I32 = (ir.IntType(bits) for bits in (8, 16, 32))
+F32 = ir.FloatType()
 BYTES = ir.VectorType(I8, QUAD * LANES)
 PAIRS = ir.VectorType(I16, 2 * LANES)
 SUMS = ir.VectorType(I32, LANES)
+NUMBERS = ir.VectorType(F32, LANES)
 
 
 def packed(weights: NDArray[np.int8], blocks: int) -> NDArray[np.int8]:
@@ -43,64 +45,103 @@ def packed(weights: NDArray[np.int8], blocks: int) -> NDArray[np.int8]:
 
 
 def tile(rows: int, blocks: int) -> Callable[..., None]:
-    """For kernels: out[r, j] = the sum over k of x[r, k] * weights[j, k], for j below 8 * blocks.
+    """Rows times a packed matrix, for kernels: of each row the numbers of 8 * blocks outputs.
 
-    The function takes addresses: of x, uint8; the inputs in a row; of the packed weights, int8; of out,
-    int32; the numbers in a row of out.
+    out[r, j] = (starts[j] + sum over k of x[r, k] * weights[j, k]) * scales[j] * sizes[r] + bias[r, j].
+
+    The function takes addresses, and numbers between rows: of x, uint8, its step from row to row and its
+    inputs in one; of the packed weights, int8; of starts, int32; of scales and sizes, float32; of the bias,
+    float32, and its step, nought where all rows have one; of out, float32, and its step.
     """
 
     @intrinsic
-    def sums(_typing: object, x: Any, inputs: Any, weights: Any, out: Any, width: Any) -> Any:  # noqa: ANN401 - numba's own types
-        del inputs, x, weights, out, width
+    def sums(
+        _typing: object,
+        x: Any,  # noqa: ANN401 - numba's own types
+        step: Any,  # noqa: ANN401 - likewise
+        inputs: Any,  # noqa: ANN401 - likewise
+        weights: Any,  # noqa: ANN401 - likewise
+        starts: Any,  # noqa: ANN401 - likewise
+        scales: Any,  # noqa: ANN401 - likewise
+        sizes: Any,  # noqa: ANN401 - likewise
+        bias: Any,  # noqa: ANN401 - likewise
+        bias_width: Any,  # noqa: ANN401 - likewise
+        out: Any,  # noqa: ANN401 - likewise
+        width: Any,  # noqa: ANN401 - likewise
+    ) -> Any:  # noqa: ANN401 - likewise
+        del x, step, inputs, weights, starts, scales, sizes, bias, bias_width, out, width
 
         def emit(context: Any, builder: ir.IRBuilder, _signature: object, arguments: Any) -> Any:  # noqa: ANN401 - likewise
-            _emit(builder, arguments, rows, blocks)
+            _emit(builder, Tile(*arguments), rows, blocks)
             return context.get_dummy_value()
 
-        return types.void(types.uintp, types.intp, types.uintp, types.uintp, types.intp), emit
+        address, count = types.uintp, types.intp
+        taken = address, count, count, *[address] * 5, count, address, count
+        return types.void(*taken), emit
 
     function: Callable[..., None] = sums
     return function
 
 
-def _emit(builder: ir.IRBuilder, arguments: Any, rows: int, blocks: int) -> None:  # noqa: ANN401 - LLVM's values
-    x, inputs, weights, out, width = arguments
+class Tile(NamedTuple):
+    """LLVM's values of what a tile takes."""
+
+    x: Any
+    step: Any
+    inputs: Any
+    weights: Any
+    starts: Any
+    scales: Any
+    sizes: Any
+    bias: Any
+    bias_width: Any
+    out: Any
+    width: Any
+
+
+def _emit(builder: ir.IRBuilder, own: Tile, rows: int, blocks: int) -> None:
+    def count_of(number: int) -> Any:  # noqa: ANN401 - LLVM's values
+        return ir.Constant(own.inputs.type, number)
+
+    def load(base: Any, offset: Any, kind: Any, align: int = 4) -> Any:  # noqa: ANN401 - likewise
+        return builder.load(at(base, offset, kind), align=align)
 
     def at(base: Any, offset: Any, kind: Any) -> Any:  # noqa: ANN401 - likewise
         return builder.inttoptr(builder.add(base, offset), kind.as_pointer())
 
-    def bytes_of(count: int) -> Any:  # noqa: ANN401 - likewise
-        return ir.Constant(inputs.type, count)
+    def everywhere(value: Any, kind: Any) -> Any:  # noqa: ANN401 - likewise
+        none = ir.Constant(kind, ir.Undefined)
+        return builder.shuffle_vector(
+            builder.insert_element(none, value, I32(0)), none, ir.Constant(SUMS, None)
+        )
 
-    sums = [[_variable(builder) for _ in range(blocks)] for _ in range(rows)]
-    with cgutils.for_range(builder, builder.sdiv(inputs, bytes_of(QUAD))) as loop:
-        first = builder.mul(loop.index, bytes_of(blocks * QUAD * LANES))
+    block_bytes = [count_of(4 * block * LANES) for block in range(blocks)]
+    sums = [[cgutils.alloca_once(builder, SUMS) for _ in range(blocks)] for _ in range(rows)]  # type: ignore[no-untyped-call]  # numba has no types
+    for places in sums:  # LLVM makes registers of them
+        for place, offset in zip(places, block_bytes, strict=True):
+            builder.store(load(own.starts, offset, SUMS), place)
+    with cgutils.for_range(builder, builder.sdiv(own.inputs, count_of(QUAD))) as loop:
+        first = builder.mul(loop.index, count_of(blocks * QUAD * LANES))
         tables = [
-            builder.load(at(weights, builder.add(first, bytes_of(block * QUAD * LANES)), BYTES), align=1)
+            load(own.weights, builder.add(first, count_of(block * QUAD * LANES)), BYTES, 1)
             for block in range(blocks)
         ]
-        for number, row in enumerate(sums):
+        for number, places in enumerate(sums):
             offset = builder.add(
-                builder.mul(inputs, bytes_of(number)), builder.mul(loop.index, bytes_of(QUAD))
+                builder.mul(own.step, count_of(number)), builder.mul(loop.index, count_of(QUAD))
             )
-            four = builder.load(at(x, offset, I32), align=1)
-            lanes = builder.insert_element(ir.Constant(SUMS, ir.Undefined), four, I32(0))
-            everywhere = ir.Constant(SUMS, None)
-            lanes = builder.shuffle_vector(lanes, ir.Constant(SUMS, ir.Undefined), everywhere)
-            for table, place in zip(tables, row, strict=True):
-                builder.store(_add(builder, builder.load(place), builder.bitcast(lanes, BYTES), table), place)
-    for number, row in enumerate(sums):
-        offset = builder.mul(builder.mul(width, bytes_of(number)), bytes_of(4))
-        for block, place in enumerate(row):
-            target = at(out, builder.add(offset, bytes_of(4 * block * LANES)), SUMS)
-            builder.store(builder.load(place), target, align=4)
-
-
-def _variable(builder: ir.IRBuilder) -> Any:  # noqa: ANN401 - LLVM's values
-    """Sums of nought; LLVM makes a register of it."""
-    place = cgutils.alloca_once(builder, SUMS)  # type: ignore[no-untyped-call]  # numba has no types
-    builder.store(ir.Constant(SUMS, None), place)
-    return place
+            four = builder.bitcast(everywhere(load(own.x, offset, I32, 1), SUMS), BYTES)
+            for table, place in zip(tables, places, strict=True):
+                builder.store(_add(builder, builder.load(place), four, table), place)
+    for number, places in enumerate(sums):
+        size = everywhere(load(own.sizes, count_of(4 * number), F32), NUMBERS)
+        biases, outs = (builder.mul(width, count_of(4 * number)) for width in (own.bias_width, own.width))
+        for place, offset in zip(places, block_bytes, strict=True):
+            scale = builder.fmul(load(own.scales, offset, NUMBERS), size)
+            bias = load(own.bias, builder.add(biases, offset), NUMBERS)
+            number_of = builder.sitofp(builder.load(place), NUMBERS)
+            value = builder.fadd(builder.fmul(number_of, scale, flags=["contract"]), bias, flags=["contract"])
+            builder.store(value, at(own.out, builder.add(outs, offset), NUMBERS), align=4)
 
 
 def _add(builder: ir.IRBuilder, sums: Any, x: Any, weights: Any) -> Any:  # noqa: ANN401 - LLVM's values

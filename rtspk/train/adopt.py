@@ -13,14 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
+from rtspk.audio import read_audio
+from rtspk.data import CONVERSATION
+from rtspk.engine.eight_bits import Tables, in_eight_bits
 from rtspk.engine.powerset import CLASSES
-from rtspk.engine.recurrence import DIRECTIONS, SLOPE, STATES, Tables, in_eight_bits
+from rtspk.engine.recurrence import DIRECTIONS, STATES
 from rtspk.engine.recurrent import PARTS
 from rtspk.errors import ModelError
 from rtspk.files import write_atomically
+from rtspk.kernels.convolution import POOLED, SLOPE
 from rtspk.train.onnx_file import halved
-from rtspk.types import FloatArray
+from rtspk.types import FloatArray, samples_of
 
 if TYPE_CHECKING:
     import onnx
@@ -29,11 +34,9 @@ __all__ = ["adopt_segmenter"]
 
 SECONDS: float = 10.0  # what pyannote's segmenters hear at once
 SMALL: float = 1e-5  # added to variances
+LOUDER: float = 1.25  # room for sounds that are louder than the conversation (bench/LOG.md)
 # What such a network has beside its filters and recurrences.
 KINDS = {"InstanceNormalization": 4, "Conv": 2, "MatMul": 3, "MaxPool": 3, "LogSoftmax": 1}
-
-
-Shapes = dict[str, tuple[int | str, ...]]  # by name; a word stands for any length
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +77,7 @@ def adopt_segmenter(path: Path, out: Path, licence: str) -> str:
     weights = _read(path)
     parts = {
         "filters.onnx": halved(_filters(weights)),
-        "whole.onnx": halved(_frames(weights, given=False)),
-        "next.onnx": halved(_frames(weights, given=True)),
+        "convolutions.npz": _convolutions(weights),
         "recurrence.npz": _recurrence(weights),
     }
     assert tuple(parts) == PARTS
@@ -148,93 +150,74 @@ def _nodes(graph: "onnx.GraphProto") -> "Iterator[onnx.NodeProto]":
                 yield from _nodes(attribute.g)
 
 
-class _Graph:
-    """A network in the making; what a node answers is named after its place."""
-
-    def __init__(self) -> None:
-        self._nodes: list[onnx.NodeProto] = []
-        self._tables: list[onnx.TensorProto] = []
-
-    def table(self, values: FloatArray | float | list[int]) -> str:
-        """A constant: whole numbers where it is a list."""
-        from onnx import numpy_helper
-
-        kind = np.int64 if isinstance(values, list) else np.float32
-        name = f"table_{len(self._tables)}"
-        self._tables.append(numpy_helper.from_array(np.asarray(values, kind), name))
-        return name
-
-    def add(
-        self,
-        kind: str,
-        *inputs: str,
-        outputs: tuple[str, ...] = (),
-        **attributes: int | float | str | list[int],
-    ) -> str:
-        """A node; returns the name of its first answer."""
-        from onnx import helper
-
-        own = outputs or (f"value_{len(self._nodes)}",)
-        node = helper.make_node(kind, list(inputs), list(own))
-        node.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
-        self._nodes.append(node)
-        return own[0]
-
-    def finished(self, inputs: Shapes, outputs: Shapes) -> "onnx.ModelProto":
-        """The network of all that was added."""
-        from onnx import TensorProto, helper
-
-        coming, going = (
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in side.items()]
-            for side in (inputs, outputs)
-        )
-        graph = helper.make_graph(self._nodes, "rtspk", coming, going, self._tables)
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-
-
 def _filters(weights: Weights) -> "onnx.ModelProto":
     """Samples, their mean and deviation, to how loud each filter is in each 30 samples; not scaled yet."""
-    graph = _Graph()
+    from onnx import TensorProto, helper, numpy_helper
+
     scale, offset = weights.wave
-    level = graph.add("Mul", "deviation", graph.table(offset / scale))
-    x = graph.add("Add", graph.add("Sub", "samples", "mean"), level)
-    x = graph.add("Conv", x, graph.table(weights.filters), strides=[10])
-    graph.add("MaxPool", graph.add("Abs", x), outputs=("loudness",), kernel_shape=[3], strides=[3])
-    inputs: Shapes = {"samples": (1, 1, "n"), "mean": (1,), "deviation": (1,)}
-    return graph.finished(inputs, {"loudness": (1, len(weights.filters), "places")})
+    tables = {"lift": np.array([offset / scale], np.float32), "filters": weights.filters}
+    nodes = [
+        helper.make_node("Sub", ["samples", "mean"], ["centred"]),
+        helper.make_node("Mul", ["deviation", "lift"], ["lifted"]),
+        helper.make_node("Add", ["centred", "lifted"], ["heard"]),
+        helper.make_node("Conv", ["heard", "filters"], ["said"], strides=[10]),
+        helper.make_node("Abs", ["said"], ["loud"]),
+        helper.make_node("MaxPool", ["loud"], ["loudness"], kernel_shape=[POOLED], strides=[POOLED]),
+    ]
+
+    def values(name: str, *shape: int | str) -> "onnx.ValueInfoProto":
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+    graph = helper.make_graph(
+        nodes,
+        "rtspk",
+        [values("samples", 1, 1, "n"), values("mean", 1), values("deviation", 1)],
+        [values("loudness", 1, len(weights.filters), "places")],
+        [numpy_helper.from_array(table, name) for name, table in tables.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def _frames(weights: Weights, *, given: bool) -> "onnx.ModelProto":
-    """Loudness of the filters to frames for the recurrences.
-
-    Norms over time are by what is heard, and told; or by what is given, as it was told before.
-    """
-    graph = _Graph()
-    wide = [len(scale) for scale, _ in weights.norms]
-    x = graph.add("Div", graph.add("Mul", "loudness", graph.table(abs(weights.wave[0]))), "deviation")
+def _convolutions(weights: Weights) -> bytes:
+    """The tables of `rtspk.engine.convolutions`; how loud it becomes is learnt from a conversation."""
+    tables: Tables = {"level": np.array(abs(weights.wave[0]), np.float32)}
+    most = _most(weights)
     for number, (scale, offset) in enumerate(weights.norms):
-        names = f"mean_{number}", f"scale_{number}"
-        if not given:
-            graph.add("ReduceMean", x, outputs=(names[0],), axes=[2])
-        apart = graph.add("Sub", x, names[0])
-        if not given:
-            variance = graph.add("ReduceMean", graph.add("Mul", apart, apart), axes=[2])
-            root = graph.add("Sqrt", graph.add("Add", variance, graph.table(SMALL)))
-            graph.add("Div", graph.table(scale[:, None]), root, outputs=(names[1],))
-        x = graph.add("Mul", apart, names[1])
-        x = graph.add("LeakyRelu", graph.add("Add", x, graph.table(offset[:, None])), alpha=SLOPE)
-        if number < len(weights.convolutions):
-            weight, bias = weights.convolutions[number]
-            x = graph.add("Conv", x, graph.table(weight), graph.table(bias))
-            x = graph.add("MaxPool", x, kernel_shape=[3], strides=[3])
-    x = graph.add("Squeeze", x, graph.table([0]))
-    graph.add("Transpose", x, outputs=("frames",), perm=[1, 0])
-    norms: Shapes = {}
-    for number, width in enumerate(wide):
-        norms |= {f"mean_{number}": (1, width, 1), f"scale_{number}": (1, width, 1)}
-    inputs: Shapes = {"loudness": (1, wide[0], "places"), "deviation": (1,)}
-    outputs: Shapes = {"frames": ("frames", wide[-1])}
-    return graph.finished(inputs | (norms if given else {}), outputs | ({} if given else norms))
+        tables[f"norm{number}_scale"], tables[f"norm{number}_offset"] = scale, offset
+        if number == len(weights.convolutions):
+            break
+        weight, _ = weights.convolutions[number]  # a bias is a mean, which the next norm takes away
+        taken = (weight * most[number][:, None]).transpose(0, 2, 1)  # (outputs, taps, inputs)
+        name, (rows, scales) = f"convolution{number}", in_eight_bits(taken.reshape(len(taken), -1))
+        tables[f"{name}_weights"], tables[f"{name}_scales"] = rows.reshape(taken.shape), scales
+        tables[f"{name}_most"] = most[number]
+    return _file(tables)
+
+
+def _most(weights: Weights) -> list[FloatArray]:
+    """The most that each channel of each convolution is expected to hear, float32 [shape=(inputs,)]."""
+    sound, length = read_audio(CONVERSATION), samples_of(SECONDS)
+    most = [np.full(weight.shape[1], SMALL, np.float32) for weight, _ in weights.convolutions]
+    for start in range(0, len(sound) - length + 1, length // 2):
+        samples = sound[start : start + length]
+        filters = weights.filters[:, 0].T
+        samples = (samples - samples.mean()) / np.sqrt(samples.var() + SMALL) * weights.wave[0]
+        x = np.abs(sliding_window_view(samples + weights.wave[1], len(filters))[::10] @ filters)
+        for number, (weight, _) in enumerate(weights.convolutions):
+            x = _largest(x)
+            scale, offset = weights.norms[number]
+            x = (x - x.mean(0)) / np.sqrt(x.var(0) + SMALL) * scale + offset
+            x = np.maximum(x, SLOPE * x)
+            most[number] = np.maximum(most[number], LOUDER * x.max(0))
+            heard = sliding_window_view(x, weight.shape[2], axis=0)  # (places, inputs, taps)
+            x = heard.reshape(len(heard), -1) @ weight.reshape(len(weight), -1).T
+    return most
+
+
+def _largest(x: FloatArray) -> FloatArray:
+    """Of each three places."""
+    largest: FloatArray = x[: len(x) - len(x) % POOLED].reshape(-1, POOLED, x.shape[1]).max(1)
+    return largest
 
 
 def _recurrence(weights: Weights) -> bytes:
@@ -255,6 +238,10 @@ def _recurrence(weights: Weights) -> bytes:
     for number, (weight, bias) in enumerate(weights.layers):
         matrix(f"dense{number}", weight.T)
         tables[f"dense{number}_bias"] = bias
+    return _file(tables)
+
+
+def _file(tables: Tables) -> bytes:
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **tables)
     return file.getvalue()

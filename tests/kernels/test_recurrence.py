@@ -6,7 +6,7 @@ import pytest
 from rtspk.kernels.hyperbolic import logistic, tanh
 from rtspk.kernels.jit import kernel
 from rtspk.kernels.products import ZERO, packed
-from rtspk.kernels.recurrence import ALONE, NARROW, ROWS, TOGETHER, dense, recur
+from rtspk.kernels.recurrence import ALONE, TOGETHER, dense, recur
 
 
 @kernel("void(float32[::1], float32[::1], float32[::1])")
@@ -34,10 +34,9 @@ def test_a_dense_layer_is_a_product_of_matrices(frames, inputs, outputs):
     x = rng.integers(1, 256, (frames, inputs)).astype(np.uint8)
     weights = rng.integers(-127, 128, (outputs, inputs)).astype(np.int8)
     steps, scales, bias = (rng.uniform(0.5, 2.0, n).astype(np.float32) for n in (frames, outputs, outputs))
-    noughts = ZERO * weights.astype(np.int32).sum(1, dtype=np.int32)
+    starts = -ZERO * weights.astype(np.int32).sum(1, dtype=np.int32)
     out = np.empty((frames, outputs), np.float32)
-    sums = np.empty(ROWS * NARROW, np.int32)
-    dense(x, steps, packed(weights, TOGETHER), scales, noughts, bias, sums, out)
+    dense(x, steps, packed(weights, TOGETHER), scales, starts, bias, out)
     exact = (x.astype(np.int64) - ZERO) @ weights.T.astype(np.int64)
     assert np.allclose(out, exact * scales * steps[:, None] + bias, rtol=1e-6, atol=1e-2)
 
@@ -61,20 +60,17 @@ def slow_recurrence(gates, weights, scales, backward, hidden, cell):
 def test_a_recurrence_is_that_of_numpy(backward, width):
     rng = np.random.default_rng(width)
     frames = 40
-    gates = rng.normal(0.0, 1.0, (frames, 8 * width)).astype(np.float32)
+    gates = rng.normal(0.0, 1.0, (frames, 4 * width)).astype(np.float32)
     weights = rng.integers(-127, 128, (4 * width, width)).astype(np.int8)
     scales = rng.uniform(0.5, 1.0, 4 * width).astype(np.float32) / np.float32(127 * np.sqrt(width))
-    noughts = ZERO * weights.astype(np.int32).sum(1, dtype=np.int32)
+    starts = -ZERO * weights.astype(np.int32).sum(1, dtype=np.int32)
     hidden, cell = (rng.uniform(-0.9, 0.9, width).astype(np.float32) for _ in range(2))
-    own = gates[:, 4 * width :] if backward else gates[:, : 4 * width]
-    wanted, last_hidden, last_cell = slow_recurrence(own, weights, scales, backward, hidden, cell)
+    wanted, last_hidden, last_cell = slow_recurrence(gates, weights, scales, backward, hidden, cell)
     out = np.full((frames, 2 * width), 7, np.uint8)
-    state, sums, drive = (
-        np.empty(width, np.uint8),
-        np.empty(4 * width, np.int32),
-        np.empty(4 * width, np.float32),
-    )
-    recur(gates, packed(weights, ALONE), scales, noughts, backward, hidden, cell, state, sums, drive, out)
+    state, drive = np.empty(width, np.uint8), np.empty(4 * width, np.float32)
+    tables = packed(weights, ALONE), scales, starts
+    step = np.array([1.0 / 127.0], np.float32)
+    recur(gates, *tables, backward, hidden, cell, state, drive, out, step)
     said = out[:, width:] if backward else out[:, :width]
     # Where a state lies between two steps single precision may take the other one.
     assert np.abs(said.astype(np.int64) - ZERO - wanted).max() <= 1

@@ -86,7 +86,7 @@ def test_the_parts_answer_as_the_network_did(tmp_path):
     sound = np.random.default_rng(0).normal(0.01, 0.1, 80_000).astype(np.float32)
     was, now = answers(file, tmp_path / "model", sound)
     assert was.shape == now.shape
-    assert np.abs(was - now).max() < 2e-3  # weights in half precision
+    assert np.abs(was - now).max() < 5e-3  # products in eight bits
 
 
 def test_what_ships_answers_as_the_public_network_does(shared):

@@ -1,0 +1,49 @@
+"""Matrices in eight bits, as the kernels of `rtspk.kernels.products` take them."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtspk.kernels.products import LANES, LARGEST, QUAD, packed
+from rtspk.types import FloatArray
+
+__all__ = ["SMALL", "Matrix", "Tables", "in_eight_bits"]
+
+SMALL = np.float32(1e-12)  # a row of nought has steps too
+Tables = dict[str, NDArray[Any]]
+
+
+def in_eight_bits(weights: FloatArray) -> tuple[NDArray[np.int8], FloatArray]:
+    """Weights as whole numbers in -127..127, and what 1 of them stands for in each row.
+
+    Args:
+        weights: float32 [shape=(outputs, inputs)]
+
+    Returns:
+        int8 [shape=(outputs, inputs)], float32 [shape=(outputs,)]
+    """
+    scales = np.maximum(np.abs(weights).max(1), SMALL) / np.float32(LARGEST)
+    return np.rint(weights / scales[:, None]).astype(np.int8), scales.astype(np.float32)
+
+
+class Matrix:
+    """Weights as a kernel takes them, filled up with nought to whole tiles.
+
+    Args:
+        weights: int8 [shape=(outputs, inputs)]
+        scales: float32 [shape=(outputs,)], what 1 of an output's weights stands for
+        blocks: of eight outputs each, of a tile
+        nought: what an input of nought is stored as
+    """
+
+    def __init__(self, weights: NDArray[np.int8], scales: FloatArray, blocks: int, nought: int) -> None:
+        outputs, inputs = weights.shape
+        self.outputs, self.inputs = outputs, inputs + -inputs % QUAD
+        filled = outputs + -outputs % (blocks * LANES)
+        table = np.zeros((filled, self.inputs), np.int8)
+        table[:outputs, :inputs] = weights
+        self.weights = packed(table, blocks)
+        self.scales = np.zeros(filled, np.float32)
+        self.scales[:outputs] = scales
+        self.starts = -nought * table.astype(np.int32).sum(1, dtype=np.int32)
