@@ -16,16 +16,15 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
 
-import rtspk
 import rtspk.client as client_module
 from rtspk.audio import read_audio
 from rtspk.client import AsyncClient, Client
+from rtspk.data import DEMO
 from rtspk.engine.pipeline import Engine
 from rtspk.errors import ConfigError, SessionError
 from rtspk.types import FloatArray, samples_of
 
 ROOT = Path(__file__).parents[1]
-DEMO = Path(rtspk.__file__).parent / "data" / "demo"
 TOKEN = "a-token-of-the-tests"
 
 

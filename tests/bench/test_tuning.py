@@ -1,19 +1,15 @@
 """Tuning: never worse than the start on what it was given, repeatable, and a config that reads back."""
 
-from pathlib import Path
-
 import pytest
 
-import rtspk
 from rtspk.bench.tuning import SPACE, config_text, tune
 from rtspk.config import read_toml
+from rtspk.data import DEMO
 from rtspk.engine.pipeline import Engine
 from rtspk.engine.settings import SessionConfig, session_config
 from rtspk.errors import ConfigError
 
 pytest.importorskip("optuna")
-
-DEMO = Path(rtspk.__file__).parent / "data" / "demo"
 
 
 @pytest.fixture(scope="module")

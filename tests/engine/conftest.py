@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import rtspk
 from rtspk.audio import read_audio
+from rtspk.data import DEMO
 from rtspk.engine.embedder import EmbedderCard
 from rtspk.engine.events import Event
 from rtspk.engine.frontend import Frontend
@@ -21,8 +20,6 @@ from rtspk.engine.settings import SessionConfig
 from rtspk.engine.tracker import Tracker
 from rtspk.kernels.mel import MelConfig
 from rtspk.types import Embedding, FloatArray, Window
-
-DEMO = Path(rtspk.__file__).parent / "data" / "demo"
 
 
 class PlainEmbedder:

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import rtspk
 from rtspk.audio import read_audio
+from rtspk.data import DEMO
 from rtspk.engine.events import SegmentEvent
 from rtspk.engine.pipeline import Engine
 from rtspk.engine.settings import SessionConfig
@@ -16,7 +16,6 @@ from rtspk.rttm import read_rttm, to_rttm_turns
 from rtspk.transcript import Transcript
 from rtspk.types import samples_of
 
-DEMO = Path(rtspk.__file__).parent / "data" / "demo"
 ANNA, BEN, TALK = DEMO / "Anna.opus", DEMO / "Ben.opus", DEMO / "conversation.opus"
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rtspk.audio import read_audio
+from rtspk.data import CONVERSATION
 from rtspk.engine.embedder import BUNDLED, find_card, load_embedder
 from rtspk.errors import ConfigError, ModelError
 from rtspk.kernels.mel import log_mel
@@ -19,7 +20,6 @@ from rtspk.engine.embedder import EmbedderCard, OnnxEmbedder  # noqa: E402
 from rtspk.engine.torch_embedder import TorchEmbedder, can_run  # noqa: E402
 
 FOLDER = BUNDLED / "embedder"
-DEMO = BUNDLED.parent / "data" / "demo" / "conversation.opus"
 DEVICES = [
     "cpu",
     pytest.param(
@@ -31,7 +31,7 @@ DEVICES = [
 @pytest.fixture(scope="module")
 def windows():
     """Windows of speech of several lengths, some with frames masked."""
-    rows = log_mel(read_audio(DEMO))
+    rows = log_mel(read_audio(CONVERSATION))
     rng = np.random.default_rng(0)
     made = []
     for number, frames in enumerate((150, 300, 64, 129, 300, 210)):
@@ -76,7 +76,7 @@ def test_more_windows_than_one_call_takes_come_back_in_order(windows, monkeypatc
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_crops_give_what_their_windows_give(device):
-    sound = read_audio(DEMO)
+    sound = read_audio(CONVERSATION)
     crops = [
         sound[start : start + length] for start, length in ((0, 48_000), (90_000, 24_000), (200_000, 9_999))
     ]

@@ -7,20 +7,18 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-import rtspk
 from rtspk.audio import read_audio
+from rtspk.data import DEMO
 from rtspk.engine.pipeline import Engine
 from rtspk.server.access import Access, TokenEntry
 from rtspk.server.app import App
 from rtspk.server.config import Limits, ServerConfig
 from rtspk.types import FloatArray, samples_of
 
-DEMO = Path(rtspk.__file__).parent / "data" / "demo"
 PATIENCE = 60.0  # s; a machine may be busy
 
 

@@ -3,11 +3,10 @@
 import contextlib
 import json
 import socket as sockets
-from pathlib import Path
 
 import pytest
 
-import rtspk
+from rtspk.data import DEMO
 from rtspk.engine.pipeline import Engine
 from rtspk.server import connection, speakers
 from rtspk.server.access import TokenEntry
@@ -27,7 +26,7 @@ def own_engine(engine):
 
 @pytest.fixture
 def clip():
-    return (Path(rtspk.__file__).parent / "data" / "demo" / "Anna.opus").read_bytes()
+    return (DEMO / "Anna.opus").read_bytes()
 
 
 def bearer(entry):

@@ -16,16 +16,15 @@ import numpy as np
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-import rtspk
 from rtspk.audio import read_audio, write_wav
 from rtspk.cli.output import rendered
+from rtspk.data import DEMO
 from rtspk.engine.pipeline import Engine
 from rtspk.remote import to_event
 from rtspk.server.messages import read_server_message
 from rtspk.transcript import Transcript
 from rtspk.types import samples_of
 
-DEMO = Path(rtspk.__file__).parent / "data" / "demo"
 PATIENCE = 60.0
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SHOTS = os.environ.get("RTSPK_SCREENSHOTS")  # a folder, to look at what was seen

@@ -1,20 +1,17 @@
 """Binary messages become sound: the same as the command line makes of the same bytes."""
 
 import io
-from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-import rtspk
 from rtspk.audio import read_audio, stream_pcm
+from rtspk.data import DEMO
 from rtspk.errors import AudioError
 from rtspk.server.messages import AudioFormat
 from rtspk.server.sound import decoder_of, packet_seconds
 from rtspk.types import samples_of
-
-DEMO = Path(rtspk.__file__).parent / "data" / "demo"
 
 
 def noise(seconds):

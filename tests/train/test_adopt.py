@@ -9,7 +9,7 @@ pytest.importorskip("torch", reason="training needs the torch extra")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402 - behind the skips
 
 from rtspk.audio import read_audio  # noqa: E402
-from rtspk.bench.latency import CONVERSATION  # noqa: E402
+from rtspk.data import CONVERSATION  # noqa: E402
 from rtspk.engine.network import Network  # noqa: E402
 from rtspk.engine.recurrent import PARTS, RecurrentNetwork  # noqa: E402
 from rtspk.engine.segmenter import BUNDLED, load_segmenter  # noqa: E402
