@@ -6,12 +6,10 @@ heard, or go on as they were told before.
 
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
-from rtspk.engine.eight_bits import Matrix, Tables
-from rtspk.errors import ModelError
+from rtspk.engine.eight_bits import Matrix, Tables, read_tables
 from rtspk.kernels.convolution import BLOCKS, NOUGHT, ONE, POOLED, SLOPE, WIDE, convolve, moments, narrowed
 from rtspk.kernels.products import QUAD
 from rtspk.types import FloatArray
@@ -76,14 +74,7 @@ class Convolutions:
     @classmethod
     def read(cls, path: Path) -> "Convolutions":
         """Raises ModelError where the file is none of such tables."""
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as tables:
-                read = cls(dict(tables))
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, BadZipFile) as error:
-            raise ModelError(
-                f"wanted the parts of a segmenter on samples in {path.parent}, got others in {path.name}"
-            ) from error
-        return read
+        return read_tables(path, cls)
 
     def whole(self, loudness: FloatArray, deviation: float) -> tuple[FloatArray, list[Norm]]:
         """Frames by the norms of what is heard, and these.

@@ -1,17 +1,22 @@
 """Matrices in eight bits, as the kernels of `rtspk.kernels.products` take them."""
 
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rtspk.errors import ModelError
 from rtspk.kernels.products import LANES, LARGEST, QUAD, packed
 from rtspk.types import FloatArray
 
-__all__ = ["SMALL", "Matrix", "Tables", "in_eight_bits"]
+__all__ = ["SMALL", "Matrix", "Tables", "in_eight_bits", "read_tables"]
 
 SMALL = np.float32(1e-12)  # a row of nought has steps too
 Tables = dict[str, NDArray[Any]]
+Made = TypeVar("Made")
 
 
 def in_eight_bits(weights: FloatArray) -> tuple[NDArray[np.int8], FloatArray]:
@@ -47,3 +52,19 @@ class Matrix:
         self.scales = np.zeros(filled, np.float32)
         self.scales[:outputs] = scales
         self.starts = -nought * table.astype(np.int32).sum(1, dtype=np.int32)
+
+
+def read_tables(path: Path, make: Callable[[Tables], Made]) -> Made:
+    """What is made of the tables in a file.
+
+    Raises:
+        ModelError: the file holds no tables, or none of which this can be made.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as tables:
+            made = make(dict(tables))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, BadZipFile) as error:
+        raise ModelError(
+            f"wanted the parts of a segmenter on samples in {path.parent}, got others in {path.name}"
+        ) from error
+    return made

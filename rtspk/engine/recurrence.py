@@ -7,14 +7,12 @@ whole stretch in one call, and add up the same whole numbers on every processor 
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtspk.engine.eight_bits import SMALL, Matrix, Tables
+from rtspk.engine.eight_bits import SMALL, Matrix, Tables, read_tables
 from rtspk.engine.powerset import CLASSES
-from rtspk.errors import ModelError
 from rtspk.kernels.convolution import SLOPE
 from rtspk.kernels.products import QUAD, ZERO
 from rtspk.kernels.recurrence import ALONE, ROWS, STEPS, TOGETHER, WIDE, dense, recur
@@ -135,14 +133,7 @@ class Recurrence:
     @classmethod
     def read(cls, path: Path) -> "Recurrence":
         """Raises ModelError where the file is none of such tables."""
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as tables:
-                read = cls(dict(tables))
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, BadZipFile) as error:
-            raise ModelError(
-                f"wanted the parts of a segmenter on samples in {path.parent}, got others in {path.name}"
-            ) from error
-        return read
+        return read_tables(path, cls)
 
     @property
     def nothing(self) -> FloatArray:

@@ -17,17 +17,21 @@ class Average:
 
     "ema" decays with the steps; "last" is the mean of the last few saves (arXiv:1706.03762, section 6.1), and
     "none" the last save alone: both stand still between saves.
+    Where a run begins with another's weights, a part of these may be blended in again, for what they knew and
+    this run's speech does not tell (arXiv:2109.01903).
     """
 
     def __init__(self, network: nn.Module, loop: LoopConfig) -> None:
         self._loop = loop
         self._recent: list[Weights] = []  # of "last", oldest first
+        self._origin: Weights = {}  # of a run that began with another's
         self.weights = _copy(network)
 
     def begin(self, network: nn.Module) -> None:
         """Forget everything but the weights that the network has now."""
         self._recent = []
         self.weights = _copy(network)
+        self._origin = _copy(network) if self._loop.blend < 1.0 else {}
 
     def learn(self, network: nn.Module, step: int) -> None:
         """Take part in a step, counted from 0, that changed the network."""
@@ -48,14 +52,26 @@ class Average:
             self._recent = [*self._recent, _copy(network)][-self._loop.last :]
             self.weights = _mean(self._recent)
 
+    def blended(self) -> Weights:
+        """What is measured and ships: the mean, and of what the run began with as much as the recipe says."""
+        if not self._origin:
+            return self.weights
+        return {
+            name: torch.lerp(self._origin[name], value, self._loop.blend)
+            if value.is_floating_point()
+            else value
+            for name, value in self.weights.items()
+        }
+
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""
-        return {"average": self.weights, "recent": self._recent}
+        return {"average": self.weights, "recent": self._recent, "origin": self._origin}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint; one without recent saves has none."""
         like = next(iter(self.weights.values()))
         self.weights = {name: value.to(like.device) for name, value in state["average"].items()}
+        self._origin = {name: value.to(like.device) for name, value in state.get("origin", {}).items()}
         self._recent = [
             {name: value.to(like.device) for name, value in one.items()} for one in state.get("recent", [])
         ]

@@ -13,6 +13,7 @@ from rtspk.train.borrow import borrow
 from rtspk.train.losses import Teachers, build_classifier, similarity_loss
 from rtspk.train.network import build_network
 from rtspk.train.recipe import Recipe
+from rtspk.train.stretches import embed_in_stretches
 
 __all__ = ["Learner"]
 
@@ -22,10 +23,12 @@ class Learner(nn.Module):
 
     def __init__(self, recipe: Recipe, speakers: int, widths: list[int]) -> None:
         super().__init__()
-        self.loss = recipe.loss
+        self.loss, self.stretches = recipe.loss, recipe.data.stretches
         self.network = build_network(recipe.model, recipe.features.width)
         self.margin = build_classifier(recipe.loss, self.network.dimension, speakers)
         self.teachers = Teachers(self.network.dimension, widths)
+        if self.stretches and not isinstance(self.network, ResidualConformer):
+            raise ConfigError(f"wanted data.stretches = 0 for a {recipe.model.network}, got {self.stretches}")
         self._freeze(recipe.model.freeze)
 
     def forward(
@@ -37,7 +40,7 @@ class Learner(nn.Module):
         """
         if margin is None:
             margin = self.loss.margin * grown
-        embeddings = self.network(features, batch.mask).float()
+        embeddings = self._embed(features, batch.mask).float()
         with torch.autocast(features.device.type, enabled=False):
             parts = {"margin": self.margin(embeddings, batch.speakers, margin)}
             weights = {"margin": self.loss.margin_weight}
@@ -49,6 +52,13 @@ class Learner(nn.Module):
                 weights["similarity"] = self.loss.similarity_weight
         loss = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
         return loss, {name: float(value.detach()) for name, value in parts.items()}
+
+    def _embed(self, features: Tensor, mask: Tensor) -> Tensor:
+        drawn = self.stretches > 0.0 and torch.rand(()).item() < self.stretches
+        if drawn and isinstance(self.network, ResidualConformer):
+            return embed_in_stretches(self.network, features, mask)
+        whole: Tensor = self.network(features, mask)
+        return whole
 
     def train(self, mode: bool = True) -> Self:
         """Training mode for all but the batch norms of what is frozen: their statistics stay as they are."""

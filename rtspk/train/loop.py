@@ -224,7 +224,7 @@ class Trainer:
 
     def averaged(self) -> SpeakerNetwork:
         """The network with the averaged weights."""
-        return self._network(self.average.weights)
+        return self._network(self.average.blended())
 
     def _network(self, weights: dict[str, Tensor]) -> SpeakerNetwork:
         network = build_network(self.recipe.model, self.recipe.features.width)
@@ -247,7 +247,7 @@ class Trainer:
         accuracy = {name: self._accuracy(name) for name in self.closed_sets}
         if "test" in accuracy:
             self._log({"step": self.step, "test_accuracy": accuracy["test"]})
-        path = self._write(self._scored(self.average.weights, accuracy), "final.pt")
+        path = self._write(self._scored(self.average.blended(), accuracy), "final.pt")
         self.progress("score", 1, 1)
         self._compare_snapshots()
         self.tracker.finish(path, readme_text(read_checkpoint(path), self.recipe.name))

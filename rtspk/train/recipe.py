@@ -34,6 +34,7 @@ class DataConfig:
     late_augment: float = 0.5  # the chance of each change of sound is multiplied by this
     masked: float = 0.5  # share of crops whose silence is masked, as the engine does
     gap: float = 0.3  # share of crops with a stretch masked, as if somebody else spoke there
+    stretches: float = 0.0  # share of batches that the trunk of a residual_conformer hears as of a stream
     batch: int = 128
     each: int = 1  # crops of each speaker drawn
     unlabelled: float = 0.15  # share of a batch that is of nobody known, where the manifest has such
@@ -75,6 +76,7 @@ class LoopConfig:
     )
     decay: float = 0.998  # of "ema"
     last: int = 5  # saves in the mean of "last"
+    blend: float = 1.0  # share of that mean in what ships; the rest is what `start` was (arXiv:2109.01903)
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: a GPU where there is one
     bf16: bool = True
     save_every: int = 250
@@ -82,6 +84,8 @@ class LoopConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if not 0.0 < self.blend <= 1.0:
+            raise ConfigError(f"wanted a blend above 0, at most 1, got {self.blend:g}")
         if self.cycles < 1 or self.last < 1 or self.save_every < 1:
             raise ConfigError(
                 "wanted cycles, last and save_every of 1 or more, "

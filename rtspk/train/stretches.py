@@ -37,9 +37,10 @@ def stretches(features: Tensor, mask: Tensor, offset: int, memory: int) -> tuple
     begins = (ends - memory).clamp(min=0)
     heard = (counts[:, ends] - counts[:, begins]).clamp(min=1.0).unsqueeze(-1)
     mean = (sums[:, ends] - sums[:, begins]) / heard  # (B, stretches, mels)
-    cut = x.unflatten(1, (count, ROWS)) - mean.unsqueeze(2)
-    pictures = cut * on.unflatten(1, (count, ROWS)).unsqueeze(-1)
-    rows = on.unflatten(1, (-1, SUBSAMPLING)).sum(2)
+    batch, mels = len(x), x.shape[2]
+    cut = x.reshape(batch, count, ROWS, mels) - mean.unsqueeze(2)
+    pictures = cut * on.reshape(batch, count, ROWS, 1)
+    rows = on.reshape(batch, -1, SUBSAMPLING).sum(2)
     most = rows > SUBSAMPLING / 2
     frames = torch.where(most.any(1, keepdim=True), most, rows > 0)
     return pictures, frames.to(mask.dtype)

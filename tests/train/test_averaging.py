@@ -4,7 +4,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the torch extra")
 
-from rtspk.train.averaging import Average  # noqa: E402 - behind the skip
+from rtspk.errors import ConfigError  # noqa: E402 - behind the skip
+from rtspk.train.averaging import Average  # noqa: E402
 from rtspk.train.recipe import LoopConfig  # noqa: E402
 
 
@@ -64,3 +65,24 @@ def test_a_checkpoint_without_recent_saves_will_do():
     average = Average(network_at(0.0), LoopConfig())
     average.restore({"average": Average(network_at(7.0), LoopConfig()).weights})
     assert average.weights["0.weight"].item() == 7.0
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_blend_is_partly_what_the_run_began_with(resumed):
+    loop = LoopConfig(average="none", blend=0.75)
+    average = Average(network_at(9.0), loop)
+    assert average.blended() is average.weights  # it began with nothing
+    average.begin(network_at(1.0))
+    go(average, [2.0, 5.0], {2})
+    if resumed:
+        before, average = average, Average(network_at(0.0), loop)
+        average.restore(before.state())
+    assert average.blended()["0.weight"].item() == pytest.approx(0.25 * 1.0 + 0.75 * 5.0)
+    assert average.blended()["1.num_batches_tracked"].item() == 5
+    assert average.weights["0.weight"].item() == 5.0
+
+
+@pytest.mark.parametrize("blend", [0.0, 1.1])
+def test_a_blend_is_a_share(blend):
+    with pytest.raises(ConfigError, match=f"wanted a blend above 0, at most 1, got {blend:g}"):
+        LoopConfig(blend=blend)

@@ -1,5 +1,7 @@
 """What a run learns, what stays frozen, and what of another run it begins with."""
 
+from dataclasses import replace
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the torch extra")
@@ -9,7 +11,7 @@ from rtspk.errors import ConfigError  # noqa: E402
 from rtspk.train.batches import Batch  # noqa: E402
 from rtspk.train.learner import Learner  # noqa: E402
 from rtspk.train.network import NetworkConfig  # noqa: E402
-from rtspk.train.recipe import LossConfig, Recipe  # noqa: E402
+from rtspk.train.recipe import DataConfig, LossConfig, Recipe  # noqa: E402
 from rtspk.train.resnet import ResNetConfig  # noqa: E402
 
 RESNET = ResNetConfig(18, 2, dimension=6, pooling="mean")
@@ -35,6 +37,11 @@ def test_the_loss_is_the_weighted_sum_of_its_parts():
     loss, parts = learn(learner.train(), [unit(4, 5)], grown=0.5)
     wanted = 0.5 * 0.5 * parts["margin"] + 10.0 * parts["teacher"] + 20.0 * parts["similarity"]
     assert loss.item() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_only_a_network_with_a_trunk_hears_stretches():
+    with pytest.raises(ConfigError, match=r"wanted data.stretches = 0 for a resnet, got 0.5"):
+        Learner(replace(recipe(), data=DataConfig(stretches=0.5)), 3, [])
 
 
 def test_without_teachers_the_classifier_has_its_whole_weight_from_the_first_step():
