@@ -1,7 +1,7 @@
 """pyannote's segmenter to what the engine runs: its ONNX file taken apart where a stream goes on, and a card.
 
 Its network (PyanNet) hears samples: filters (SincNet, arXiv:1808.00158), convolutions with norms over time,
-recurrences in both directions, and layers that tell seven classes apart. The parts become networks of their
+recurrences in both directions, and layers that tell seven classes apart. The parts become files of their
 own, so that the engine computes only what is new in a hop; see `rtspk.engine.recurrent`.
 """
 
