@@ -50,15 +50,18 @@ class Convolutions:
         self._nothing = np.zeros(WIDE, np.float32)
         self.channels = len(tables["norm0_scale"])
         width = self.channels + -self.channels % QUAD
+        matrix: Matrix | None = None
         norms = sum(name.startswith("norm") and name.endswith("_scale") for name in tables)
         for number in range(norms):
             scale, offset = (tables[f"norm{number}_{name}"] for name in ("scale", "offset"))
-            if len(offset) != len(scale):
+            if len(offset) != len(scale) or (matrix is not None and len(scale) != matrix.outputs):
                 raise ValueError(number)
             name, taps, matrix = f"convolution{number}", 0, None
             if f"{name}_weights" in tables:
                 weights, most = tables[f"{name}_weights"], tables[f"{name}_most"]
                 outputs, taps, _ = weights.shape
+                if weights.dtype != np.int8:
+                    raise ValueError(name)
                 scale, offset = scale / most, offset / most
                 filled = np.zeros((outputs, taps, width), np.int8)
                 filled[:, :, : len(scale)] = weights

@@ -119,7 +119,7 @@ class Recurrence:
         self._layers: list[tuple[Way, Way]] = []  # forth and back
         self._dense: list[Dense] = []
         self.width = width = int(tables["recurrent0_weights"].shape[-1])
-        inputs = int(tables["gates0_weights"].shape[-1])
+        self.inputs = inputs = int(tables["gates0_weights"].shape[-1])
         while f"gates{len(self._layers)}_weights" in tables:
             number = len(self._layers)
             self._layers.append((way_of(number, inputs, 0), way_of(number, inputs, 1)))

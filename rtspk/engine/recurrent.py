@@ -88,6 +88,12 @@ class RecurrentNetwork:
         self._filters = Network(folder / PARTS[0], threads)
         self.convolutions = Convolutions.read(folder / PARTS[1])
         self.recurrence = Recurrence.read(folder / PARTS[2])
+        told, heard = self.convolutions.width, self.recurrence.inputs
+        if told != heard:
+            raise ModelError(
+                f"wanted the parts of one network in {folder}, got frames of {told} numbers in {PARTS[1]} "
+                f"and of {heard} in {PARTS[2]}"
+            )
 
     def empty(self) -> Hearing:
         """Before the first sample."""
@@ -129,8 +135,9 @@ class RecurrentNetwork:
         Returns:
             chances of the classes, float32 [shape=(frames, 7)]
         """
-        loudness, deviation = self._loudness(samples, [_sums(samples)])
-        frames, _ = self.convolutions.whole(loudness, deviation)
+        levels = [_sums(samples)]
+        _, deviation = _level(levels)
+        frames, _ = self.convolutions.whole(self._loudness(samples, levels), deviation)
         state = self.recurrence.nothing
         return self.recurrence(frames[:1], frames[1:], state, state)[0]
 
@@ -142,17 +149,15 @@ class RecurrentNetwork:
             hearing.tail = sound
             return
         heard = sound[: places * PLACE - FILTER_HOP + FILTER]
-        new, _ = self._loudness(heard, hearing.levels)
+        new = self._loudness(heard, hearing.levels)
         hearing.tail = sound[places * PLACE :].copy()
         known = hearing.loudness
         spare = max(0, (len(known) + places - WIDE) // PLACES + 1 - WINDOW)
         hearing.loudness = np.concatenate([known[spare * PLACES :], new])
         hearing.first += spare
 
-    def _loudness(
-        self, samples: FloatArray, levels: Iterable[tuple[int, float, float]]
-    ) -> tuple[FloatArray, float]:
-        """How loud each filter is, float32 [shape=(places, 80)], and the deviation of all the sound."""
+    def _loudness(self, samples: FloatArray, levels: Iterable[tuple[int, float, float]]) -> FloatArray:
+        """How loud each filter is, float32 [shape=(places, 80)]; not scaled yet."""
         mean, deviation = _level(levels)
         (loudness,) = self._filters.run(
             {
@@ -161,7 +166,7 @@ class RecurrentNetwork:
                 "deviation": np.array([deviation], np.float32),
             }
         )
-        return np.ascontiguousarray(loudness[0].T), deviation
+        return np.ascontiguousarray(loudness[0].T)
 
     def _listen_anew(self, end: int, hearing: Hearing) -> None:
         """Forget all but the loudness of the filters, and hear the last seconds as one window.
@@ -171,9 +176,11 @@ class RecurrentNetwork:
         first = max(hearing.first, end - WINDOW)
         loudness = hearing.loudness[(first - hearing.first) * PLACES :]
         missing = max(0, (WINDOW - 1) * PLACES + WIDE - len(loudness))
-        silence = np.zeros(2 * FILTER_HOP + FILTER, np.float32)
-        one, deviation = self._loudness(silence, [*hearing.levels, (missing * PLACE, 0.0, 0.0)])
-        loudness = np.concatenate([loudness, np.repeat(one, missing, axis=0)])
+        levels = [*hearing.levels, (missing * PLACE, 0.0, 0.0)]
+        if missing:
+            one = self._loudness(np.zeros(2 * FILTER_HOP + FILTER, np.float32), levels)
+            loudness = np.concatenate([loudness, np.repeat(one, missing, axis=0)])
+        _, deviation = _level(levels)
         frames, hearing.norms = self.convolutions.whole(loudness, deviation)
         hearing.begin, hearing.at, hearing.since = first, first, 0
         hearing.hidden = hearing.cell = self.recurrence.nothing

@@ -11,7 +11,7 @@ from rtspk.kernels.jit import kernel
 from rtspk.kernels.products import LANES, ZERO, tile
 from rtspk.types import FloatArray
 
-__all__ = ["ALONE", "NARROW", "ROWS", "STEPS", "TOGETHER", "WIDE", "dense", "recur"]
+__all__ = ["ALONE", "ROWS", "STEPS", "TOGETHER", "WIDE", "dense", "recur"]
 
 ALONE: int = 8  # blocks of eight outputs for one row at a time,
 TOGETHER: int = 4  # and for four

@@ -109,6 +109,10 @@ class Recipe:
     loss: LossConfig = field(default_factory=LossConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
+    def __post_init__(self) -> None:
+        if self.loop.blend < 1.0 and not self.start:
+            raise ConfigError(f"wanted a start to blend with, got none beside a blend of {self.loop.blend:g}")
+
     @classmethod
     def read(cls, path: Path) -> "Recipe":
         """Read a recipe; an unknown key or a value of the wrong kind is a ConfigError."""

@@ -137,7 +137,7 @@ class SegmenterTrainer:
     def averaged(self) -> SegmenterNetwork:
         """The network as it is measured and ships."""
         network = SegmenterNetwork(self.recipe.model, self.recipe.features.mels)
-        network.load_state_dict(self.average.weights)
+        network.load_state_dict(self.average.blended())
         return network.to(self.device).eval()
 
     def _error(self) -> dict[str, float]:

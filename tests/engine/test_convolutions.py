@@ -90,3 +90,12 @@ def test_tables_that_do_not_fit_are_refused(gone, tmp_path):
         ModelError, match=r"wanted the parts of a segmenter on samples in .*, got others in conv"
     ):
         Convolutions.read(path)
+
+
+@pytest.mark.parametrize("name", ["convolution0_weights", "norm1_scale", "convolution1_scales"])
+def test_tables_of_another_kind_or_size_are_refused(name, tmp_path):
+    own = tables()
+    own[name] = own[name].astype(np.float32) if name.endswith("weights") else own[name][:-1]
+    np.savez(tmp_path / "convolutions.npz", **own)
+    with pytest.raises(ModelError, match="wanted the parts of a segmenter on samples in"):
+        Convolutions.read(tmp_path / "convolutions.npz")

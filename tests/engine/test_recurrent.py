@@ -165,3 +165,19 @@ def test_a_folder_without_the_parts_says_how_to_make_them(tmp_path):
     (tmp_path / "filters.onnx").write_bytes(b"")
     with pytest.raises(ModelError, match=r"got no convolutions.npz, recurrence.npz; `rtspk export`"):
         RecurrentNetwork(tmp_path)
+
+
+def test_parts_of_two_networks_are_refused(tmp_path):
+    """Their kernels read as many numbers as they are told."""
+    for name in recurrent.PARTS:
+        (tmp_path / name).write_bytes((BUNDLED / name).read_bytes())
+    path = tmp_path / "convolutions.npz"
+    with np.load(path) as file:
+        tables = {name: table[:-4] if name.startswith("norm2") else table for name, table in file.items()}
+    for name in ("weights", "scales"):
+        tables[f"convolution1_{name}"] = tables[f"convolution1_{name}"][:-4]
+    np.savez(path, **tables)
+    with pytest.raises(
+        ModelError, match=r"parts of one network in .*, got frames of 56 numbers in .* of 60 in"
+    ):
+        RecurrentNetwork(tmp_path)

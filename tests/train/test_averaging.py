@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch", reason="training needs the torch extra")
 
 from rtspk.errors import ConfigError  # noqa: E402 - behind the skip
 from rtspk.train.averaging import Average  # noqa: E402
-from rtspk.train.recipe import LoopConfig  # noqa: E402
+from rtspk.train.recipe import LoopConfig, Recipe  # noqa: E402
 
 
 def network_at(value: float) -> "torch.nn.Module":
@@ -86,3 +86,9 @@ def test_a_blend_is_partly_what_the_run_began_with(resumed):
 def test_a_blend_is_a_share(blend):
     with pytest.raises(ConfigError, match=f"wanted a blend above 0, at most 1, got {blend:g}"):
         LoopConfig(blend=blend)
+
+
+def test_a_blend_wants_something_to_blend_with():
+    with pytest.raises(ConfigError, match=r"wanted a start to blend with, got none beside a blend of 0\.5"):
+        Recipe("x", loop=LoopConfig(blend=0.5))
+    assert Recipe("x", start="other/last.pt", loop=LoopConfig(blend=0.5)).loop.blend == 0.5
