@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rtspk.errors import ConfigError, FormatError
+from rtspk.errors import AudioError, ConfigError, FormatError
 from rtspk.files import write_atomically
 from rtspk.types import samples_of, seconds_of
 
@@ -21,7 +21,8 @@ __all__ = [
     "write_manifest",
 ]
 
-COLUMNS = ("file", "speaker", "dataset", "start", "end")
+COLUMNS = ("file", "speaker")
+WHOLE = (*COLUMNS, "dataset", "start", "end")  # of those that a table has, none may be lacking in a line
 WRITTEN = ("file", "speaker", "dataset", "licence", "lang", "gender", "start", "end", "target", "speed")
 LEAST_AT_SPEED: int = samples_of(2.0)  # a shorter utterance says little of its speaker at any speed
 NO_LENGTH: str = "utterances without length"
@@ -67,13 +68,15 @@ class Fault:
 def read_manifest(path: Path) -> list[Utterance]:
     """Read a list of utterances: our table, or manifests of lhotse.
 
-    The table is CSV with at least `file, speaker, dataset, start, end` (seconds). Optional columns: `lang`,
-    `gender`, `licence`, `target` (row of the teachers' embeddings), `speed` (how much faster the utterance
-    is played; another speed is another speaker), `sample_rate` (checked against the file). Files are relative
-    to the table. A row without a speaker teaches by its target alone. For lhotse see `rtspk.train.cuts`.
+    The table is CSV with at least `file` and `speaker`. Optional columns: `start` and `end` in seconds (else
+    the utterance is the file), `dataset` (else the table's name), `lang`, `gender`, `licence`, `target` (row
+    of the teachers' embeddings), `speed` (how much faster the utterance is played; another speed is another
+    speaker), `sample_rate` (checked against the file). Files are relative to the table. A row without a
+    speaker teaches by its target alone. For lhotse see `rtspk.train.cuts`.
 
     Raises:
-        FormatError: for a missing column, a number that is none, or an utterance without length.
+        FormatError: for a missing column, a number that is none, an utterance without length, or a file
+            without sound whose length was asked for.
     """
     utterances, faults = parse_manifest(path)
     if faults:
@@ -89,8 +92,12 @@ def parse_manifest(path: Path) -> tuple[list[Utterance], list[Fault]]:
 
         return parse_cuts(path)
     utterances, faults = [], []
-    for number, row in enumerate(_rows(path, COLUMNS), start=2):
-        parsed = _utterance(row, path, number)
+    rows = _rows(path, COLUMNS)
+    lengths = _lengths(
+        {path.parent / row["file"] for row in rows if row["file"] and row.get("end", "") == ""}
+    )
+    for number, row in enumerate(rows, start=2):
+        parsed = _utterance(row, path, number, lengths)
         if isinstance(parsed, Fault):
             faults.append(parsed)
         else:
@@ -177,11 +184,27 @@ def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     return rows
 
 
-def _utterance(row: dict[str, str], path: Path, line: int) -> Utterance | Fault:
-    if any(row[column] is None for column in COLUMNS) or not row["file"]:
-        return Fault(UNREADABLE, f"expected {', '.join(COLUMNS)} in {path} line {line}, got fewer")
+def _lengths(files: set[Path]) -> dict[Path, int | AudioError]:
+    """Samples in each file, or why it has none."""
+    if not files:
+        return {}
+    from rtspk.train.headers import read_headers
+
+    found = read_headers(files, lambda _done, _of: None)
+    return {file: one if isinstance(one, AudioError) else one.samples for file, one in found.items()}
+
+
+def _utterance(
+    row: dict[str, str], path: Path, line: int, lengths: dict[Path, int | AudioError]
+) -> Utterance | Fault:
+    if any(row.get(column, "") is None for column in WHOLE) or not row["file"]:
+        wanted = ", ".join(column for column in WHOLE if column in row)
+        return Fault(UNREADABLE, f"expected {wanted} in {path} line {line}, got fewer")
+    length = 0 if row.get("end") else lengths[path.parent / row["file"]]
+    if isinstance(length, AudioError):
+        return Fault(UNREADABLE, f"expected the length of a file in {path} line {line}, got {length}")
     try:
-        start, end = float(row["start"]), float(row["end"])
+        start, end = float(row.get("start") or 0.0), float(row.get("end") or seconds_of(length))
         target = int(row.get("target") or -1)
         speed = float(row.get("speed") or 1.0)
         rate = int(row.get("sample_rate") or 0)
@@ -193,12 +216,13 @@ def _utterance(row: dict[str, str], path: Path, line: int) -> Utterance | Fault:
     if not 0.5 <= speed <= 2.0:
         return Fault(UNREADABLE, f"expected a speed of 0.5 to 2 in {path} line {line}, got {speed}")
     name = row["speaker"] if speed == 1.0 else f"{row['speaker']}@{speed:g}"
+    dataset = row.get("dataset") or path.stem
     return Utterance(
         path=path.parent / row["file"],
         start=samples_of(start),
         end=samples_of(end),
-        speaker=f"{row['dataset']}/{name}" if row["speaker"] else "",
-        dataset=row["dataset"],
+        speaker=f"{dataset}/{name}" if row["speaker"] else "",
+        dataset=dataset,
         language=row.get("lang") or "",
         gender=row.get("gender") or "",
         licence=row.get("licence") or "not stated",

@@ -32,11 +32,11 @@ class SampleStore:
 
         Args:
             files: audio files of any kind
-            folder: where the store lives; its name holds a digest of the list
+            folder: where the store lives; its name holds a digest of the list, and of when each file changed
             progress: called with files done and files in all
         """
         files = sorted(set(files))
-        digest = hashlib.sha256("\n".join(map(str, files)).encode()).hexdigest()[:16]
+        digest = hashlib.sha256("\n".join(map(_version, files)).encode()).hexdigest()[:16]
         index, data = folder / f"{digest}.npy", folder / f"{digest}.s16"
         if not index.exists():
             folder.mkdir(parents=True, exist_ok=True)
@@ -64,3 +64,12 @@ class SampleStore:
         if speed == 1.0:
             return samples
         return np.asarray(soxr.resample(samples, SAMPLE_RATE * speed, SAMPLE_RATE, quality="LQ"), np.float32)
+
+
+def _version(path: Path) -> str:
+    """A file as it is now: what is written anew under the same name is another."""
+    try:
+        found = path.stat()
+    except OSError:
+        return str(path)  # what reads it says why it cannot
+    return f"{path} {found.st_size} {found.st_mtime_ns}"

@@ -1,7 +1,9 @@
 """Manifests: read strictly, errors with file and line."""
 
+import numpy as np
 import pytest
 
+from rtspk.audio import write_wav
 from rtspk.errors import ConfigError, FormatError
 from rtspk.train.manifest import at_speeds, hold_out, read_manifest, read_noises, write_manifest
 
@@ -27,15 +29,24 @@ def test_a_row_is_an_utterance(tmp_path):
     ("text", "wanted"),
     [
         ("", "got no rows"),
-        ("file,speaker\na,b\n", "missing: dataset, start, end"),
+        ("file,dataset\na,b\n", "missing: speaker"),
         (HEAD + "a,b,c,one,2\n", "line 2"),
         (HEAD + "a,b,c,0,1\na,b,c,2,1\n", "line 3"),
+        ("file,speaker\na.wav,b\n", r"line 2, got .*a\.wav: wanted an audio file, got no such file"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path, text, wanted):
     (tmp_path / "m.csv").write_text(text)
     with pytest.raises(FormatError, match=wanted):
         read_manifest(tmp_path / "m.csv")
+
+
+def test_a_row_without_times_is_a_whole_file(tmp_path):
+    write_wav(tmp_path / "a.wav", np.zeros(33_075, np.float32), 22_050)
+    (tmp_path / "mine.csv").write_text("file,speaker,start\na.wav,7,\na.wav,7,0.25\n")
+    whole, rest = read_manifest(tmp_path / "mine.csv")
+    assert (whole.start, whole.end, whole.speaker) == (0, 24_000, "mine/7")
+    assert (rest.start, rest.end) == (4_000, 24_000)
 
 
 def test_a_missing_table_is_named(tmp_path):

@@ -20,3 +20,13 @@ def test_a_stretch_of_the_store_is_that_stretch_of_the_file(tmp_path):
         assert store.read(file, 161_000, 170_000) == pytest.approx(whole[161_000:170_000], abs=1e-4)
     with pytest.raises(AudioError, match="expected a file of this store"):
         store.read(tmp_path / "c.wav", 0, 1)
+
+
+def test_a_file_that_was_written_anew_is_decoded_anew(tmp_path):
+    file = tmp_path / "a.wav"
+    for seconds in (1, 2):
+        write_wav(file, np.full(16_000 * seconds, 0.25 * seconds, np.float32), 16_000)
+        store = SampleStore.build([file], tmp_path / "cache", lambda *_: None)
+        assert store.read(file, 0, 64_000) == pytest.approx(
+            np.full(16_000 * seconds, 0.25 * seconds), abs=1e-4
+        )
