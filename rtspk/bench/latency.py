@@ -18,7 +18,6 @@ from rtspk.engine.pipeline import Engine
 from rtspk.engine.segmenter import ROWS
 from rtspk.engine.session import Session
 from rtspk.engine.settings import HOP, SessionConfig
-from rtspk.engine.trunk import BEFORE, BEHIND
 from rtspk.errors import ConfigError
 from rtspk.kernels.mel import StreamingLogMel, log_mel
 from rtspk.types import SAMPLE_RATE, FloatArray, samples_of, seconds_of
@@ -192,7 +191,7 @@ def _trunk(engine: Engine, sound: FloatArray) -> None:
         return
     rows = log_mel(sound, engine.embedder.card.features)
     hop = HOP // engine.embedder.card.features.hop
-    wide = (hop // trunk.group + BEFORE + BEHIND) * trunk.group
+    wide = hop // trunk.group * trunk.group
     for first in range(0, len(rows) - wide + 1, hop):
         trunk(rows[first : first + wide])
 

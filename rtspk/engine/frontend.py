@@ -14,7 +14,7 @@ from rtspk.engine.recurrent import Hearing
 from rtspk.engine.rows import Rows
 from rtspk.engine.segmenter import ACTIVITY_HOP, ROWS, Segmenter
 from rtspk.engine.settings import HOP, ActivityConfig
-from rtspk.engine.trunk import BEFORE, BEHIND, Trunk, TrunkFrames, picture
+from rtspk.engine.trunk import Trunk, TrunkFrames, picture
 from rtspk.errors import AudioError
 from rtspk.kernels.mel import MelConfig
 from rtspk.types import FloatArray, Segment, Window, samples_of
@@ -24,7 +24,6 @@ __all__ = ["Frontend", "FrontendState"]
 KEPT_SECONDS: float = 16.0  # more than the longest latency and window together
 # What was tried: bench/LOG.md.
 SHARED: int = 8  # rows of others in a stretch that a voice has to itself all the same
-ENCODED: int = 112  # rows from a voice's first to its last: with fewer, whole windows cost no more
 
 
 @dataclass(slots=True)
@@ -143,8 +142,7 @@ class Frontend:
         """What the embedder is to hear of each of some voices in a stretch that ends now.
 
         Where a voice has a stretch to itself, its window holds frames of the trunk, most of which are known
-        from earlier ones. Where several share one, or little is said, a window holds rows, and the others are
-        kept out of it.
+        from earlier ones. Where several share one, a window holds rows, and the others are kept out of it.
         What lies before and behind a voice changes nothing and costs as much, so it is cut off.
 
         Args:
@@ -163,7 +161,7 @@ class Frontend:
             own = mask[begin - first : end - first]
             segment, net = Segment(begin * hop, end * hop), int(mask.sum()) * hop
             alone = float(anyone.sum() - mask.sum()) <= SHARED
-            if self._trunk is not None and alone and end - begin >= ENCODED:
+            if self._trunk is not None and alone:
                 self._follow(self._trunk, begin, first, last, activity, state)
                 features, on = state.frames.pooled(begin, own, self._trunk.group)
                 if on.any():
@@ -183,15 +181,14 @@ class Frontend:
     ) -> None:
         """Know the trunk's frames from row `spoken` on, of a stretch of rows [first, last) with one voice."""
         group, frames = trunk.group, state.frames
-        wanted, end = spoken // group, min(last, state.rows.end) // group - BEHIND
+        wanted, end = spoken // group, min(last, state.rows.end) // group
         begin, kept = wanted, frames.kept[:0]
         if frames.begin <= wanted <= frames.end:
             begin, kept = frames.end, frames.kept[max(0, first // group - frames.begin) :]
         if end > begin:
-            low, high = min(first, (begin - BEFORE) * group), (end + BEHIND) * group
+            low, high = min(first, begin * group), end * group
             heard = self._rows_on(np.asarray(activity.active.any(1)), activity.first, low, high, state)
-            seen = picture(state.rows.between(low, high), heard)[(begin - BEFORE) * group - low :]
-            new = trunk(seen)[BEFORE : BEFORE + end - begin]
+            new = trunk(picture(state.rows.between(low, high), heard)[begin * group - low :])
             kept = np.concatenate([kept, new]) if len(kept) else new
         state.frames = TrunkFrames(max(begin, end) - len(kept), kept)
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtspk.assignment import assign
-from rtspk.engine.memory import NEVER, NOBODY, groups
+from rtspk.engine.memory import NEVER, NOBODY, Memory, groups
 from rtspk.engine.mixture import mixture
 from rtspk.engine.settings import TrackerConfig
 from rtspk.engine.tracker_state import Birth, Joined, LabelChange, Regrouped, TrackerState
@@ -18,6 +18,7 @@ from rtspk.types import FloatArray
 __all__ = ["Review"]
 
 LEAST: float = 1e-6  # seconds that rounding may take
+SETTLED: int = 4 * 3  # pieces of four hops
 BONDED: float = 1.0  # how much closer windows of labels count that somebody said are one person
 
 
@@ -45,12 +46,13 @@ class Review:
         memory, config = state.memory, self.config
         known = [label for label in state.labels if self._seconds(label, state) >= config.known_seconds]
         alike = self._alike(state, {*apart, *known})
-        return self._relabel(groups(alike, memory.weights, config.group_cosine), state)
+        return self._relabel(groups(alike, memory.weights, self._least(config.group_cosine, state)), state)
 
     def regroup(self, state: TrackerState, apart: Collection[int] = ()) -> list[LabelChange]:
         """Likewise by a mixture: the slow path. Its last change says that it was so."""
         memory = state.memory
-        start = groups(self._alike(state, apart), memory.weights, self.config.part_cosine)
+        least = self._least(self.config.part_cosine, state)
+        start = groups(self._alike(state, apart), memory.weights, least)
         group = mixture(memory.vectors, memory.weights, start)
         return [*self._relabel(self._parted(group, state, apart), state), Regrouped()]
 
@@ -95,9 +97,15 @@ class Review:
             own = memory.labels == label
             alike[np.ix_(own, own)] += np.float32(BONDED)
         for one, other in combinations(sorted(set(apart) & set(state.labels)), 2):
-            ours, theirs = memory.labels == one, memory.labels == other
+            ours, theirs = _settled(one, memory), _settled(other, memory)
             alike[np.ix_(ours, theirs)] = alike[np.ix_(theirs, ours)] = NEVER
         return alike
+
+    def _least(self, cosine: float, state: TrackerState) -> float:
+        """How close groups must be to be one: while little was said, two voices on one line may seem so."""
+        config = self.config
+        young = 1.0 - float(state.memory.weights.sum()) / config.young_seconds
+        return cosine + config.young_cosine * max(0.0, young)
 
     @staticmethod
     def _seconds(label: int, state: TrackerState) -> float:
@@ -179,6 +187,17 @@ class Review:
         label = state.bear(pieces)
         memory.labels[own] = label
         return Birth(label, pieces)
+
+
+def _settled(label: int, memory: Memory) -> NDArray[np.bool_]:
+    """Which windows are a label's for sure; all of them where it is just born.
+
+    Of the newest, one may be in the wrong place: the windows behind it hear most of what it heard, and would
+    be kept from their own voice with it.
+    """
+    own = memory.labels == label
+    old = own & (memory.pieces <= memory.pieces.max() - SETTLED)
+    return np.asarray(old if old.any() else own)
 
 
 def _cosine(one: FloatArray, other: FloatArray) -> float:

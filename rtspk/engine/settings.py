@@ -49,12 +49,14 @@ class TrackerConfig:
     first_seconds: float = 0.5  # likewise for the first voice of a session
     update_margin: float = 0.07  # a turn changes its label only for one that is so much nearer
     memory: int = 240  # windows that are grouped anew in every hop;
-    group_cosine: float = 0.22  # groups whose pairs are this close in the mean are one voice's
+    group_cosine: float = 0.23  # groups whose pairs are this close in the mean are one voice's
     known_seconds: float = 8.0  # of speech; labels with so much are joined by the slow path alone
-    join_cosine: float = 0.5  # and only where they are so close
+    join_cosine: float = 0.55  # and only where they are so close
     slow_seconds: float = 4.0  # of talk between two slow paths, the first of which comes
     ripe_seconds: float = 10.0  # when so much is remembered;
-    part_cosine: float = 0.28  # groups that are this close in the mean are what it starts from
+    part_cosine: float = 0.3  # groups that are this close in the mean are what it starts from
+    young_cosine: float = 0.03  # how much closer both must be at first, less and less
+    young_seconds: float = 60.0  # until so much is remembered
     keep_cosine: float = 0.05  # windows of one label count as so much closer, of two labels as less
     split_seconds: float = 15.0  # of speech that leaves a label to be one of its own
     known_cosine: float = 0.7  # a group that is this close to a label's other windows is nobody new

@@ -1,7 +1,8 @@
 """The trunk of an embedder over a stream: each stretch goes through it once, however many windows hear it.
 
 Windows overlap by two thirds, and a trunk of convolutions answers for a frame from what is near it. So the
-rows of a hop, with a margin on either side, are a picture of their own; windows pool the frames of several.
+rows of a hop are a picture of their own, as the network was taught (`rtspk.train.stretches`), and windows
+pool the frames of several.
 """
 
 from dataclasses import dataclass, field
@@ -13,11 +14,7 @@ from rtspk.engine.network import Network
 from rtspk.errors import ModelError
 from rtspk.types import FloatArray
 
-__all__ = ["BEFORE", "BEHIND", "Trunk", "TrunkFrames", "picture"]
-
-# What was tried: bench/LOG.md.
-BEFORE: int = 1  # frames that are heard beside those that are wanted,
-BEHIND: int = 1  # likewise
+__all__ = ["Trunk", "TrunkFrames", "picture"]
 
 
 @dataclass(slots=True)

@@ -40,10 +40,7 @@ class Talk:
         self.hop = 0
 
     def voice(self, number: int) -> FloatArray:
-        clean = np.zeros(DIMENSION)
-        clean[number] = 1.0
-        vector = clean + self.rng.normal(0.0, 0.048, DIMENSION)
-        return (vector / np.linalg.norm(vector)).astype(np.float32)
+        return _unit(np.eye(DIMENSION)[number], self.rng)
 
     def say(self, number: int, hops: int, net_speech: int = samples_of(1.5)) -> list[Decision]:
         said = []
@@ -190,6 +187,33 @@ def test_labels_with_names_are_never_joined(named):
         [Heard(piece_of(talk.hop, 0), HOP, talk.window(0))], talk.state, named
     )
     assert changes == ([] if named else [Joined(1, 0)])
+
+
+def test_windows_behind_a_stray_one_go_to_their_own_voice_whatever_its_name():
+    talk = Talk(TrackerConfig(slow_seconds=NEVER))
+    known_two(talk)
+    zero, one, sound = np.eye(DIMENSION, dtype=np.float32)[:3]
+    stray, behind = 0.55 * zero + 0.6 * one + 0.9 * sound, 0.7 * zero + 0.9 * sound
+    for vector in (stray, behind, behind, behind, behind, behind):
+        unit = (vector / np.linalg.norm(vector)).astype(np.float32)
+        heard = Heard(piece_of(talk.hop, 0), HOP, Embedding(unit, Segment(0, HOP), samples_of(1.5)))
+        _, changes = talk.tracker.observe([heard], talk.state, (0, 1))
+        assert changes == []  # nobody new
+        talk.hop += 1
+        if vector is not stray:
+            assert set(talk.state.memory.labels[20:]) == {0}  # the stray one too
+
+
+@pytest.mark.parametrize(("closer", "labels"), [(0.1, [0, 1]), (0.0, [0])])
+def test_voices_must_be_closer_to_be_one_while_little_was_said(closer, labels):
+    talk = Talk(TrackerConfig(young_cosine=closer, slow_seconds=NEVER))
+    voice = talk.voice
+    talk.voice = lambda number: (  # pairs of the two have a cosine near 0.28
+        voice(0) if number == 0 else _unit(0.4 * np.eye(DIMENSION)[0] + 0.9 * np.eye(DIMENSION)[1], talk.rng)
+    )
+    for number in (0, 1, 0, 1):
+        talk.say(number, 6)
+    assert talk.state.labels == labels
 
 
 def test_what_is_very_like_a_label_is_nobody_new():
@@ -347,3 +371,8 @@ def test_the_slow_path_joins_no_known_voices_that_are_not_alike():
     assert changes == [Regrouped()]
     assert talk.state.labels == list(known)
     assert [talk.tracker.nearest(talk.voice(n), talk.state)[0] for n in (0, 1)] == list(known)
+
+
+def _unit(clean: FloatArray, rng: np.random.Generator) -> FloatArray:
+    vector = clean + rng.normal(0.0, 0.048, DIMENSION)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)

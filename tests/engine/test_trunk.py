@@ -8,7 +8,7 @@ from rtspk.engine.frontend import Frontend
 from rtspk.engine.local import LocalActivity
 from rtspk.engine.segmenter import load_segmenter
 from rtspk.engine.settings import HOP, ActivityConfig
-from rtspk.engine.trunk import BEFORE, BEHIND, Trunk, TrunkFrames, picture
+from rtspk.engine.trunk import Trunk, TrunkFrames, picture
 from rtspk.errors import ModelError
 from rtspk.kernels.mel import log_mel
 from rtspk.types import Segment, Window, samples_of
@@ -80,8 +80,7 @@ def test_a_frame_is_on_where_most_of_its_rows_are():
 
 def test_a_stretch_goes_through_the_trunk_once(frontend, trunk, conversation):
     said = spoken(frontend, conversation, 8.0, [(0.0, 8.0)])
-    asked = sum(trunk.asked) - len(trunk.asked) * (BEFORE + BEHIND)
-    assert asked == (samples_of(8.0) // ROW - 2) // 8 - BEHIND
+    assert sum(trunk.asked) == (samples_of(8.0) // ROW - 2) // 8
     (_, (one,)), (_, (next_one,)) = said[-2:]
     first, later = one.segment.start // (8 * ROW), next_one.segment.start // (8 * ROW)
     shared = len(one.features) - (later - first)
@@ -91,8 +90,7 @@ def test_a_stretch_goes_through_the_trunk_once(frontend, trunk, conversation):
 
 def test_where_nobody_is_heard_the_trunk_is_not_asked(frontend, trunk, conversation):
     said = spoken(frontend, conversation, 10.0, [(2.0, 3.0), (7.0, 9.0)])
-    asked = sum(trunk.asked) - len(trunk.asked) * (BEFORE + BEHIND)
-    assert asked < 0.6 * samples_of(10.0) / (8 * ROW)
+    assert sum(trunk.asked) < 0.6 * samples_of(10.0) / (8 * ROW)
     assert all(len(one.features) == len(one.mask) for _, windows in said for one in windows)
     assert {time for time, windows in said if windows} >= {samples_of(3.0), samples_of(8.0), samples_of(9.0)}
 
@@ -110,7 +108,7 @@ def test_a_window_of_frames_says_what_a_whole_window_says(frontend, embedder, co
             one, other = embedder.embed([window, own])
             cosines.append(float(one.vector @ other.vector))
     assert len(cosines) > 30
-    assert np.mean(cosines) > 0.93
+    assert np.mean(cosines) > 0.9
 
 
 def test_speech_that_is_heard_of_late_is_encoded_after_all(frontend, trunk, conversation):
@@ -135,19 +133,17 @@ def test_speech_that_is_heard_of_late_is_encoded_after_all(frontend, trunk, conv
     assert len(trunk.asked) == 2
 
 
-def test_a_window_that_several_share_or_in_which_little_is_said_holds_rows(frontend, trunk, conversation):
+def test_a_window_that_several_share_holds_rows(frontend, trunk, conversation):
     state = frontend.empty()
     list(frontend.blocks(conversation[: 8 * HOP], state))
     stretch = Segment(8 * HOP - STRETCH, 8 * HOP)
-    shared, short = np.zeros((100, 3), bool), np.zeros((100, 3), bool)
-    shared[60:, 0] = shared[60:70, 1] = True
-    short[80:, 0] = True
-    for active in (shared, short):
-        known = LocalActivity(0, active, active.astype(np.float32))
-        mask, _ = frontend.mask(stretch, 0, known, 1, state)
-        (window,) = frontend.windows(stretch, [mask], known, state)
-        assert not window.encoded
-        assert window.features.shape == (len(window.mask), 80)
+    active = np.zeros((100, 3), bool)
+    active[60:, 0] = active[60:70, 1] = True
+    known = LocalActivity(0, active, active.astype(np.float32))
+    mask, _ = frontend.mask(stretch, 0, known, 1, state)
+    (window,) = frontend.windows(stretch, [mask], known, state)
+    assert not window.encoded
+    assert window.features.shape == (len(window.mask), 80)
     assert not trunk.asked
 
 
