@@ -96,8 +96,8 @@ class Review:
         for label in state.bonds:
             own = memory.labels == label
             alike[np.ix_(own, own)] += np.float32(BONDED)
-        for one, other in combinations(sorted(set(apart) & set(state.labels)), 2):
-            ours, theirs = _settled(one, memory), _settled(other, memory)
+        settled = [_settled(label, memory) for label in sorted(set(apart) & set(state.labels))]
+        for ours, theirs in combinations(settled, 2):
             alike[np.ix_(ours, theirs)] = alike[np.ix_(theirs, ours)] = NEVER
         return alike
 

@@ -40,7 +40,10 @@ class Talk:
         self.hop = 0
 
     def voice(self, number: int) -> FloatArray:
-        return _unit(np.eye(DIMENSION)[number], self.rng)
+        clean = np.zeros(DIMENSION)
+        clean[number] = 1.0
+        vector = clean + self.rng.normal(0.0, 0.048, DIMENSION)
+        return (vector / np.linalg.norm(vector)).astype(np.float32)
 
     def say(self, number: int, hops: int, net_speech: int = samples_of(1.5)) -> list[Decision]:
         said = []
@@ -206,13 +209,11 @@ def test_windows_behind_a_stray_one_go_to_their_own_voice_whatever_its_name():
 
 @pytest.mark.parametrize(("closer", "labels"), [(0.1, [0, 1]), (0.0, [0])])
 def test_voices_must_be_closer_to_be_one_while_little_was_said(closer, labels):
-    talk = Talk(TrackerConfig(young_cosine=closer, slow_seconds=NEVER))
-    voice = talk.voice
-    talk.voice = lambda number: (  # pairs of the two have a cosine near 0.28
-        voice(0) if number == 0 else _unit(0.4 * np.eye(DIMENSION)[0] + 0.9 * np.eye(DIMENSION)[1], talk.rng)
-    )
-    for number in (0, 1, 0, 1):
-        talk.say(number, 6)
+    talk = Talk(TrackerConfig(group_cosine=0.35, young_cosine=closer, slow_seconds=NEVER))
+    for share in (0.0, 0.7, 0.0, 0.7):  # the two have a cosine of 0.39
+        for _ in range(6):
+            talk.hear(Heard(piece_of(talk.hop, 0), HOP, between(talk, 0, 1, share)))
+            talk.hop += 1
     assert talk.state.labels == labels
 
 
@@ -371,8 +372,3 @@ def test_the_slow_path_joins_no_known_voices_that_are_not_alike():
     assert changes == [Regrouped()]
     assert talk.state.labels == list(known)
     assert [talk.tracker.nearest(talk.voice(n), talk.state)[0] for n in (0, 1)] == list(known)
-
-
-def _unit(clean: FloatArray, rng: np.random.Generator) -> FloatArray:
-    vector = clean + rng.normal(0.0, 0.048, DIMENSION)
-    return (vector / np.linalg.norm(vector)).astype(np.float32)

@@ -108,7 +108,7 @@ def test_a_window_of_frames_says_what_a_whole_window_says(frontend, embedder, co
             one, other = embedder.embed([window, own])
             cosines.append(float(one.vector @ other.vector))
     assert len(cosines) > 30
-    assert np.mean(cosines) > 0.9
+    assert np.mean(cosines) > 0.9  # 0.913: a stretch hears nothing beside itself
 
 
 def test_speech_that_is_heard_of_late_is_encoded_after_all(frontend, trunk, conversation):

@@ -5,6 +5,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the torch extra")
 
 from rtspk.engine.residual_conformer import ResidualConformer, ResidualConformerConfig  # noqa: E402 - behind the skip
+from rtspk.engine.trunk import picture  # noqa: E402
 from rtspk.train.stretches import ROWS, embed_in_stretches, stretches  # noqa: E402
 
 MELS = 16
@@ -41,6 +42,15 @@ def test_a_stretch_is_less_the_mean_of_what_was_heard_up_to_its_end():
     wanted = features[:, 96:144] - heard.mean(1, keepdim=True)
     assert torch.allclose(pictures[:, 2], wanted, atol=1e-5)
     assert not pictures[:, 1, 60 - 48 : 70 - 48].any()
+
+
+def test_a_stream_hears_the_picture_that_training_hears():
+    features, mask = speech(4 * ROWS, batch=1)
+    mask[:, 70:95] = mask[:, 150:160] = 0.0
+    rows, on = features[0].numpy(), mask[0].numpy()
+    pictures, _ = stretches(features, mask, 0, 150)
+    streamed = picture(rows[-150:], on[-150:])[-ROWS:]
+    assert pictures[0, -1].numpy() == pytest.approx(streamed, abs=1e-5)
 
 
 def test_frames_are_on_where_most_of_their_rows_are_or_any_where_none_has_most():
