@@ -55,13 +55,13 @@ def train(
     from rtspk.train.distributed import Ranks, joined
     from rtspk.train.loop import Trainer
     from rtspk.train.recipe import Recipe
-    from rtspk.train.segmenter_recipe import is_segmenter_recipe
+    from rtspk.train.segmenter_recipe import task_of
 
-    if is_segmenter_recipe(path):
+    if task := task_of(path):
         for option, given in (("--sweep-workers", sweep), ("--track", track not in {"auto", "none"})):
             if given:
                 raise ConfigError(f"wanted a segmenter's recipe without {option}, got it")
-        _say_checkpoint(_train_segmenter(path, data, out), as_json=as_json)
+        _say_checkpoint(_train_segmenter(path, task, data, out), as_json=as_json)
         return
     wanted = Recipe.read(path)
     if sweep:
@@ -106,12 +106,15 @@ def export(
         folder = plain(str(out))
         say(f"{folder} holds {identity}: try it with `rtspk listen --segmenter {folder} ...`")
         return
-    from rtspk.train.segmenter_export import export_segmenter, is_segmenter
+    from rtspk.train.recurrent_export import export_recurrent
+    from rtspk.train.segmenter_export import export_segmenter, task_of_checkpoint
 
-    if is_segmenter(checkpoint):
+    if task := task_of_checkpoint(checkpoint):
         if register:
             raise ConfigError("wanted an embedder to register, got a segmenter")
-        say(f"{plain(str(out))} holds {export_segmenter(checkpoint, out)}")
+        recurrent = task == "recurrent-segmenter"
+        made = export_recurrent(checkpoint, out, licence) if recurrent else export_segmenter(checkpoint, out)
+        say(f"{plain(str(out))} holds {made}")
         return
     if register:
         from rtspk.engine.registry import Registry, check_stage
@@ -126,16 +129,18 @@ def export(
     say(f"{plain(str(out))} holds {identity}: try it with `rtspk listen --model {named} ...`")
 
 
-def _train_segmenter(path: Path, data: Path, out: Path) -> Path:
+def _train_segmenter(path: Path, task: str, data: Path, out: Path) -> Path:
     from rtspk.train.distributed import Ranks
+    from rtspk.train.recurrent_recipe import RecurrentRecipe
     from rtspk.train.segmenter_loop import SegmenterTrainer
     from rtspk.train.segmenter_recipe import SegmenterRecipe
 
     processes = Ranks.of_environment().count
     if processes > 1:
         raise ConfigError(f"wanted one process for a segmenter, got {processes}: run it without torchrun")
+    kind = RecurrentRecipe if task == "recurrent-segmenter" else SegmenterRecipe
     with progress() as advance:
-        return SegmenterTrainer(SegmenterRecipe.read(path), data, out, advance, note).run()
+        return SegmenterTrainer(kind.read(path), data, out, advance, note).run()
 
 
 def _say_checkpoint(checkpoint: Path, *, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtspk.engine.convolutions import Convolutions, Norm
 from rtspk.engine.network import Network
@@ -52,7 +53,7 @@ class Hearing:
     levels : of the last hops: samples, their sum, the sum of their squares
     loudness : float32 [shape=(places, 80)], of the filters, from frame `first` on
     frames : float32 [shape=(frames, 60)], from frame `begin` on
-    classes : float32 [shape=(frames, 7)], likewise
+    classes : float32 [shape=(steps, 7)], of the recurrences' steps, likewise
     hidden, cell : float32 [shape=(layers, 1, 128)], of the recurrence that goes forth, before frame `at`
     norms : what the last whole window told
     power : float32 [shape=(rows,)], mean square of the last rows of 10 ms
@@ -89,7 +90,10 @@ class RecurrentNetwork:
         self.convolutions = Convolutions.read(folder / PARTS[1])
         self.recurrence = Recurrence.read(folder / PARTS[2])
         told, heard = self.convolutions.width, self.recurrence.inputs
-        if told != heard:
+        self.group = heard // told  # frames of a step of the recurrences
+        # The public network was taught whole windows, ours (`rtspk.train.slower`) what there is of one.
+        self._fills = self.group == 1
+        if heard % told:
             raise ModelError(
                 f"wanted the parts of one network in {folder}, got frames of {told} numbers in {PARTS[1]} "
                 f"and of {heard} in {PARTS[2]}"
@@ -119,27 +123,59 @@ class RecurrentNetwork:
         self._filter(block, hearing)
         done = hearing.begin + len(hearing.frames)
         end = hearing.first + (len(hearing.loudness) - WIDE) // PLACES + 1
-        if end <= done or end - hearing.begin < 2:
+        if end <= done or end - hearing.begin < 2 * self.group:
             return
         if not hearing.norms or hearing.hops <= YOUNG or hearing.since >= REFRESH:
             self._listen_anew(end, hearing)
         else:
             self._listen_on(done, end, hearing)
 
-    def classes(self, samples: FloatArray) -> FloatArray:
+    def classes(self, samples: FloatArray, count: int) -> FloatArray:
         """A window heard by itself.
 
         Args:
-            samples: float32 [shape=(n,)], at least two frames of 40 ms
+            samples: float32 [shape=(n,)], a whole window, with silence behind what is shorter
+            count: of them, the sound, at least two activity frames of 40 ms
 
         Returns:
-            chances of the classes, float32 [shape=(frames, 7)]
+            chances of the classes, float32 [shape=(steps, 7)]; from `count` on there may be none
         """
+        frames = self.frames(samples)
+        if not self._fills:
+            frames = frames[: max(2 * self.group, self.frames_of(count))]
+        return self.told(frames)
+
+    def frames(self, samples: FloatArray) -> FloatArray:
+        """Frames of a window by its own norms: float32 [shape=(n,)] to float32 [shape=(frames, width)]."""
         levels = [_sums(samples)]
-        _, deviation = _level(levels)
-        frames, _ = self.convolutions.whole(self._loudness(samples, levels), deviation)
-        state = self.recurrence.nothing
-        return self.recurrence(frames[:1], frames[1:], state, state)[0]
+        frames, _ = self.convolutions.whole(self._loudness(samples, levels), _level(levels)[1])
+        return frames
+
+    def told(self, frames: FloatArray) -> FloatArray:
+        """What the recurrences say of frames from the first to the last, float32 [shape=(steps, 7)]."""
+        steps, state = self._steps(frames), self.recurrence.nothing
+        return self.recurrence(steps[:1], steps[1:], state, state)[0]
+
+    @staticmethod
+    def frames_of(samples: int) -> int:
+        """How many frames so many samples make whole."""
+        places = ((samples - FILTER) // FILTER_HOP + 1) // 3
+        return max(0, (places - WIDE) // PLACES + 1)
+
+    def at(self, samples: NDArray[np.int64], classes: FloatArray, begin: int) -> FloatArray:
+        """Chances at some samples, float32 [shape=(n, 7)]; outside of all steps those of the nearest.
+
+        Args:
+            samples: int64 [shape=(n,)]
+            classes: float32 [shape=(steps, 7)], at least two
+            begin: sample at which the first step begins
+        """
+        step = FRAME * self.group
+        middle = (HEARD + step - FRAME) / 2
+        at = (samples - begin - middle) / step
+        low = np.floor(at).astype(np.int64).clip(0, len(classes) - 2)
+        share = (at - low).clip(0.0, 1.0).astype(np.float32)[:, None]
+        return np.asarray(classes[low] * (1.0 - share) + classes[low + 1] * share, np.float32)
 
     def _filter(self, block: FloatArray, hearing: Hearing) -> None:
         """How loud each filter is in the new places."""
@@ -185,7 +221,7 @@ class RecurrentNetwork:
         hearing.begin, hearing.at, hearing.since = first, first, 0
         hearing.hidden = hearing.cell = self.recurrence.nothing
         hearing.classes = np.zeros((0, CLASSES), np.float32)
-        self._recur(frames, end, hearing)
+        self._recur(frames if self._fills else frames[: end - first], end, hearing)
 
     def _listen_on(self, done: int, end: int, hearing: Hearing) -> None:
         """Hear what is new as the last window was heard."""
@@ -194,18 +230,26 @@ class RecurrentNetwork:
         self._recur(frames, end, hearing)
 
     def _recur(self, frames: FloatArray, end: int, hearing: Hearing) -> None:
-        """The classes of all frames from `at` to `end`; then `at` moves to where the next hop begins.
+        """The classes of all steps from `at` to `end`; then `at` moves to where the next hop begins.
 
         frames : float32 [shape=(n, 60)], from frame `begin` on; those behind `end` are silence
         """
-        old, real = hearing.at - hearing.begin, end - hearing.begin
-        then = max(old + 1, real - REACH)
+        steps = self._steps(frames)
+        old, real = (hearing.at - hearing.begin) // self.group, (end - hearing.begin) // self.group
+        then = max(old + 1, real - REACH // self.group)
+        hearing.frames = frames[: end - hearing.begin]
+        if then >= len(steps):
+            return
         new, hearing.hidden, hearing.cell = self.recurrence(
-            frames[old:then], frames[then:], hearing.hidden, hearing.cell
+            steps[old:then], steps[then:], hearing.hidden, hearing.cell
         )
-        hearing.frames = frames[:real]
         hearing.classes = np.concatenate([hearing.classes[:old], new[: real - old]])
-        hearing.at = hearing.begin + then
+        hearing.at = hearing.begin + then * self.group
+
+    def _steps(self, frames: FloatArray) -> FloatArray:
+        """What the recurrences take, float32 [shape=(steps, group * 60)]; the last frames may wait."""
+        whole = frames[: len(frames) - len(frames) % self.group]
+        return whole.reshape(len(whole) // self.group, -1)
 
 
 def _sums(samples: FloatArray) -> tuple[int, float, float]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rtspk.config import read_toml
 from rtspk.engine.network import Network
 from rtspk.engine.powerset import CLASSES, LOCAL_SPEAKERS, speaker_probabilities
-from rtspk.engine.recurrent import FRAME, HEARD, Hearing, RecurrentNetwork
+from rtspk.engine.recurrent import FRAME, Hearing, RecurrentNetwork
 from rtspk.engine.rows import RAW_ROW, raw_rows
 from rtspk.errors import ModelError
 from rtspk.kernels.mel import MelConfig, log_mel
@@ -86,7 +86,8 @@ class Segmenter:
         first = max(-(-hearing.begin * FRAME // ACTIVITY_HOP), last - self.frames)
         if not len(hearing.classes):
             return first, np.zeros((last - first, LOCAL_SPEAKERS), np.float32)
-        classes = _classes_at(np.arange(first, last), hearing.classes, hearing.begin * FRAME)
+        assert isinstance(self._network, RecurrentNetwork)
+        classes = self._network.at(_middles(first, last), hearing.classes, hearing.begin * FRAME)
         loud = hearing.power[(first - last) * ROWS - hearing.received % ACTIVITY_HOP // RAW_ROW :]
         is_loud = loud[: (last - first) * ROWS].reshape(-1, ROWS).max(1) > SILENT_POWER
         return first, np.asarray(speaker_probabilities(classes) * is_loud[:, None], np.float32)
@@ -147,24 +148,15 @@ class Segmenter:
             # It normalises over what it hears, and was taught ten seconds: silence is behind what is shorter.
             sound = np.zeros(self.frames * ACTIVITY_HOP, np.float32)
             sound[: rows.size] = rows.reshape(-1)
-            return _classes_at(np.arange(frames), self._network.classes(sound), 0)
+            return self._network.at(_middles(0, frames), self._network.classes(sound, rows.size), 0)
         (name,) = self._network.inputs
         chances: FloatArray = np.exp(self._network.run({name: rows[None]})[0][0])
         return chances
 
 
-def _classes_at(frames: NDArray[np.int64], classes: FloatArray, begin: int) -> FloatArray:
-    """Chances in the middles of activity frames, from the frames of a network on samples.
-
-    Args:
-        frames: int64 [shape=(n,)], numbers of activity frames
-        classes: float32 [shape=(frames of its own, 7)], at least two
-        begin: sample at which the first of its own begins
-    """
-    at = ((frames + 0.5) * ACTIVITY_HOP - begin - HEARD / 2) / FRAME
-    low = np.floor(at).astype(np.int64).clip(0, len(classes) - 2)
-    share = (at - low).clip(0.0, 1.0).astype(np.float32)[:, None]
-    return np.asarray(classes[low] * (1.0 - share) + classes[low + 1] * share, np.float32)
+def _middles(first: int, last: int) -> NDArray[np.int64]:
+    """The samples in the middles of the activity frames [first, last), int64 [shape=(frames,)]."""
+    return np.arange(first, last) * ACTIVITY_HOP + ACTIVITY_HOP // 2
 
 
 def find_segmenter(name: str | Path | None = None) -> Path:

@@ -24,7 +24,16 @@ from rtspk.kernels.mel import MelConfig, log_mel
 from rtspk.rttm import SpeakerTurn, read_rttm
 from rtspk.types import SAMPLE_RATE, FloatArray, samples_of
 
-__all__ = ["FRAMES_PER_SECOND", "PIECE_FRAMES", "ROWS", "TRUNK_HOP", "ActivitySet", "bridged", "speaker_bits"]
+__all__ = [
+    "FRAMES_PER_SECOND",
+    "PIECE_FRAMES",
+    "ROWS",
+    "TRUNK_HOP",
+    "ActivitySet",
+    "bridged",
+    "recordings",
+    "speaker_bits",
+]
 
 TRUNK_HOP: int = ACTIVITY_HOP  # samples, 40 ms: what the segmenter decides at once
 FRAMES_PER_SECOND: int = SAMPLE_RATE // TRUNK_HOP
@@ -78,7 +87,7 @@ class ActivitySet:
             FormatError: no recordings of 10 s with a reference, or one of more than 16 speakers.
             ModelError: no teacher there, or one of other classes.
         """
-        cases = _labelled(folder) if labelled else _recordings(folder)
+        cases = _labelled(folder) if labelled else [(path, None) for path in recordings(folder)]
         if teacher is None and not labelled:
             raise ModelError(f"wanted a teacher to say who speaks in {folder}, got none")
         if teacher is not None and not teacher.is_file():
@@ -180,11 +189,12 @@ def _labelled(folder: Path) -> list[tuple[Path, Path | None]]:
     return cases
 
 
-def _recordings(folder: Path) -> list[tuple[Path, Path | None]]:
+def recordings(folder: Path) -> list[Path]:
+    """All recordings in a folder and in its folders; FormatError where there are none."""
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUND)
     if not found:
         raise FormatError(f"wanted recordings ({', '.join(SOUND)}) in {folder}, got none")
-    return [(path, None) for path in found]
+    return found
 
 
 def _write(

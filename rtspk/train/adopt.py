@@ -30,7 +30,7 @@ from rtspk.types import FloatArray, samples_of
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["adopt_segmenter"]
+__all__ = ["Weights", "adopt_segmenter", "card_text", "read_weights", "recurrence_tables"]
 
 SECONDS: float = 10.0  # what pyannote's segmenters hear at once
 SMALL: float = 1e-5  # added to variances
@@ -74,11 +74,11 @@ def adopt_segmenter(path: Path, out: Path, licence: str) -> str:
     Raises:
         ModelError: the file is no such network.
     """
-    weights = _read(path)
+    weights = read_weights(path)
     parts = {
         "filters.onnx": halved(_filters(weights)),
         "convolutions.npz": _convolutions(weights),
-        "recurrence.npz": _recurrence(weights),
+        "recurrence.npz": recurrence_tables(weights.recurrences, weights.layers),
     }
     assert tuple(parts) == PARTS
     digest = hashlib.sha256(b"".join(parts.values())).hexdigest()
@@ -86,22 +86,28 @@ def adopt_segmenter(path: Path, out: Path, licence: str) -> str:
     out.mkdir(parents=True, exist_ok=True)
     for name, program in parts.items():
         write_atomically(out / name, program)
+    write_atomically(out / "card.toml", card_text(identity, licence, f"rtspk export {path.name}").encode())
+    return identity
+
+
+def card_text(identity: str, licence: str, source: str) -> str:
+    """The card of a segmenter of such parts."""
     lines = [
         "# How this model is fed, and where it comes from.",
         f'id = "{identity}"',
-        'file = "recurrence.npz"',
+        f'file = "{PARTS[-1]}"',
         f'licence = "{licence}"',
-        f'source = "rtspk export {path.name}"',
+        f'source = "{source}"',
         f"seconds = {SECONDS:g}",
         'input = "samples"',
         "memory = 0.0",  # windows of ten seconds are best taken as they are, and below 0.8 barks are
         "birth_certainty = 0.8",  # people (bench/LOG.md)
     ]
-    write_atomically(out / "card.toml", ("\n".join(lines) + "\n").encode())
-    return identity
+    return "\n".join(lines) + "\n"
 
 
-def _read(path: Path) -> Weights:
+def read_weights(path: Path) -> Weights:
+    """What pyannote's network in an ONNX file is made of; ModelError where it is none."""
     import onnx
     from onnx import numpy_helper
 
@@ -220,8 +226,8 @@ def _largest(x: FloatArray) -> FloatArray:
     return largest
 
 
-def _recurrence(weights: Weights) -> bytes:
-    """The tables of `rtspk.engine.recurrence`, in eight bits where they are matrices."""
+def recurrence_tables(recurrences: list[list[FloatArray]], layers: list[list[FloatArray]]) -> bytes:
+    """The tables of `rtspk.engine.recurrence`, in eight bits where they are matrices; see `Weights`."""
     tables: Tables = {}
 
     def matrix(name: str, table: FloatArray) -> None:
@@ -231,11 +237,11 @@ def _recurrence(weights: Weights) -> bytes:
             scales.reshape(table.shape[:-1]),
         )
 
-    for number, (inner, recurrent, bias) in enumerate(weights.recurrences):
+    for number, (inner, recurrent, bias) in enumerate(recurrences):
         matrix(f"gates{number}", inner.reshape(-1, inner.shape[-1]))  # those of both directions
         tables[f"gates{number}_bias"] = bias.reshape(DIRECTIONS, 2, -1).sum(1).reshape(-1)
         matrix(f"recurrent{number}", recurrent)
-    for number, (weight, bias) in enumerate(weights.layers):
+    for number, (weight, bias) in enumerate(layers):
         matrix(f"dense{number}", weight.T)
         tables[f"dense{number}_bias"] = bias
     return _file(tables)

@@ -17,18 +17,18 @@ from rtspk.train.onnx_file import exported
 from rtspk.train.segmenter_recipe import SegmenterRecipe
 from rtspk.train.weights_file import halved
 
-__all__ = ["export_segmenter", "is_segmenter"]
+__all__ = ["export_segmenter", "task_of_checkpoint"]
 
 PARTS = ("der", "miss", "false_alarm", "confusion")  # of `LocalError.rates`
 
 
-def is_segmenter(path: Path) -> bool:
-    """Whether a checkpoint is a segmenter's; what cannot be read is not."""
+def task_of_checkpoint(path: Path) -> str:
+    """What a checkpoint's recipe is for, as `task_of` says of a recipe; of what cannot be read, ""."""
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
-        return bool(json.loads(state["recipe"]).get("task") == "segmenter")
+        return str(json.loads(state["recipe"]).get("task", ""))
     except Exception:  # torch raises many kinds for a damaged file; whoever reads it next says what is wrong
-        return False
+        return ""
 
 
 def export_segmenter(path: Path, out: Path) -> str:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,15 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from rtspk.engine.powerset import reordered
-from rtspk.engine.segmenter_network import SegmenterNetwork
 from rtspk.errors import ConfigError
 from rtspk.files import write_atomically
-from rtspk.train.activity_batches import ActivityBatches
-from rtspk.train.activity_set import FRAMES_PER_SECOND, ActivitySet
 from rtspk.train.averaging import Average
 from rtspk.train.device import choose_device
+from rtspk.train.lesson import lesson_of
 from rtspk.train.optimiser import Optimiser, rate_at
 from rtspk.train.progress import Progress
+from rtspk.train.recurrent_recipe import RecurrentRecipe
 from rtspk.train.segmenter_recipe import SegmenterRecipe
-from rtspk.train.segmenter_scoring import measure
 
 __all__ = ["SegmenterTrainer", "powerset_loss"]
 
@@ -43,7 +40,7 @@ class SegmenterTrainer:
 
     def __init__(
         self,
-        recipe: SegmenterRecipe,
+        recipe: SegmenterRecipe | RecurrentRecipe,
         data: Path,
         folder: Path,
         progress: Progress,
@@ -51,32 +48,12 @@ class SegmenterTrainer:
     ) -> None:
         self.recipe, self.folder, self.progress, self.tell = recipe, folder, progress, tell
         folder.mkdir(parents=True, exist_ok=True)
-        loop, wanted = recipe.loop, recipe.data
+        loop = recipe.loop
         self.device = choose_device(loop.device, 0)
         torch.manual_seed(loop.seed)
         torch.set_num_threads(loop.threads)
-        teacher, cache = data / wanted.teacher if wanted.teacher else None, folder.parent / "cache"
-        self._sets = [
-            ActivitySet.build(
-                data / name, cache, recipe.features, teacher, partial(progress, f"work on {name}")
-            )
-            for name in (wanted.train, *filter(None, [wanted.development]))
-        ]
-        if wanted.pause_seconds:
-            longest = round(wanted.pause_seconds * FRAMES_PER_SECOND)
-            self._sets = [one.without_pauses(longest) for one in self._sets]
-        unlabelled = None
-        if wanted.unlabelled:
-            unlabelled = ActivitySet.build(
-                data / wanted.unlabelled,
-                cache,
-                recipe.features,
-                teacher,
-                partial(progress, f"work on {wanted.unlabelled}"),
-                labelled=False,
-            )
-        self.batches = ActivityBatches(self._sets[0], wanted, loop.seed, loop.steps, unlabelled)
-        self.learner = nn.ModuleDict({"network": SegmenterNetwork(recipe.model, recipe.features.mels)})
+        self.lesson = lesson_of(recipe, data, folder.parent / "cache", progress)
+        self.learner = nn.ModuleDict({"network": self.lesson.network()})
         self.learner.to(self.device)
         self.network = self.learner["network"]
         self.average = Average(self.network, loop)
@@ -91,7 +68,7 @@ class SegmenterTrainer:
         """Train to the last step; returns the path of the finished model, for `rtspk export`."""
         loop = self.recipe.loop
         loader = DataLoader(
-            Subset(self.batches, range(self.step, loop.steps)),
+            Subset(self.lesson.batches, range(self.step, loop.steps)),
             batch_size=None,
             num_workers=self.recipe.data.workers,
             prefetch_factor=4 if self.recipe.data.workers else None,
@@ -119,7 +96,8 @@ class SegmenterTrainer:
                 )
                 summed, done, begun, waited = 0.0, 0, time.monotonic(), 0.0
             asked = time.monotonic()
-        return self._write("final.pt", {**self._state(), "error": self._error()})
+        state = {**self._state(), "error": self._error(), "beside": self.lesson.beside()}
+        return self._write("final.pt", state)
 
     def _learn(self, features: Tensor, wanted: Tensor) -> float:
         loop = self.recipe.loop
@@ -134,17 +112,15 @@ class SegmenterTrainer:
         self.average.learn(self.network, self.step)
         return float(loss.detach())
 
-    def averaged(self) -> SegmenterNetwork:
+    def averaged(self) -> nn.Module:
         """The network as it is measured and ships."""
-        network = SegmenterNetwork(self.recipe.model, self.recipe.features.mels)
+        network = self.lesson.network()
         network.load_state_dict(self.average.blended())
         return network.to(self.device).eval()
 
     def _error(self) -> dict[str, float]:
         """On the development conversations; empty where there are none."""
-        if len(self._sets) < 2:
-            return {}
-        return measure(self.averaged(), self._sets[1], self.recipe.data.crop_seconds, self.device).rates()
+        return self.lesson.error(self.averaged(), self.device)
 
     def _report(self, loss: float, seconds: float, waiting: float) -> None:
         """Log the mean loss since the last save, and measure; seconds are of a step."""

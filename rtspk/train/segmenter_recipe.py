@@ -14,7 +14,7 @@ from rtspk.train.activity_set import ROWS, TRUNK_HOP
 from rtspk.train.recipe import LoopConfig
 from rtspk.types import SAMPLE_RATE
 
-__all__ = ["SegmenterRecipe", "is_segmenter_recipe"]
+__all__ = ["SegmenterRecipe", "task_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ class SegmenterRecipe:
         return read_toml(path, cls)
 
 
-def is_segmenter_recipe(path: Path) -> bool:
-    """Whether a recipe is a segmenter's; what is no TOML is not."""
+def task_of(path: Path) -> str:
+    """What a recipe is for: "segmenter", "recurrent-segmenter", or "" (an embedder, or no TOML)."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8")).get("task") == "segmenter"
+        return str(tomllib.loads(path.read_text(encoding="utf-8")).get("task", ""))
     except (OSError, ValueError):
-        return False
+        return ""

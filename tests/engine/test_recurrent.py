@@ -38,7 +38,7 @@ def test_behind_a_whole_window_the_answer_is_that_of_the_window_alone(network, c
         if hearing.since or len(hearing.frames) < recurrent.WINDOW:
             continue
         begin = hearing.begin * FRAME
-        alone = network.classes(conversation[begin : hearing.received])
+        alone = network.classes(conversation[begin : hearing.received], hearing.received - begin)
         assert len(alone) == len(hearing.classes)
         # The level of the sound is that of the last ten seconds; it counts for next to nothing.
         assert np.abs(alone - hearing.classes).mean() < 0.01
@@ -52,7 +52,7 @@ def test_at_the_beginning_silence_is_behind_the_sound(network, conversation):
         assert hearing.since == 0
         sound = np.zeros((recurrent.WINDOW - 1) * FRAME + recurrent.HEARD, np.float32)
         sound[: hearing.received] = conversation[: hearing.received]
-        alone = network.classes(sound)[: len(hearing.frames)]
+        alone = network.classes(sound, hearing.received)[: len(hearing.classes)]
         wanted, heard = (speaker_probabilities(classes) > 0.5 for classes in (alone, hearing.classes))
         wrong += unlike(wanted, heard)
         spoken += int(wanted.sum())

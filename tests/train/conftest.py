@@ -146,3 +146,62 @@ def conversations(tmp_path_factory: pytest.TempPathFactory, write_teacher: Write
         write_rttm(path.with_suffix(".rttm"), turns)
     write_teacher(folder / "teacher.onnx", 7)
     return folder
+
+
+FILTERS, CHANNELS, HIDDEN, LAYERS = 6, 5, 16, 2
+WritePublic = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def write_public() -> WritePublic:
+    """Writes a small network of pyannote's make with weights of chance."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    def write(path: Path, classes: int = 7, hidden: int = HIDDEN) -> Path:
+        rng = np.random.default_rng(0)
+        nodes, tables = [], []
+
+        def table(*shape, values=None):
+            name = f"t{len(tables)}"
+            own = rng.normal(0, 0.3, shape).astype(np.float32) if values is None else values
+            tables.append(numpy_helper.from_array(own, name))
+            return name
+
+        def add(kind, *inputs, **attributes):
+            nodes.append(helper.make_node(kind, inputs, [f"v{len(nodes)}"], **attributes))
+            return nodes[-1].output[0]
+
+        wave = [table(values=np.array([value], np.float32)) for value in (0.9, 0.02)]
+        x = add("InstanceNormalization", "x", *wave, epsilon=1e-5)
+        x = add("Abs", add("Conv", x, table(FILTERS, 1, 251), strides=[10]))
+        width = FILTERS
+        for stage in range(3):
+            x = add("MaxPool", x, kernel_shape=[3], strides=[3])
+            x = add("InstanceNormalization", x, table(width), table(width), epsilon=1e-5)
+            x = add("LeakyRelu", x, alpha=0.01)
+            if stage < 2:
+                x = add("Conv", x, table(CHANNELS, width, 5), table(CHANNELS))
+                width = CHANNELS
+        x = add("Transpose", x, perm=[2, 0, 1])
+        for _ in range(LAYERS):
+            weights = table(2, 4 * hidden, width), table(2, 4 * hidden, hidden), table(2, 8 * hidden)
+            x = add("LSTM", x, *weights, hidden_size=hidden, direction="bidirectional")
+            x = add("Transpose", x, perm=[0, 2, 1, 3])
+            x = add("Reshape", x, table(values=np.array([0, 0, -1])))
+            width = 2 * hidden
+        x = add("Transpose", x, perm=[1, 0, 2])
+        for size in (8, 8, classes):
+            x = add("Add", table(size), add("MatMul", x, table(width, size)))
+            x = add("LeakyRelu", x, alpha=0.01) if size == 8 else x
+            width = size
+        nodes.append(helper.make_node("LogSoftmax", [x], ["y"], axis=-1))
+        ends = (
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 1, "n"])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", "frames", classes])],
+        )
+        graph = helper.make_graph(nodes, "public", *ends, tables)
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+        return path
+
+    return write

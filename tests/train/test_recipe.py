@@ -9,10 +9,10 @@ torch = pytest.importorskip("torch", reason="training needs the torch extra")
 from rtspk.errors import ConfigError  # noqa: E402 - behind the skip
 from rtspk.train.learner import Learner  # noqa: E402
 from rtspk.train.recipe import Recipe  # noqa: E402
-from rtspk.train.segmenter_recipe import is_segmenter_recipe  # noqa: E402
+from rtspk.train.segmenter_recipe import task_of  # noqa: E402
 
 FOLDER = Path(__file__).parents[2] / "rtspk" / "train" / "recipes"
-RECIPES = sorted(path for path in FOLDER.glob("*.toml") if not is_segmenter_recipe(path))
+RECIPES = sorted(path for path in FOLDER.glob("*.toml") if not task_of(path))
 
 
 def test_an_unknown_key_in_a_recipe_is_named(tmp_path):

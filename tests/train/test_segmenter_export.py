@@ -18,7 +18,7 @@ from rtspk.engine.network import Network  # noqa: E402
 from rtspk.engine.segmenter_network import SegmenterConfig, SegmenterNetwork  # noqa: E402
 from rtspk.errors import ModelError  # noqa: E402
 from rtspk.kernels.mel import MelConfig  # noqa: E402
-from rtspk.train.segmenter_export import export_segmenter, is_segmenter  # noqa: E402
+from rtspk.train.segmenter_export import export_segmenter, task_of_checkpoint  # noqa: E402
 from rtspk.train.segmenter_recipe import SegmenterRecipe  # noqa: E402
 
 ERROR = {"der": 0.25, "miss": 0.125, "false_alarm": 0.0625, "confusion": 0.0625}
@@ -130,9 +130,10 @@ def test_a_run_that_is_not_finished_is_not_exported(made, tmp_path):
 
 def test_a_segmenters_checkpoint_is_told_from_others(made, tmp_path):
     folder, _, _ = made
-    assert is_segmenter(folder / "final.pt")
-    assert is_segmenter(folder / "last.pt")
+    assert task_of_checkpoint(folder / "final.pt") == "segmenter"
+    assert task_of_checkpoint(folder / "last.pt") == "segmenter"
     torch.save({"recipe": json.dumps({"name": "tiny"}), "average": {}}, tmp_path / "embedder.pt")
     (tmp_path / "text.pt").write_text("hello")
     torch.save([1, 2], tmp_path / "list.pt")
-    assert not any(is_segmenter(tmp_path / name) for name in ("embedder.pt", "text.pt", "list.pt", "none.pt"))
+    for name in ("embedder.pt", "text.pt", "list.pt", "none.pt"):
+        assert task_of_checkpoint(tmp_path / name) == ""

@@ -8,24 +8,24 @@ torch = pytest.importorskip("torch", reason="training needs the torch extra")
 
 from rtspk.engine.segmenter_network import SegmenterNetwork  # noqa: E402 - behind the skip
 from rtspk.errors import ConfigError  # noqa: E402
-from rtspk.train.segmenter_recipe import SegmenterRecipe, is_segmenter_recipe  # noqa: E402
+from rtspk.train.segmenter_recipe import SegmenterRecipe, task_of  # noqa: E402
 
 RECIPES = Path(__file__).parents[2] / "rtspk" / "train" / "recipes"
 
 
 def test_the_recipe_that_ships_is_a_segmenters_and_builds_its_network():
     path = RECIPES / "segmenter.toml"
-    assert is_segmenter_recipe(path)
+    assert task_of(path) == "segmenter"
     recipe = SegmenterRecipe.read(path)
     assert recipe.name == path.stem
     assert SegmenterNetwork(recipe.model, recipe.features.mels)(torch.zeros(1, 8, 80)).shape == (1, 2, 7)
 
 
 def test_nothing_else_is_a_segmenters_recipe(recipe_file, tmp_path):
-    assert not is_segmenter_recipe(recipe_file)
+    assert task_of(recipe_file) == ""
     (tmp_path / "other.toml").write_bytes(b"\xff no TOML")
-    assert not is_segmenter_recipe(tmp_path / "other.toml")
-    assert not is_segmenter_recipe(tmp_path / "none.toml")
+    assert task_of(tmp_path / "other.toml") == ""
+    assert task_of(tmp_path / "none.toml") == ""
 
 
 @pytest.mark.parametrize(
