@@ -6,7 +6,7 @@ Inputs are uint8 with 128 for nought, weights int8 in -127..127; what comes out 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtspk.kernels.hyperbolic import logistic, tanh
+from rtspk.kernels.hyperbolic import fraction
 from rtspk.kernels.jit import kernel
 from rtspk.kernels.products import LANES, ZERO, tile
 from rtspk.types import FloatArray
@@ -19,6 +19,7 @@ ROWS = 4
 WIDE, NARROW = LANES * ALONE, LANES * TOGETHER
 STEPS = np.float32(127.0)  # a state of 1 is stored as so much more than nought
 ROUNDED = np.float32(ZERO + 0.5)
+HALF = np.float32(0.5)
 
 _one_row = tile(1, ALONE)
 _four_rows = tile(ROWS, TOGETHER)
@@ -124,16 +125,20 @@ def recur(
                 np.uintp(drive.ctypes.data + 4 * j),
                 WIDE,
             )
+        # Gates are logistic functions, of which `fraction` says how: two divisions in all.
         for i in range(width):
-            opened[i] = logistic(opened[i])
+            opened_above, opened_below = fraction(HALF * opened[i])
+            kept_above, kept_below = fraction(HALF * kept[i])
+            new_above, new_below = fraction(new[i])
+            below = opened_below * new_below
+            old = (kept_below + kept_above) * cell[i] * below
+            cell[i] = (
+                HALF * (old + (opened_below + opened_above) * new_above * kept_below) / (kept_below * below)
+            )
         for i in range(width):
-            shown[i] = logistic(shown[i])
-        for i in range(width):
-            kept[i] = logistic(kept[i])
-        for i in range(width):
-            cell[i] = kept[i] * cell[i] + opened[i] * tanh(new[i])
-        for i in range(width):
-            hidden[i] = shown[i] * tanh(cell[i])
+            shown_above, shown_below = fraction(HALF * shown[i])
+            above, below = fraction(cell[i])
+            hidden[i] = HALF * (shown_below + shown_above) * above / (shown_below * below)
         for i in range(width):
             state[i] = np.uint8(np.int32(hidden[i] * STEPS + ROUNDED))
         out[t, said] = state

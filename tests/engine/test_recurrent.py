@@ -1,11 +1,13 @@
 """A segmenter that goes on from hop to hop hears what it would hear in whole windows."""
 
+import math
 import pickle
 
 import numpy as np
 import pytest
 
 from rtspk.engine import recurrent
+from rtspk.engine.eight_bits import in_eight_bits
 from rtspk.engine.powerset import ORDERS, speaker_probabilities
 from rtspk.engine.recurrent import FRAME, REFRESH, RecurrentNetwork
 from rtspk.engine.segmenter import ACTIVITY_HOP, BUNDLED, ROWS
@@ -17,6 +19,36 @@ from rtspk.types import samples_of
 @pytest.fixture(scope="module")
 def network():
     return RecurrentNetwork(BUNDLED)
+
+
+def with_group(group, folder):
+    """The bundled filters and convolutions, and recurrences of chance that hear so many frames at a step."""
+    for name in recurrent.PARTS[:-1]:
+        (folder / name).write_bytes((BUNDLED / name).read_bytes())
+    rng, tables, states = np.random.default_rng(0), {}, 16
+    sizes = {
+        "gates0": (8 * states, 60 * group),
+        "recurrent0": (2, 4 * states, states),
+        "dense0": (7, 2 * states),
+    }
+    for name, shape in sizes.items():
+        weights, scales = in_eight_bits(
+            rng.normal(0.0, 0.4, (math.prod(shape[:-1]), shape[-1])).astype(np.float32)
+        )
+        tables[f"{name}_weights"] = weights.reshape(shape)
+        tables[f"{name}_scales"] = scales.reshape(shape[:-1])
+    for name in ("gates0", "dense0"):
+        tables[f"{name}_bias"] = rng.normal(0.0, 0.2, sizes[name][0]).astype(np.float32)
+    np.savez(folder / recurrent.PARTS[-1], **tables)
+    return RecurrentNetwork(folder)
+
+
+@pytest.fixture(scope="module", params=[1, 2, 3])
+def grouped(request, tmp_path_factory):
+    """A frame a step, as in public networks, and several."""
+    network = with_group(request.param, tmp_path_factory.mktemp("network"))
+    assert network.group == request.param
+    return network
 
 
 def played(network, sound):
@@ -77,6 +109,28 @@ def test_between_whole_windows_hops_are_heard_as_one_would_hear_them_at_once(net
     assert wrong < 0.03 * spoken
 
 
+def test_every_hop_has_steps_to_the_end_of_its_sound(grouped, conversation):
+    """What a hop adds is decided at once; of a step that is not whole yet, with the next hop."""
+    for hearing in played(grouped, conversation[: samples_of(14.0)]):
+        end = hearing.first + (len(hearing.loudness) - recurrent.WIDE) // recurrent.PLACES + 1
+        assert len(hearing.classes) == (end - hearing.begin) // grouped.group
+        assert hearing.begin + len(hearing.frames) == end
+        assert (hearing.at - hearing.begin) % grouped.group == 0
+        assert hearing.classes.sum(1) == pytest.approx(np.ones(len(hearing.classes)), abs=1e-5)
+
+
+def test_classes_at_the_middles_of_steps_are_the_steps_own(grouped):
+    classes = np.random.default_rng(1).uniform(size=(5, 7)).astype(np.float32)
+    step = FRAME * grouped.group
+    middles = 640 + step * np.arange(5) + (recurrent.HEARD + step - FRAME) // 2
+    near = grouped.at(middles, classes, 640)
+    assert np.abs(near - classes).max() < 0.51 / step * 2
+    between = grouped.at(middles[:-1] + step // 2, classes, 640)
+    assert np.abs(between - (classes[:-1] + classes[1:]) / 2).max() < 1.01 / step
+    far = grouped.at(np.array([-100_000, 100_000]), classes, 640)
+    assert np.array_equal(far, classes[[0, -1]])
+
+
 def test_frames_of_hops_are_those_of_the_sound_at_once(network, conversation):
     """By the same norms: what is cut into hops is cut nowhere."""
     hearing = None
@@ -117,13 +171,13 @@ def test_a_whole_window_is_heard_as_often_as_it_should_be(network, conversation)
     assert late.count(0) == pytest.approx(len(late) / REFRESH, abs=1)
 
 
-def test_a_state_can_be_parked_at_any_hop(network, conversation):
+def test_a_state_can_be_parked_at_any_hop(grouped, conversation):
     sound = conversation[: samples_of(15.0)]
-    plain = parked = network.empty()
+    plain = parked = grouped.empty()
     parked = pickle.loads(pickle.dumps(parked))
     for start in range(0, len(sound), HOP):
-        network.hear(sound[start : start + HOP], plain)
-        network.hear(sound[start : start + HOP], parked)
+        grouped.hear(sound[start : start + HOP], plain)
+        grouped.hear(sound[start : start + HOP], parked)
         parked = pickle.loads(pickle.dumps(parked))
         assert np.array_equal(plain.classes, parked.classes)
 
@@ -134,12 +188,12 @@ def test_a_state_does_not_grow_with_the_stream(network, conversation):
     assert max(sizes[30:]) <= 1.01 * max(sizes[30 : 30 + 2 * REFRESH])
 
 
-def test_a_stream_too_short_for_two_frames_has_no_answer(network):
-    hearing = network.empty()
-    network.hear(np.zeros(0, np.float32), hearing)
-    network.hear(np.ones(1260, np.float32), hearing)
+def test_a_stream_too_short_for_two_steps_has_no_answer(grouped):
+    hearing, least = grouped.empty(), recurrent.HEARD + (2 * grouped.group - 1) * FRAME
+    grouped.hear(np.zeros(0, np.float32), hearing)
+    grouped.hear(np.ones(least - 1, np.float32), hearing)
     assert not len(hearing.classes)
-    network.hear(np.ones(1, np.float32), hearing)
+    grouped.hear(np.ones(1, np.float32), hearing)
     assert len(hearing.classes) == 2
 
 
