@@ -88,7 +88,7 @@ def test_at_the_beginning_silence_is_behind_the_sound(network, conversation):
         wanted, heard = (speaker_probabilities(classes) > 0.5 for classes in (alone, hearing.classes))
         wrong += unlike(wanted, heard)
         spoken += int(wanted.sum())
-    assert spoken > 500
+    assert spoken > 250
     assert wrong < 0.06 * spoken
 
 
@@ -98,14 +98,11 @@ def test_between_whole_windows_hops_are_heard_as_one_would_hear_them_at_once(net
     for hearing in played(network, sound):
         if not hearing.since or hearing.hops < 24:
             continue
-        start = np.zeros_like(hearing.hidden)
-        slow = network.recurrence(hearing.frames[:1], hearing.frames[1:], start, start)[0]
-        wanted, heard = (
-            speaker_probabilities(classes[-recurrent.REACH :]) > 0.5 for classes in (slow, hearing.classes)
-        )
+        slow, reach = network.told(hearing.frames), recurrent.REACH // network.group
+        wanted, heard = (speaker_probabilities(classes[-reach:]) > 0.5 for classes in (slow, hearing.classes))
         wrong += unlike(wanted, heard)
         spoken += int(wanted.sum())
-    assert spoken > 1000
+    assert spoken > 400
     assert wrong < 0.03 * spoken
 
 
@@ -232,6 +229,6 @@ def test_parts_of_two_networks_are_refused(tmp_path):
         tables[f"convolution1_{name}"] = tables[f"convolution1_{name}"][:-4]
     np.savez(path, **tables)
     with pytest.raises(
-        ModelError, match=r"parts of one network in .*, got frames of 56 numbers in .* of 60 in"
+        ModelError, match=r"parts of one network in .*, got frames of 56 numbers in .* of 120 in"
     ):
         RecurrentNetwork(tmp_path)

@@ -64,7 +64,8 @@ def test_parts_are_the_same_speech_in_shorter_pieces(segmenter, clip):
 
 
 def test_made_up_speech_has_a_quality(segmenter):
-    sound = np.concatenate([np.zeros(8000, np.float32), voices(4.0, 0), np.zeros(8000, np.float32)])
+    pause = np.zeros(samples_of(1.5), np.float32)
+    sound = np.concatenate([pause, voices(4.0, 0), pause])
     noise = np.random.default_rng(0).normal(0, 0.02, len(sound)).astype(np.float32)
     found = [
         voiceprint(one, segmenter, load_embedder(), ActivityConfig(), "it").quality.signal_to_noise_db
