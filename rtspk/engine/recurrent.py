@@ -4,6 +4,7 @@ The network was made for windows of ten seconds. Heard anew at each hop, ninetee
 known already. Here filters run over new sound alone. Norms over time, and the recurrence that goes forth, go
 on from one hop to the next, and what comes back from the end of the sound is followed for `REACH` frames.
 Every `REFRESH` hops a window is heard as a whole: mistakes would last if they were carried on for long.
+Recurrences may hear several frames at a step, side by side.
 """
 
 import math
@@ -91,7 +92,7 @@ class RecurrentNetwork:
         self.recurrence = Recurrence.read(folder / PARTS[2])
         told, heard = self.convolutions.width, self.recurrence.inputs
         self.group = heard // told  # frames of a step of the recurrences
-        # The public network was taught whole windows, ours (`rtspk.train.slower`) what there is of one.
+        # The public network was taught whole windows, ours what there is (`rtspk.train.recurrent_set`).
         self._fills = self.group == 1
         if heard % told:
             raise ModelError(
@@ -207,7 +208,7 @@ class RecurrentNetwork:
     def _listen_anew(self, end: int, hearing: Hearing) -> None:
         """Forget all but the loudness of the filters, and hear the last seconds as one window.
 
-        The network was taught whole windows: at the beginning of a stream silence is behind the sound.
+        A network that was taught whole windows alone hears silence behind a stream that has just begun.
         """
         first = max(hearing.first, end - WINDOW)
         loudness = hearing.loudness[(first - hearing.first) * PLACES :]

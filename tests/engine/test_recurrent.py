@@ -78,7 +78,7 @@ def test_behind_a_whole_window_the_answer_is_that_of_the_window_alone(network, c
     assert compared >= 9
 
 
-def test_at_the_beginning_silence_is_behind_the_sound(network, conversation):
+def test_a_stream_that_has_just_begun_is_heard_as_a_window_that_ends_early(network, conversation):
     wrong, spoken = 0, 0
     for hearing in played(network, conversation[: samples_of(3.5)]):
         assert hearing.since == 0

@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch", reason="training needs the torch extra")
 pytest.importorskip("onnx", reason="public networks are ONNX files")
 
 from rtspk.audio import write_wav  # noqa: E402 - behind the skips
+from rtspk.cli.build import export, train  # noqa: E402
 from rtspk.engine.recurrent import PARTS, RecurrentNetwork  # noqa: E402
 from rtspk.engine.segmenter import load_segmenter  # noqa: E402
 from rtspk.errors import ConfigError, FormatError, ModelError  # noqa: E402
@@ -162,7 +163,7 @@ def test_a_step_is_its_frames_side_by_side_and_their_mean_is_taught(windows):
     assert np.allclose(taught[0, 1], windows.taught[1, 3:6].astype(np.float32).mean(0), atol=1e-6)
 
 
-def test_a_killed_run_ends_as_one_that_was_not_and_the_engine_runs_it(recipe, talk, tmp_path):
+def test_a_killed_run_ends_as_one_that_was_not(recipe, talk, tmp_path):
     whole = SegmenterTrainer(recipe, talk, tmp_path / "whole", quiet).run()
 
     def kill(what: str, done: int, *_: object) -> None:
@@ -180,16 +181,20 @@ def test_a_killed_run_ends_as_one_that_was_not_and_the_engine_runs_it(recipe, ta
     assert [row["step"] for row in rows] == [2, 4, 6]
     assert 0.0 <= rows[-1]["der"] < 2.0
 
-    identity = export_recurrent(whole, tmp_path / "model", "MIT")
-    assert {path.name for path in (tmp_path / "model").iterdir()} == {*PARTS, "card.toml"}
+
+def test_what_the_commands_make_the_engine_runs(recipe, talk, tmp_path, capsys):
+    train(str(tmp_path / "half.toml"), talk, tmp_path / "run")
+    export(tmp_path / "run" / "final.pt", tmp_path / "model", licence="MIT")
     segmenter = load_segmenter(tmp_path / "model")
-    assert (segmenter.card.id, segmenter.card.licence) == (identity, "MIT")
+    assert f"holds {segmenter.card.id}" in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "model").iterdir()} == {*PARTS, "card.toml"}
+    assert (segmenter.card.id[:5], segmenter.card.licence) == ("half-", "MIT")
     assert "rtspk train half, seed 0, 6 steps" in segmenter.card.source
     engine = RecurrentNetwork(tmp_path / "model")
     assert engine.group == 2
     frames = np.random.default_rng(2).normal(0.0, 1.0, (61, engine.convolutions.width)).astype(np.float32)
-    steps = torch.from_numpy(frames[:60].reshape(1, 30, -1))
-    said = torch.exp(again.averaged()(steps)).detach().numpy()[0]
+    network = SegmenterTrainer(recipe, talk, tmp_path / "run", quiet).averaged()
+    said = torch.exp(network(torch.from_numpy(frames[:60].reshape(1, 30, -1)))).detach().numpy()[0]
     assert np.abs(said - engine.told(frames)).max() < 0.02
 
 
