@@ -73,14 +73,6 @@ def simulate(
         float,
         typer.Option("--strangers", metavar="SHARE", help="Of the speakers: those not to be enrolled."),
     ] = 0.5,
-    nearby: Annotated[
-        Path | None,
-        typer.Option(
-            "--nearby",
-            metavar="DIR",
-            help="Also write them there without rooms, noise and codecs, for a teacher to hear.",
-        ),
-    ] = None,
     workers: Annotated[int, typer.Option("--workers", metavar="N", help="Processes.")] = 1,
     cache: Annotated[
         Path | None,
@@ -92,11 +84,8 @@ def simulate(
     sizes, levels = _range(speakers, "--speakers"), _range(snr, "--snr")
     if any(size != int(size) for size in sizes) or not 1 <= sizes[0] <= sizes[1] <= 10:
         raise ConfigError(f"wanted --speakers of 1 to 10, such as 3 or 2-6, got {speakers!r}")
-    for option, folder in (("--out", out), ("--nearby", nearby)):
-        if folder is not None and folder.exists() and not folder.is_dir():
-            raise ConfigError(f"wanted a folder as {option}, got the file {folder}")
-    if nearby is not None and nearby.resolve() == out.resolve():
-        raise ConfigError(f"wanted another folder as --nearby than as --out, got {nearby} twice")
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"wanted a folder as --out, got the file {out}")
     from rtspk.train.conversation_set import SetConfig, simulate_set
     from rtspk.train.manifest import read_manifest
     from rtspk.train.simulate import by_speaker
@@ -130,7 +119,6 @@ def simulate(
             cache,
             out,
             config,
-            nearby=nearby,
             workers=workers,
             progress=advance,
         )

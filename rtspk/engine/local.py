@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rtspk.engine.powerset import ORDERS
+from rtspk.engine.powerset import LOCAL_SPEAKERS, ORDERS
 from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.settings import ActivityConfig
+from rtspk.kernels.runs import speech_runs
 from rtspk.types import FloatArray, Segment, seconds_of
 
-__all__ = ["LocalActivity", "LocalChances", "blended", "decided", "speech_runs"]
+__all__ = ["LocalActivity", "LocalChances", "blended", "decided", "spoken"]
 
 FRAME_SECONDS: float = seconds_of(ACTIVITY_HOP)
 LEAST_SHARED: int = 6  # frames by which local speakers of two windows are told to be the same
@@ -89,41 +90,30 @@ def blended(
         return newest
     before = earlier.values[start - earlier.first : end - earlier.first]
     shared = slice(start - newest.first, end - newest.first)
-    best = max(ORDERS, key=lambda order: float((newest.values[shared][:, order] * before).sum()))
+    alike = newest.values[shared].T @ before
+    best = ORDERS[int(np.argmax(alike[ORDERS, np.arange(LOCAL_SPEAKERS)].sum(1)))]
     values = newest.values[:, best]
-    values[shared] += np.float32(memory) * (before - values[shared])
+    if memory:
+        values[shared] += np.float32(memory) * (before - values[shared])
     return LocalChances(newest.first, values)
 
 
 def decided(chances: LocalChances, config: ActivityConfig) -> LocalActivity:
     """Turn the chances of one window into decisions."""
-    active = np.stack([speech_runs(one, config) for one in chances.values.T], axis=1)
-    return LocalActivity(chances.first, active, chances.values)
+    return LocalActivity(chances.first, spoken(chances.values, config), chances.values)
 
 
-def speech_runs(probability: FloatArray, config: ActivityConfig) -> NDArray[np.bool_]:
+def spoken(chances: FloatArray, config: ActivityConfig) -> NDArray[np.bool_]:
     """Speech by hysteresis, short pauses filled, short blips dropped.
 
     Args:
-        probability: float32 [shape=(frames,)], one for each 40 ms
+        chances: float32 [shape=(frames, speakers)], one for each 40 ms
         config: the thresholds and the shortest lengths
+
+    Returns:
+        bool [shape=(frames, speakers)]
     """
-    if not len(probability):
-        return np.zeros(0, bool)
-    # Hysteresis without a loop: each frame takes the last decision that was clear.
-    clear = np.where(probability >= config.onset, 1, np.where(probability < config.offset, 0, -1))
-    last = np.maximum.accumulate(np.where(clear >= 0, np.arange(len(clear)), -1))
-    spoken = (last >= 0) & (clear[last.clip(0)] == 1)
-    spoken = _drop_short(spoken, config.gap_seconds / FRAME_SECONDS, value=False)
-    return _drop_short(spoken, config.shortest_seconds / FRAME_SECONDS, value=True)
-
-
-def _drop_short(spoken: NDArray[np.bool_], shortest: float, *, value: bool) -> NDArray[np.bool_]:
-    """Flip the runs of `value` that are shorter, but for those at the ends: there the rest is not known."""
-    edges = np.flatnonzero(np.diff(spoken)) + 1
-    starts, ends = np.concatenate([[0], edges]), np.concatenate([edges, [len(spoken)]])
-    out = spoken.copy()
-    for start, end in zip(starts, ends, strict=True):
-        if spoken[start] == value and end - start < shortest and start > 0 and end < len(spoken):
-            out[start:end] = not value
+    out = np.empty(chances.shape, np.bool_)
+    gap, shortest = config.gap_seconds / FRAME_SECONDS, config.shortest_seconds / FRAME_SECONDS
+    speech_runs(chances, np.float32(config.onset), np.float32(config.offset), gap, shortest, out)
     return out

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from rtspk.engine.eight_bits import SMALL, Matrix, Tables, read_tables
 from rtspk.engine.powerset import CLASSES
 from rtspk.kernels.convolution import SLOPE
+from rtspk.kernels.jit import contiguous
 from rtspk.kernels.products import QUAD, ZERO
-from rtspk.kernels.recurrence import ALONE, ROWS, STEPS, TOGETHER, WIDE, dense, recur
+from rtspk.kernels.recurrence import ALONE, ROWS, STEPS, TOGETHER, WIDE, dense, recur, rounded
 from rtspk.types import FloatArray
 
 __all__ = ["DIRECTIONS", "STATES", "Recurrence"]
@@ -43,8 +44,7 @@ class Steps:
         """Rows in single precision, float32 [shape=(T, K)]: each in 127 steps of its own."""
         count, width = rows.shape
         steps = cls.states(count, width + -width % QUAD)
-        steps.sizes[:count] = np.maximum(np.abs(rows).max(1), SMALL) / STEPS
-        steps.x[:count, :width] = np.rint(rows / steps.sizes[:count, None]) + np.float32(ZERO)
+        rounded(contiguous(rows), SMALL, steps.x, steps.sizes)
         return steps
 
     @classmethod

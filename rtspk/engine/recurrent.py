@@ -3,7 +3,7 @@
 The network was made for windows of ten seconds. Heard anew at each hop, nineteen parts of twenty would be
 known already. Here filters run over new sound alone. Norms over time, and the recurrence that goes forth, go
 on from one hop to the next, and what comes back from the end of the sound is followed for `REACH` frames.
-Every `REFRESH` hops a window is heard as a whole: mistakes would last if they were carried on for long.
+Every few hops a window is heard as a whole: mistakes would last if they were carried on for long.
 Recurrences may hear several frames at a step, side by side.
 """
 
@@ -37,7 +37,6 @@ FRAME: int = PLACES * PLACE  # samples between two frames
 HEARD: int = (WIDE - 1) * PLACE + 2 * FILTER_HOP + FILTER  # samples heard by one frame
 
 # What was tried: bench/LOG.md.
-REFRESH: int = 2  # hops
 WINDOW: int = samples_of(9.5) // FRAME  # frames heard as a whole; ten seconds until the next time
 REACH: int = samples_of(1.5) // FRAME  # frames
 YOUNG: int = 7  # hops of a stream, in which what was heard before says little: each hears a whole window
@@ -80,7 +79,8 @@ class Hearing:
 class RecurrentNetwork:
     """Shared and read-only; a `Hearing` is the stream's."""
 
-    def __init__(self, folder: Path, threads: int = 1) -> None:
+    def __init__(self, folder: Path, threads: int = 1, refresh: int = 2) -> None:
+        """Read the parts; every `refresh` hops a window is heard as a whole."""
         missing = [name for name in PARTS if not (folder / name).is_file()]
         if missing:
             raise ModelError(
@@ -91,6 +91,7 @@ class RecurrentNetwork:
         self.convolutions = Convolutions.read(folder / PARTS[1])
         self.recurrence = Recurrence.read(folder / PARTS[2])
         told, heard = self.convolutions.width, self.recurrence.inputs
+        self._refresh = refresh
         self.group = heard // told  # frames of a step of the recurrences
         # The public network was taught whole windows, ours what there is (`rtspk.train.recurrent_set`).
         self._fills = self.group == 1
@@ -126,7 +127,7 @@ class RecurrentNetwork:
         end = hearing.first + (len(hearing.loudness) - WIDE) // PLACES + 1
         if end <= done or end - hearing.begin < 2 * self.group:
             return
-        if not hearing.norms or hearing.hops <= YOUNG or hearing.since >= REFRESH:
+        if not hearing.norms or hearing.hops <= YOUNG or hearing.since >= self._refresh:
             self._listen_anew(end, hearing)
         else:
             self._listen_on(done, end, hearing)

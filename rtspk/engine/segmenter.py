@@ -41,6 +41,7 @@ class SegmenterCard:
     source: str = ""
     seconds: float = 5.0  # what it heard at once in training; it takes less, not more
     input: Literal["log-mel", "samples"] = "log-mel"
+    refresh: int = 2  # hops between two windows that one on samples hears as a whole
     memory: float = 0.5  # how much earlier windows count in what they and a later one know of
     birth_certainty: float = 0.0  # where it is above the tracker's gate of that name, it is the gate
     features: MelConfig = field(default_factory=MelConfig)
@@ -54,7 +55,7 @@ class Segmenter:
         self._network = (
             Network(folder / card.file, threads)
             if card.input == "log-mel"
-            else RecurrentNetwork(folder, threads)
+            else RecurrentNetwork(folder, threads, card.refresh)
         )
         self.frames = round(card.seconds * SAMPLE_RATE / ACTIVITY_HOP)  # of the longest window
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtspk.engine.embedder import Embedder
-from rtspk.engine.local import speech_runs
+from rtspk.engine.local import spoken
 from rtspk.engine.segmenter import ACTIVITY_HOP, ROWS, Segmenter
 from rtspk.engine.settings import ActivityConfig
 from rtspk.engine.unit import unit
@@ -128,7 +128,8 @@ def _speech(samples: FloatArray, segmenter: Segmenter, activity: ActivityConfig)
         return np.zeros(0, bool)
     rows = segmenter.rows(samples)
     missing = -(-len(samples) // ACTIVITY_HOP) * ROWS - len(rows)  # those that would reach behind the end
-    return speech_runs(segmenter.speech(np.pad(rows, ((0, missing), (0, 0)), "edge"))[:, 0], activity)
+    chances = segmenter.speech(np.pad(rows, ((0, missing), (0, 0)), "edge"))
+    return spoken(chances[:, :1], activity)[:, 0]
 
 
 def _pieces(features: FloatArray, mask: NDArray[np.bool_], hop: int, longest: int) -> list[Window]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtspk.kernels.hyperbolic import fraction
-from rtspk.kernels.jit import kernel
+from rtspk.kernels.jit import Scalar, kernel
 from rtspk.kernels.products import LANES, ZERO, tile
 from rtspk.types import FloatArray
 
@@ -23,6 +23,25 @@ HALF = np.float32(0.5)
 
 _one_row = tile(1, ALONE)
 _four_rows = tile(ROWS, TOGETHER)
+
+
+@kernel("void(float32[:, ::1], float32, uint8[:, ::1], float32[::1])")
+def rounded(rows: FloatArray, least: Scalar, x: NDArray[np.uint8], sizes: FloatArray) -> None:
+    """Rows in whole numbers, each in 127 steps of its own up to the largest that it has.
+
+    rows : float32 [shape=(T, K)]
+    least : what the largest is taken for where it is smaller
+    x : uint8 [shape=(T or more, K or more)], to write to; what is behind the rows stays
+    sizes : float32 [shape=(T or more,)], what 1 of each row stands for, to write to
+    """
+    for t in range(len(rows)):
+        most = np.float32(least)
+        for k in range(rows.shape[1]):
+            most = max(most, abs(rows[t, k]))
+        sizes[t] = most / STEPS
+        share = STEPS / most
+        for k in range(rows.shape[1]):
+            x[t, k] = np.uint8(np.int32(rows[t, k] * share + ROUNDED))
 
 
 @kernel(

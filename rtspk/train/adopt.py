@@ -90,8 +90,8 @@ def adopt_segmenter(path: Path, out: Path, licence: str) -> str:
     return identity
 
 
-def card_text(identity: str, licence: str, source: str) -> str:
-    """The card of a segmenter of such parts."""
+def card_text(identity: str, licence: str, source: str, refresh: int = 2) -> str:
+    """The card of a segmenter of such parts; `refresh` is hops between windows that are heard as a whole."""
     lines = [
         "# How this model is fed, and where it comes from.",
         f'id = "{identity}"',
@@ -100,6 +100,7 @@ def card_text(identity: str, licence: str, source: str) -> str:
         f'source = "{source}"',
         f"seconds = {SECONDS:g}",
         'input = "samples"',
+        f"refresh = {refresh}",
         "memory = 0.0",  # windows of ten seconds are best taken as they are, and below 0.8 barks are
         "birth_certainty = 0.8",  # people (bench/LOG.md)
     ]

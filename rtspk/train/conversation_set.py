@@ -94,7 +94,6 @@ def simulate_set(
     out: Path,
     config: SetConfig,
     *,
-    nearby: Path | None = None,
     workers: int = 1,
     progress: Progress = lambda _what, _done, _of: None,
 ) -> tuple[list[Made], list[Clip]]:
@@ -109,7 +108,6 @@ def simulate_set(
         cache: where decoded sound and rooms are kept
         out: the folder to write to; made where it is missing
         config: what to make
-        nearby: a folder for the same conversations without rooms, noise and codecs, under the same names
         workers: processes
         progress: called with what is done ("decode", "rooms" or "mix"), how much, and of how much
 
@@ -130,9 +128,8 @@ def simulate_set(
     files = {u.path for job in jobs for own in job.cast.values() for u in own}
     files |= {job.noise for job in jobs if job.noise is not None}
     files |= {u.path for speaker in cast for u in apart.get(speaker, [])}
-    studio = Studio(out, cache, tuple(sorted(files)), config.rooms, config.format, _words(cast), nearby)
-    for folder in filter(None, (out, nearby)):
-        folder.mkdir(parents=True, exist_ok=True)
+    studio = Studio(out, cache, tuple(sorted(files)), config.rooms, config.format, _words(cast))
+    out.mkdir(parents=True, exist_ok=True)
     store = studio.store(lambda done, of: progress("decode", done, of))
     studio.seats(lambda done, of: progress("rooms", done, of))  # before the workers look for them
     made = []

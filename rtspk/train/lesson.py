@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from rtspk.engine.powerset import MEMBERS
-from rtspk.engine.recurrent import FRAME, PARTS, RecurrentNetwork
+from rtspk.engine.recurrent import PARTS, RecurrentNetwork
 from rtspk.engine.segmenter_network import SegmenterNetwork
 from rtspk.errors import ConfigError
 from rtspk.train.activity_batches import ActivityBatches
@@ -24,15 +24,10 @@ from rtspk.train.recurrent_recipe import RecurrentRecipe
 from rtspk.train.recurrent_set import RecurrentSet
 from rtspk.train.segmenter_recipe import SegmenterRecipe
 from rtspk.train.segmenter_scoring import LocalError, local_error, measure
-from rtspk.types import SAMPLE_RATE
 
 __all__ = ["ActivityLesson", "Lesson", "RecurrentLesson", "lesson_of"]
 
 AT_ONCE: int = 50  # windows that are measured at once
-SHORTEST: float = 2.0  # seconds of a window with hops behind it
-HOPS_ON: int = 5  # hops behind a window
-HOPS: tuple[float, ...] = (0.5, 0.5, 1.0)  # seconds, of which one is drawn,
-REACHES: tuple[float, ...] = (1.0, 1.5)  # and of what is heard again with the next hop
 
 
 class Lesson(Protocol):
@@ -44,11 +39,6 @@ class Lesson(Protocol):
 
     def network(self) -> nn.Module:
         """A network as a run begins with it."""
-
-    def answer(
-        self, network: nn.Module, heard: Tensor, wanted: Tensor, step: int, /
-    ) -> tuple[Tensor, Tensor]:
-        """What the network says of a batch, and what it should have said there."""
 
     def error(self, network: nn.Module, device: torch.device) -> dict[str, float]:
         """On what is kept out of training; empty where nothing is."""
@@ -80,12 +70,6 @@ class ActivityLesson:
         """A network as a run begins with it."""
         return SegmenterNetwork(self._recipe.model, self._recipe.features.mels)
 
-    def answer(
-        self, network: nn.Module, heard: Tensor, wanted: Tensor, _step: int, /
-    ) -> tuple[Tensor, Tensor]:
-        """Of all frames, at every step of the run."""
-        return network(heard), wanted
-
     def error(self, network: nn.Module, device: torch.device) -> dict[str, float]:
         """Against the references of the development conversations."""
         if len(self._sets) < 2:
@@ -98,7 +82,7 @@ class ActivityLesson:
 
 
 class RecurrentLesson:
-    """pyannote's recurrences at fewer steps a second, taught by what they said at each."""
+    """pyannote's recurrences at fewer steps a second, taught to say what they said at every frame."""
 
     def __init__(self, recipe: RecurrentRecipe, data: Path, cache: Path, progress: Progress) -> None:
         self._recipe, wanted = recipe, recipe.data
@@ -111,13 +95,7 @@ class RecurrentLesson:
         teacher = RecurrentNetwork(self._parts)
         self._sets = [
             RecurrentSet.build(
-                data / name,
-                cache,
-                teacher,
-                identity,
-                wanted,
-                partial(progress, f"work on {name}"),
-                data / wanted.nearby / name if wanted.nearby else None,
+                data / name, cache, teacher, identity, wanted, partial(progress, f"work on {name}")
             )
             for name in (wanted.train, *filter(None, [wanted.development]))
         ]
@@ -127,21 +105,6 @@ class RecurrentLesson:
     def network(self) -> GroupedRecurrences:
         """A network as a run begins with it: with the public weights."""
         return GroupedRecurrences(self._weights, self._recipe.group)
-
-    def answer(
-        self, network: nn.Module, heard: Tensor, wanted: Tensor, step: int, /
-    ) -> tuple[Tensor, Tensor]:
-        """Of windows as they are, or of shorter ones and of hops behind them, by chance of the run's step."""
-        assert isinstance(network, GroupedRecurrences)
-        rng = np.random.default_rng((self._recipe.loop.seed, step, 1))
-        seconds, total = FRAME * network.group / SAMPLE_RATE, heard.shape[1]
-        hop, reach = (round(float(rng.choice(some)) / seconds) for some in (HOPS, REACHES))
-        spare = total - HOPS_ON * hop
-        if rng.random() >= self._recipe.data.going_on or spare <= round(SHORTEST / seconds):
-            return network(heard), wanted
-        first = int(rng.integers(round(SHORTEST / seconds), spare + 1))
-        said, at = network.going_on(heard[:, : first + HOPS_ON * hop], first, hop, reach)
-        return said, wanted[:, at.to(wanted.device)]
 
     @torch.no_grad()
     def error(self, network: nn.Module, device: torch.device) -> dict[str, float]:

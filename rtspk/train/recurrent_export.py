@@ -17,6 +17,8 @@ from rtspk.train.recurrent_recipe import RecurrentRecipe
 
 __all__ = ["export_recurrent"]
 
+REFRESH: int = 8  # hops: at fewer steps recurrences go on for longer without harm (bench/LOG.md)
+
 
 def export_recurrent(path: Path, out: Path, licence: str) -> str:
     """Write the network's parts and `card.toml` into a folder.
@@ -45,5 +47,5 @@ def export_recurrent(path: Path, out: Path, licence: str) -> str:
     for name, program in parts.items():
         write_atomically(out / name, program)
     source = f"rtspk train {recipe.name}, seed {recipe.loop.seed}, {state['step']} steps"
-    write_atomically(out / "card.toml", card_text(identity, licence, source).encode())
+    write_atomically(out / "card.toml", card_text(identity, licence, source, REFRESH).encode())
     return identity

@@ -21,19 +21,12 @@ class RecurrentDataConfig:
     train: str = "train"  # a folder of recordings; those in its folders too
     development: str = ""  # another, of other speakers; empty for none
     teacher: str = "segmentation-3.0.onnx"  # pyannote's, which it also begins with
-    nearby: str = ""  # the same recordings as the teacher hears them (`rtspk simulate --nearby`)
-    trust: float = 0.0  # in RTTM files beside recordings as to who speaks; whether, the teacher says
     every_seconds: float = 3.0  # from the beginning of a window of ten seconds to the next one's
     begun: float = 0.3  # share of windows that end early, as a stream that has just begun
-    going_on: float = 0.0  # share of the batches: a window, and hops behind it, as in a stream
     batch: int = 32
     workers: int = 0
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.trust <= 1.0 or not 0.0 <= self.going_on <= 1.0:
-            raise ConfigError(
-                f"wanted trust and going_on of 0 to 1, got {self.trust:g} and {self.going_on:g}"
-            )
         if self.every_seconds <= 0.0 or not 0.0 <= self.begun < 1.0 or self.batch < 1:
             raise ConfigError(
                 "wanted every_seconds above 0, begun of 0 to below 1 and a batch of 1 or more, "

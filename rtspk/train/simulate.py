@@ -7,7 +7,7 @@ finds it before anything is mixed.
 import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -26,7 +26,6 @@ from rtspk.types import FloatArray, Segment, samples_of, seconds_of
 
 __all__ = ["Conversation", "ConversationConfig", "by_speaker", "simulate"]
 
-NEARBY: float = 0.25  # of what voices differ by in decibels, is left where each has a microphone of its own
 LONG: int = samples_of(30.0)  # a longer utterance is cut, so that one is never whole in memory
 CUT = Cutting(20.0)
 
@@ -83,11 +82,6 @@ class Conversation:
         length = samples_of(self.config.seconds)
         sound = mixed(self.tracks, catalogue, length)
         return finished(sound, self.active(1), noise, self.config.noise_snr_db, rng, scratch)
-
-    def nearby(self) -> "Conversation":
-        """The same talk by a microphone near each mouth: no rooms, no noise, voices of like loudness."""
-        tracks = tuple(replace(one, gain=one.gain**NEARBY, response=None) for one in self.tracks)
-        return replace(self, tracks=tracks, config=replace(self.config, noise_snr_db=None))
 
     def active(self, voices: int) -> list[Segment]:
         """Where so many speakers or more speak at once, by time."""

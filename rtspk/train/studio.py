@@ -69,7 +69,6 @@ class Studio:
     rooms: int
     format: str
     names: Mapping[str, str]  # of the speakers, as the reference has them
-    nearby: Path | None = None  # where each talk is also written as microphones near the mouths hear it
 
     def store(self, progress: Callable[[int, int], None]) -> SampleStore:
         """All sound, decoded."""
@@ -114,8 +113,6 @@ class Worker:
             if job.is_coded:
                 blocks = [random_codec(np.concatenate(list(blocks)), rng)]
             length = write_sound(studio.out / f"{job.name}.{studio.format}", blocks)
-        if studio.nearby is not None:
-            self._write_nearby(job, drawn, studio.nearby)
         write_rttm(studio.out / f"{job.name}.rttm", turns)
         region = f"{job.name} 1 0.000 {seconds_of(length):.3f}\n"
         write_atomically(studio.out / f"{job.name}.uem", region.encode())
@@ -136,9 +133,3 @@ class Worker:
             one_microphone=config.one_microphone,
             who=who,
         )
-
-    def _write_nearby(self, job: Job, drawn: Conversation, folder: Path) -> None:
-        rng = np.random.default_rng((*job.seed, 2))
-        with tempfile.TemporaryFile(dir=folder) as scratch:
-            blocks = drawn.nearby().blocks(self._catalogue, None, rng, scratch)
-            write_sound(folder / f"{job.name}.{self._studio.format}", blocks)

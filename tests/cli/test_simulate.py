@@ -32,13 +32,12 @@ def test_conversations_and_their_reference_are_written(rtspk, manifest, tmp_path
         "conversations.csv",
     ]
     assert {turn.speaker for turn in read_rttm(tmp_path / "talk" / "conv-0000.rttm")} == {"s_anna", "s_ben"}
-    args = ["--count", 1, "--speakers", 1, "--seconds", 5, "--enrol", 1, "--format", "flac"]
-    done = rtspk("simulate", manifest, "--out", "alone", "--nearby", "near", "--json", *args)
+    args = ["--count", 1, "--speakers", 1, "--seconds", 5, "--enrol", 1, "--format", "flac", "--json"]
+    done = rtspk("simulate", manifest, "--out", "alone", *args)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     assert (answer["conversations"], answer["seconds"], answer["speakers"]) == (1, 5.0, 1)
     assert (answer["clips"], answer["overlap"]) == (1, 0.0)
-    assert [path.name for path in (tmp_path / "near").iterdir()] == ["conv-0000.flac"]
 
 
 @pytest.mark.parametrize(
@@ -49,8 +48,6 @@ def test_conversations_and_their_reference_are_written(rtspk, manifest, tmp_path
         (["--seconds", "1"], "wanted a conversation of 5 to 36,000 seconds, got 1"),
         (["--overlap", "0.9"], "wanted a share of overlap of 0 to 0.2, got 0.9"),
         (["--noise", "gone.csv"], "expected a table at gone.csv"),
-        (["--nearby", "talk"], "wanted another folder as --nearby than as --out, got talk twice"),
-        (["--nearby", "m.csv"], "wanted a folder as --nearby, got the file m.csv"),
         (["--speakers", "3"], "wanted 3 speakers with"),
     ],
 )

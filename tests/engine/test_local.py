@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rtspk.engine.local import LEAST_SHARED, LocalActivity, LocalChances, blended, decided, speech_runs
+from rtspk.engine.local import LEAST_SHARED, LocalActivity, LocalChances, blended, decided, spoken
 from rtspk.engine.powerset import ORDERS
 from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.settings import ActivityConfig
@@ -14,22 +14,22 @@ CONFIG = ActivityConfig()
 
 def runs_slowly(probability: np.ndarray) -> list[bool]:
     """Hysteresis a frame at a time, then short pauses and blips, run by run."""
-    spoken, on = [], False
+    runs, on = [], False
     for p in probability:
         on = p >= CONFIG.onset or (on and p >= CONFIG.offset)
-        spoken.append(on)
+        runs.append(on)
     for value, shortest in ((False, CONFIG.gap_seconds), (True, CONFIG.shortest_seconds)):
         at = 0
-        while at < len(spoken):
+        while at < len(runs):
             end = at
-            while end < len(spoken) and spoken[end] == spoken[at]:
+            while end < len(runs) and runs[end] == runs[at]:
                 end += 1
-            if spoken[at] == value and (end - at) * 0.04 < shortest and at > 0 and end < len(spoken):
-                spoken[at:end] = [not value] * (end - at)
+            if runs[at] == value and (end - at) * 0.04 < shortest and at > 0 and end < len(runs):
+                runs[at:end] = [not value] * (end - at)
                 at = 0  # neighbours have grown together
                 continue
             at = end
-    return spoken
+    return runs
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -37,11 +37,14 @@ def test_speech_runs_are_those_of_the_slow_way(seed):
     rng = np.random.default_rng(seed)
     smooth = np.convolve(rng.uniform(0, 1, 300), np.ones(5) / 5, "same")
     probability = np.clip((smooth - 0.5) * 3 + 0.45, 0, 1).astype(np.float32)
-    assert speech_runs(probability, CONFIG).tolist() == runs_slowly(probability)
+    chances = np.stack([probability, probability[::-1], 1.0 - probability], axis=1)
+    for layout in (np.ascontiguousarray, np.asfortranarray):
+        said = spoken(layout(chances), CONFIG)
+        assert said.T.tolist() == [runs_slowly(one) for one in chances.T]
 
 
 def test_no_frames_have_no_speech():
-    assert len(speech_runs(np.zeros(0, np.float32), CONFIG)) == 0
+    assert spoken(np.zeros((0, 3), np.float32), CONFIG).shape == (0, 3)
 
 
 def active(*patterns: str) -> np.ndarray:

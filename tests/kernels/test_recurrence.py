@@ -6,7 +6,7 @@ import pytest
 from rtspk.kernels.hyperbolic import fraction
 from rtspk.kernels.jit import kernel
 from rtspk.kernels.products import ZERO, packed
-from rtspk.kernels.recurrence import ALONE, TOGETHER, dense, recur
+from rtspk.kernels.recurrence import ALONE, TOGETHER, dense, recur, rounded
 
 
 @kernel("void(float32[::1], float32[::1], float32[::1])")
@@ -28,6 +28,20 @@ def test_tanh_and_the_logistic_function_by_fractions_are_near_to_numpys():
     assert np.abs(other - 0.5 * (1.0 + np.tanh(values.astype(np.float64) / 2))).max() < 1e-5
     assert np.abs(one).max() <= 1.0
     assert other.min() >= 0.0
+
+
+def test_rows_are_rounded_to_127_steps_of_their_largest_each():
+    rng = np.random.default_rng(5)
+    rows = (rng.normal(0.0, 1.0, (7, 61)) * 10.0 ** rng.integers(-6, 4, (7, 1))).astype(np.float32)
+    rows[3] = 0.0
+    x, sizes = np.full((9, 64), ZERO, np.uint8), np.ones(9, np.float32)
+    rounded(rows, np.float32(1e-3), x, sizes)
+    most = np.maximum(np.abs(rows).max(1), 1e-3)
+    assert np.allclose(sizes[:7], most / 127.0, rtol=1e-6)
+    exact = rows / most[:, None] * 127.0
+    assert np.abs(x[:7, :61].astype(np.float64) - ZERO - exact).max() <= 0.5 + 1e-4
+    assert (x[7:] == ZERO).all() and (x[:, 61:] == ZERO).all() and (sizes[7:] == 1.0).all()  # noqa: PT018
+    assert x[:7].min() >= 1
 
 
 @pytest.mark.parametrize(("frames", "inputs", "outputs"), [(4, 4, 32), (12, 60, 64), (8, 256, 1024)])

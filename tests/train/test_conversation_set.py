@@ -161,29 +161,6 @@ def test_half_of_the_conversations_are_in_rooms_and_the_reference_stays(cast, tm
         assert np.abs(sound[: at - 800]).max() < 1e-3 < np.abs(sound[at : at + 800]).max()
 
 
-def test_nearby_microphones_hear_the_same_talk_without_rooms_noise_and_codecs(cast, pack, tmp_path):
-    config = replace(CONFIG, count=2, enrol_seconds=0.0, codec=1.0, far=0.5, snr_db=(0.0, 0.0))
-    make = (cast, pack / "noise.csv", tmp_path / "cache")
-    simulate_set(*make, tmp_path / "alone", config)
-    simulate_set(*make, tmp_path / "talk", config, nearby=tmp_path / "near")
-    assert contents(tmp_path / "alone") == contents(tmp_path / "talk")
-    assert sorted(contents(tmp_path / "near")) == ["conv-0000.flac", "conv-0001.flac"]
-    for name in ("conv-0000", "conv-0001"):
-        far, near = (read_audio(tmp_path / folder / f"{name}.flac") for folder in ("talk", "near"))
-        turns = read_rttm(tmp_path / "talk" / f"{name}.rttm")
-        speech = np.zeros(len(near), bool)
-        for turn in turns:
-            speech[samples_of(turn.start) - 800 : samples_of(turn.end) + 800] = True
-        assert len(near) == len(far)
-        assert np.abs(near[~speech]).max() < 1e-3 < np.abs(far[~speech]).max()
-        powers = [
-            np.square(near[samples_of(turn.start) : samples_of(turn.end)]).mean()
-            for turn in turns
-            if turn.end - turn.start > 0.5
-        ]
-        assert max(powers) < 10.0 * min(powers)
-
-
 def test_names_are_fit_for_files_and_differ():
     words = _words(["x/a b", "x/a_b", "X/A_B", "../up"])
     assert sorted(words.values(), key=str.lower) == ["_up", "X_A_B", "x_a_b_2", "x_a_b_3"]
