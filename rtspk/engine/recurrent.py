@@ -51,7 +51,7 @@ class Hearing:
 
     tail : float32 [shape=(n,)], samples that the filters have not done with
     levels : of the last hops: samples, their sum, the sum of their squares
-    loudness : float32 [shape=(places, 80)], of the filters, from frame `first` on
+    loudness : float32 [shape=(n, 80)] for each hop, of the filters, from frame `first` on; `places` in all
     frames : float32 [shape=(frames, 60)], from frame `begin` on
     classes : float32 [shape=(steps, 7)], of the recurrences' steps, likewise
     hidden, cell : float32 [shape=(layers, 1, 128)], of the recurrence that goes forth, before frame `at`
@@ -60,15 +60,16 @@ class Hearing:
     """
 
     tail: FloatArray
-    loudness: FloatArray
     frames: FloatArray
     classes: FloatArray
     hidden: FloatArray
     cell: FloatArray
+    loudness: deque[FloatArray] = field(default_factory=deque)
     levels: deque[tuple[int, float, float]] = field(default_factory=lambda: deque(maxlen=LEVELS))
     norms: list[Norm] = field(default_factory=list)
     power: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     received: int = 0  # samples
+    places: int = 0
     first: int = 0
     begin: int = 0
     at: int = 0
@@ -105,7 +106,6 @@ class RecurrentNetwork:
         """Before the first sample."""
         return Hearing(
             tail=np.zeros(0, np.float32),
-            loudness=np.zeros((0, self.convolutions.channels), np.float32),
             frames=np.zeros((0, 0), np.float32),
             classes=np.zeros((0, CLASSES), np.float32),
             hidden=self.recurrence.nothing,
@@ -124,7 +124,7 @@ class RecurrentNetwork:
         hearing.power = np.concatenate([hearing.power, power])[-POWERS:]
         self._filter(block, hearing)
         done = hearing.begin + len(hearing.frames)
-        end = hearing.first + (len(hearing.loudness) - WIDE) // PLACES + 1
+        end = hearing.first + (hearing.places - WIDE) // PLACES + 1
         if end <= done or end - hearing.begin < 2 * self.group:
             return
         if not hearing.norms or hearing.hops <= YOUNG or hearing.since >= self._refresh:
@@ -189,10 +189,11 @@ class RecurrentNetwork:
         heard = sound[: places * PLACE - FILTER_HOP + FILTER]
         new = self._loudness(heard, hearing.levels)
         hearing.tail = sound[places * PLACE :].copy()
-        known = hearing.loudness
-        spare = max(0, (len(known) + places - WIDE) // PLACES + 1 - WINDOW)
-        hearing.loudness = np.concatenate([known[spare * PLACES :], new])
+        hearing.loudness.append(new)
+        spare = max(0, (hearing.places + places - WIDE) // PLACES + 1 - WINDOW)
         hearing.first += spare
+        hearing.places += places - spare * PLACES
+        _forget(spare * PLACES, hearing.loudness)
 
     def _loudness(self, samples: FloatArray, levels: Iterable[tuple[int, float, float]]) -> FloatArray:
         """How loud each filter is, float32 [shape=(places, 80)]; not scaled yet."""
@@ -212,7 +213,7 @@ class RecurrentNetwork:
         A network that was taught whole windows alone hears silence behind a stream that has just begun.
         """
         first = max(hearing.first, end - WINDOW)
-        loudness = hearing.loudness[(first - hearing.first) * PLACES :]
+        loudness = np.concatenate(hearing.loudness)[(first - hearing.first) * PLACES :]
         missing = max(0, (WINDOW - 1) * PLACES + WIDE - len(loudness))
         levels = [*hearing.levels, (missing * PLACE, 0.0, 0.0)]
         if missing:
@@ -227,7 +228,8 @@ class RecurrentNetwork:
 
     def _listen_on(self, done: int, end: int, hearing: Hearing) -> None:
         """Hear what is new as the last window was heard."""
-        new = self.convolutions.more(hearing.loudness[(done - hearing.first) * PLACES :], hearing.norms)
+        wanted = hearing.places - (done - hearing.first) * PLACES
+        new = self.convolutions.more(_newest(wanted, hearing.loudness), hearing.norms)
         frames = np.concatenate([hearing.frames, new])
         self._recur(frames, end, hearing)
 
@@ -252,6 +254,26 @@ class RecurrentNetwork:
         """What the recurrences take, float32 [shape=(steps, group * 60)]; the last frames may wait."""
         whole = frames[: len(frames) - len(frames) % self.group]
         return whole.reshape(len(whole) // self.group, -1)
+
+
+def _forget(places: int, blocks: deque[FloatArray]) -> None:
+    """Take so many places from the front."""
+    while places:
+        block = blocks.popleft()
+        if len(block) > places:
+            blocks.appendleft(block[places:])
+        places -= min(places, len(block))
+
+
+def _newest(places: int, blocks: deque[FloatArray]) -> FloatArray:
+    """The last so many places, float32 [shape=(places, channels)]."""
+    some, count = [], 0
+    for block in reversed(blocks):
+        some.append(block)
+        count += len(block)
+        if count >= places:
+            break
+    return np.concatenate(some[::-1])[count - places :]
 
 
 def _sums(samples: FloatArray) -> tuple[int, float, float]:

@@ -109,7 +109,7 @@ def test_between_whole_windows_hops_are_heard_as_one_would_hear_them_at_once(net
 def test_every_hop_has_steps_to_the_end_of_its_sound(grouped, conversation):
     """What a hop adds is decided at once; of a step that is not whole yet, with the next hop."""
     for hearing in played(grouped, conversation[: samples_of(14.0)]):
-        end = hearing.first + (len(hearing.loudness) - recurrent.WIDE) // recurrent.PLACES + 1
+        end = hearing.first + (hearing.places - recurrent.WIDE) // recurrent.PLACES + 1
         assert len(hearing.classes) == (end - hearing.begin) // grouped.group
         assert hearing.begin + len(hearing.frames) == end
         assert (hearing.at - hearing.begin) % grouped.group == 0
@@ -137,7 +137,9 @@ def test_frames_of_hops_are_those_of_the_sound_at_once(network, conversation):
         network.hear(np.zeros(HOP, np.float32), hearing)
     kept = hearing.frames[hearing.first - hearing.begin :]
     assert len(kept) > 400
-    assert np.array_equal(network.convolutions.more(hearing.loudness, hearing.norms), kept)
+    loudness = np.concatenate(hearing.loudness)
+    assert len(loudness) == hearing.places
+    assert np.array_equal(network.convolutions.more(loudness, hearing.norms), kept)
 
 
 def test_who_speaks_is_nearly_always_what_whole_windows_say(segmenter, conversation):
@@ -168,6 +170,14 @@ def test_a_whole_window_is_heard_as_often_as_it_should_be(refresh, conversation)
     assert max(since) == refresh - 1
     late = since[30:]
     assert late.count(0) == pytest.approx(len(late) / refresh, abs=1)
+
+
+def test_the_card_says_how_often_a_whole_window_is_heard(segmenter, conversation):
+    hearing, since = segmenter.hearing(), []
+    for start in range(0, samples_of(20.0), HOP):
+        segmenter.hear(conversation[start : start + HOP], hearing)
+        since.append(hearing.since)
+    assert max(since) == segmenter.card.refresh - 1 == 7
 
 
 def test_a_state_can_be_parked_at_any_hop(grouped, conversation):
