@@ -1,5 +1,6 @@
 """The windows that a session remembers of its voices, and how they fall into groups."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numba
@@ -28,6 +29,7 @@ class Memory:
     certainties : float32 [shape=(n,)], how surely each is speech
     labels : int64 [shape=(n,)], `NOBODY` where the voice has none yet
     pieces : int64 [shape=(n,)], the newest piece of each
+    hints : float32 [shape=(n, n)], symmetric: what else speaks for two windows being one voice's
     """
 
     vectors: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
@@ -35,9 +37,18 @@ class Memory:
     certainties: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     labels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     pieces: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    hints: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
-    def add(self, vector: FloatArray, weight: float, certainty: float, piece: int, limit: int) -> None:
-        """Remember one more window, whose voice is not known yet."""
+    def add(
+        self,
+        vector: FloatArray,
+        weight: float,
+        certainty: float,
+        piece: int,
+        limit: int,
+        hints: Mapping[int, float],
+    ) -> None:
+        """Remember one more window, whose voice is not known yet; `hints` go by piece."""
         if not len(self.weights):
             self.vectors = np.zeros((0, len(vector)), np.float32)
         self._keep((self.labels != NOBODY) | (piece - self.pieces <= FORGOTTEN))
@@ -47,6 +58,8 @@ class Memory:
         self.weights = np.append(self.weights, np.float32(weight))
         self.certainties = np.append(self.certainties, np.float32(certainty))
         self.labels = np.append(self.labels, NOBODY)
+        self.hints = np.pad(self.hints, (0, 1))
+        self.hints[-1, :-1] = self.hints[:-1, -1] = [hints.get(other, 0.0) for other in self.pieces.tolist()]
         self.pieces = np.append(self.pieces, piece)
 
     def relabel(self, gone: int, kept: int) -> None:
@@ -59,8 +72,8 @@ class Memory:
         return unit(self.weights[own] @ self.vectors[own])
 
     def alike(self) -> FloatArray:
-        """The mean cosines of all pairs, float32 [shape=(n, n)]."""
-        return self.vectors @ self.vectors.T
+        """The mean cosines of all pairs and their hints, float32 [shape=(n, n)]."""
+        return self.vectors @ self.vectors.T + self.hints
 
     def _shrink(self) -> None:
         """Make room: join two near windows of the older half of the label that has most."""
@@ -79,6 +92,7 @@ class Memory:
         a, b = own[list(divmod(int(np.argmax(cosine)), len(own)))]
         share = self.weights[[a, b]] / self.weights[[a, b]].sum()
         self.vectors[a] = share @ self.vectors[[a, b]]
+        self.hints[a] = self.hints[:, a] = share @ self.hints[[a, b]]
         self.certainties[a] = share @ self.certainties[[a, b]]
         self.weights[a] += self.weights[b]
         self.pieces[a] = max(self.pieces[a], self.pieces[b])
@@ -93,6 +107,7 @@ class Memory:
             self.certainties[which],
         )
         self.labels, self.pieces = self.labels[which], self.pieces[which]
+        self.hints = self.hints[which][:, which]
 
 
 def groups(alike: FloatArray, weights: FloatArray, least: float) -> NDArray[np.int64]:

@@ -214,8 +214,8 @@ class Session:
         links = state.traces.links(activity)
         segment = Segment(hop * HOP - self._before, (hop + 1 + self._after) * HOP)
         asked, masks = [], []
-        for n, link in ((n, links[n]) for n in speaking):
-            one, mask = self._asked(hop, n, activity, region, time, segment, link)
+        for n in speaking:
+            one, mask = self._asked(hop, n, activity, region, time, segment, links)
             asked.append(one)
             if one.wanted:
                 masks.append(mask)
@@ -232,7 +232,7 @@ class Session:
         region: slice,
         time: int,
         segment: Segment,
-        links: Links,
+        links: Sequence[Links],
     ) -> tuple[Asked, FloatArray]:
         """What a local speaker says in a hop, and where they are heard around it."""
         frontend, config = self._parts.frontend, self._parts.config.tracker
@@ -246,7 +246,8 @@ class Session:
             sum(span.duration for span in spans),
             alone=alone,
             certainty=activity.certainty(speaker, activity.region(segment.start, segment.end)),
-            links=links,
+            links=links[speaker],
+            others=tuple(piece for n in range(LOCAL_SPEAKERS) if n != speaker for piece, _ in links[n]),
             shared=int((active.sum(1)[active[:, speaker]] > 1).sum()) * ACTIVITY_HOP,
         )
         wanted = int(mask.sum()) * row >= samples_of(config.least_speech_seconds)

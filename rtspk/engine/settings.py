@@ -57,6 +57,8 @@ class TrackerConfig:
     part_cosine: float = 0.3  # groups that are this close in the mean are what it starts from
     young_cosine: float = 0.03  # how much closer both must be at first, less and less
     young_seconds: float = 60.0  # until so much is remembered
+    linked_cosine: float = 0.15  # windows of one local speaker count as so much closer at most,
+    parted_cosine: float = 0.4  # and of two, while the segmenter hears both, as so much less close
     keep_cosine: float = 0.05  # windows of one label count as so much closer, of two labels as less
     split_seconds: float = 15.0  # of speech that leaves a label to be one of its own
     known_cosine: float = 0.7  # a group that is this close to a label's other windows is nobody new

@@ -12,6 +12,7 @@ import numpy as np
 
 from rtspk.assignment import assign
 from rtspk.engine.memory import NOBODY
+from rtspk.engine.powerset import LOCAL_SPEAKERS
 from rtspk.engine.review import Review
 from rtspk.engine.settings import HOP, TrackerConfig
 from rtspk.engine.tracker_state import (
@@ -23,6 +24,7 @@ from rtspk.engine.tracker_state import (
     Links,
     TrackerState,
     hop_of,
+    piece_of,
 )
 from rtspk.engine.voicing import Voicing
 from rtspk.types import SAMPLE_RATE, FloatArray, samples_of, seconds_of
@@ -32,6 +34,7 @@ __all__ = ["Tracker"]
 AT_ONCE: int = samples_of(0.2)  # of speech under another voice's: no mere change of turns
 FULL_WEIGHT_SECONDS: float = 1.0  # of speech; a window with less is weaker evidence
 LEAST_CHANCE: float = 1e-9
+HINT_SECONDS: float = 0.3  # of speech that one local speaker shares with a piece: half of what that may say
 
 
 class Tracker:
@@ -100,7 +103,12 @@ class Tracker:
         for one in new:
             assert one.embedding is not None
             state.memory.add(
-                one.embedding.vector, seconds_of(one.speech), one.certainty, one.piece, self.config.memory
+                one.embedding.vector,
+                seconds_of(one.speech),
+                one.certainty,
+                one.piece,
+                self.config.memory,
+                self._hints(one),
             )
         if not new:
             return []
@@ -111,6 +119,14 @@ class Tracker:
             state.since = 0
             changes += self._review.regroup(state, apart)
         return changes
+
+    def _hints(self, heard: Heard) -> dict[int, float]:
+        """What the segmenter says for and against earlier pieces, and those beside it, being this voice."""
+        config, hop = self.config, hop_of(heard.piece)
+        beside = [piece_of(hop, speaker) for speaker in range(LOCAL_SPEAKERS)]
+        return dict.fromkeys([*heard.others, *beside], -config.parted_cosine) | {
+            piece: config.linked_cosine * _share(samples, HINT_SECONDS) for piece, samples in heard.links
+        }
 
     def _predict(self, heard: Heard, state: TrackerState) -> Chances:
         """Beliefs before the window is heard: a local speaker stays who they were."""
@@ -127,7 +143,7 @@ class Tracker:
 
     def _proof(self, shared: int) -> float:
         """How much a link of so many samples of speech proves, 0 to 1."""
-        return shared / (shared + self.config.link_seconds * SAMPLE_RATE)
+        return _share(shared, self.config.link_seconds)
 
     def _believe(self, heard: Heard, prior: Chances, cosines: FloatArray) -> Chances:
         if heard.embedding is None:
@@ -145,6 +161,11 @@ class Tracker:
         state.speech[best] += 0 if provisional else heard.speech
         score = float(cosines[best]) if len(cosines) else 0.0
         return Decision(heard.piece, state.labels[best], score, float(belief[best]), provisional)
+
+
+def _share(samples: int, half: float) -> float:
+    """A share that grows with samples, and is a half behind so many seconds."""
+    return samples / (samples + half * SAMPLE_RATE)
 
 
 def _linked(links: Links, state: TrackerState) -> tuple[Chances, int]:

@@ -47,7 +47,8 @@ class Heard:
     embedding: Embedding | None = None  # of the window around it; None where that held too little speech
     alone: bool = True  # whether the embedding heard nobody else
     certainty: float = 1.0  # of the segmenter, that it is speech
-    links: Links = ()  # what the segmenter takes for the same speaker
+    links: Links = ()  # what the segmenter takes for the same speaker,
+    others: tuple[int, ...] = ()  # and pieces that it takes for others
     shared: int = 0  # samples of it in which somebody else speaks too
 
 

@@ -58,7 +58,7 @@ def test_few_windows_are_groups_of_their_own(count):
 def filled(labels: list[int], vectors: np.ndarray, limit: int) -> Memory:
     memory = Memory()
     for piece, (label, vector) in enumerate(zip(labels, vectors, strict=False)):
-        memory.add(vector, 0.5, 0.9, piece, limit)
+        memory.add(vector, 0.5, 0.9, piece, limit, {piece - 1: 0.25, piece - 2: -0.5})
         memory.labels[-1] = label
     return memory
 
@@ -80,10 +80,29 @@ def test_what_is_joined_is_as_like_the_others_as_its_windows_were_in_the_mean():
     )
 
 
+def test_hints_count_beside_the_cosines_of_two_windows():
+    vectors = voices(2, 3, 0.1, 3)
+    memory = filled([0] * 4, vectors, 10)
+    wanted = vectors[:4] @ vectors[:4].T
+    for one in range(4):
+        for other in range(one):
+            wanted[one, other] += {1: 0.25, 2: -0.5}.get(one - other, 0.0)
+            wanted[other, one] = wanted[one, other]
+    assert memory.alike() == pytest.approx(wanted, abs=1e-6)
+
+
+def test_what_is_joined_or_forgotten_takes_its_hints_along():
+    memory = filled([0] * 12, voices(1, 12, 0.3, 1), 4)
+    assert memory.hints.shape == (4, 4)
+    assert np.array_equal(memory.hints, memory.hints.T)
+    assert memory.hints[-1, -2] == pytest.approx(0.25)  # the two newest were never joined
+    assert not np.diagonal(memory.hints)[-2:].any()
+
+
 def test_windows_without_a_label_are_forgotten_after_a_while():
     memory = Memory()
     for piece, label in ((0, NOBODY), (1, 3), (600, NOBODY)):
-        memory.add(np.ones(4, np.float32) / 2, 0.5, 0.9, piece, 10)
+        memory.add(np.ones(4, np.float32) / 2, 0.5, 0.9, piece, 10, {})
         memory.labels[-1] = label
     assert memory.labels.tolist() == [3, NOBODY]
 

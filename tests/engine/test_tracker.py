@@ -294,6 +294,47 @@ def test_what_sounds_like_no_voice_gives_birth_to_nobody():
     assert {d.label for d in talk.say(0, 20)[2:]} == {0}
 
 
+def test_an_unusual_voice_is_somebody_where_it_is_surely_speech():
+    normal = np.zeros(DIMENSION, np.float32)
+    normal[1] = -2.0  # voice 1 lies a little on the wrong side
+    for certainty, born in ((0.7, 0), (0.95, 1)):
+        talk = Talk(voicing=Voicing(normal, 0.5))
+        for _ in range(10):
+            talk.hear(Heard(piece_of(talk.hop, 0), HOP, talk.window(1), certainty=certainty))
+            talk.hop += 1
+        assert talk.state.born == born
+
+
+def test_a_moment_proves_less_of_a_voice_than_two_seconds():
+    normal = np.zeros(DIMENSION, np.float32)
+    talk = Talk(
+        voicing=Voicing(normal, -2.2)
+    )  # every sound is on the wrong side, by less than sureness mends
+    births = []
+    for _ in range(6):
+        births.append(talk.hear(Heard(piece_of(talk.hop, 0), HOP, talk.window(0), certainty=0.89))[1])
+        talk.hop += 1
+    assert not any(births[:2])
+    assert sum(map(len, births)) == 1
+
+
+def test_what_the_segmenter_hears_as_two_are_two_though_they_sound_alike():
+    """Two voices with a cosine at which windows are one voice's, unless their local speakers differ."""
+    for told, born in ((False, 1), (True, 2)):
+        talk = Talk(TrackerConfig(slow_seconds=NEVER))
+        said: dict[int, list[int]] = {0: [], 1: []}
+        for hop in range(24):
+            speaker = hop // 4 % 2
+            piece = piece_of(talk.hop, speaker)
+            window = between(talk, 0, 1, 0.78 if speaker else 0.22)
+            links = tuple((one, HOP) for one in said[speaker][-16:])
+            others = tuple(said[1 - speaker][-16:]) if told else ()
+            talk.hear(Heard(piece, HOP, window, links=links, others=others))
+            said[speaker].append(piece)
+            talk.hop += 1
+        assert talk.state.born == born
+
+
 def known_two(talk: Talk) -> tuple[int, int]:
     return talk.say(0, 10)[-1].label, talk.say(1, 10)[-1].label
 
