@@ -7,7 +7,7 @@ import torch
 from rtspk.errors import ConfigError
 from rtspk.train.batches import Batch
 
-__all__ = ["choose_device", "moved"]
+__all__ = ["choose_device", "leave_faulty_kernels", "moved"]
 
 
 def choose_device(wanted: str, local: int = 0) -> torch.device:
@@ -24,6 +24,16 @@ def choose_device(wanted: str, local: int = 0) -> torch.device:
             f"wanted a GPU for each process of this machine, got {count} for number {local + 1}"
         )
     return torch.device("cuda", local)
+
+
+def leave_faulty_kernels() -> None:
+    """Have torch do without oneDNN where that writes past its own memory.
+
+    On processors with AVX2 and no AVX-512, torch 2.11's gradient of a convolution's weights ends in "double
+    free or corruption", or never ends.
+    """
+    if torch.backends.cpu.get_cpu_capability() == "AVX2":
+        torch.backends.mkldnn.enabled = False  # type: ignore[assignment]  # torch types it as what it is inside
 
 
 def moved(batch: Batch, device: torch.device) -> Batch:
