@@ -18,6 +18,7 @@ def choose_device(wanted: str, local: int = 0) -> torch.device:
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "cpu" or (wanted == "auto" and not count):
+        leave_faulty_kernels()
         return torch.device("cpu")
     if local >= count:
         raise ConfigError(

@@ -10,7 +10,6 @@ from rtspk.engine.residual_conformer import ResidualConformer
 from rtspk.errors import ConfigError
 from rtspk.train.batches import Batch
 from rtspk.train.borrow import borrow
-from rtspk.train.device import leave_faulty_kernels
 from rtspk.train.losses import Teachers, build_classifier, similarity_loss
 from rtspk.train.network import build_network
 from rtspk.train.recipe import Recipe
@@ -24,7 +23,6 @@ class Learner(nn.Module):
 
     def __init__(self, recipe: Recipe, speakers: int, widths: list[int]) -> None:
         super().__init__()
-        leave_faulty_kernels()
         self.loss, self.stretches = recipe.loss, recipe.data.stretches
         self.network = build_network(recipe.model, recipe.features.width)
         self.margin = build_classifier(recipe.loss, self.network.dimension, speakers)

@@ -307,9 +307,7 @@ def test_an_unusual_voice_is_somebody_where_it_is_surely_speech():
 
 def test_a_moment_proves_less_of_a_voice_than_two_seconds():
     normal = np.zeros(DIMENSION, np.float32)
-    talk = Talk(
-        voicing=Voicing(normal, -2.2)
-    )  # every sound is on the wrong side, by less than sureness mends
+    talk = Talk(voicing=Voicing(normal, -2.2))  # all sounds are on the wrong side, not by much
     births = []
     for _ in range(6):
         births.append(talk.hear(Heard(piece_of(talk.hop, 0), HOP, talk.window(0), certainty=0.89))[1])
