@@ -9,6 +9,7 @@ import numpy as np
 
 from rtspk.audio import read_audio
 from rtspk.bench.diarization import NOT_SOUND
+from rtspk.engine.anchors import Anchors
 from rtspk.engine.pipeline import Engine
 from rtspk.engine.session import Session
 from rtspk.engine.settings import HOP, SessionConfig
@@ -56,6 +57,7 @@ class _Listening(Tracker):
         heard: Sequence[Heard],
         state: TrackerState,  # noqa: ARG002
         apart: Collection[int] = (),  # noqa: ARG002
+        anchors: Anchors | None = None,  # noqa: ARG002
     ) -> tuple[list[Decision], list[LabelChange]]:
         self.heard += [one for one in heard if one.embedding is not None and one.alone and one.speech > 0]
         return [Decision(one.piece, -1, 0.0, 0.0, provisional=True) for one in heard], []

@@ -6,20 +6,26 @@ the more people are enrolled, the more evidence each of them needs.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
+from rtspk.engine.anchors import Anchors
 from rtspk.engine.calibration import Calibration
 from rtspk.engine.cohort import Cohort
 from rtspk.engine.gallery import Gallery
+from rtspk.engine.memory import NOBODY
 from rtspk.engine.settings import IdentityConfig
-from rtspk.types import FloatArray, Match
+from rtspk.types import FloatArray, Match, samples_of
 
 __all__ = ["Identities", "IdentitiesState", "matches"]
 
 RIVALS: int = 16  # names whose evidence is weighed; those behind them have next to none
 KNOWN: float = 0.5  # that a voice is one of the enrolled, before it is heard
+NEAREST: int = 2  # names that one window may sound like
+ANCHOR_HOPS: int = 20  # for which whom something sounded like may be here
 
 
 def matches(
@@ -62,11 +68,20 @@ def matches(
 
 
 @dataclass(slots=True)
+class Anchor:
+    """An enrolled person whom something sounded like: their print, float32 [shape=(dimension,)], and when."""
+
+    vector: FloatArray
+    hop: int
+
+
+@dataclass(slots=True)
 class IdentitiesState:
-    """Who holds which name, and how surely."""
+    """Who holds which name, and how surely; and who else may be here."""
 
     held: dict[int, Match] = field(default_factory=dict)
     pinned: set[int] = field(default_factory=set)  # labels whose name a person gave
+    anchors: dict[str, Anchor] = field(default_factory=dict)
 
 
 class Identities:
@@ -118,6 +133,36 @@ class Identities:
             changes.append((holder, None))
         state.held[label] = best
         return [*changes, (label, best.name)]
+
+    def anchors(self, heard: Sequence[FloatArray], hop: int, state: IdentitiesState) -> Anchors:
+        """Who of the enrolled may be in the stream by now.
+
+        Args:
+            heard: the vectors of a hop's windows, float32 [shape=(dimension,)] each
+            hop: its number
+            state: the session's memory
+        """
+        for found in self.gallery.search_many(heard, NEAREST) if heard else []:
+            near = [name for name, score in found if score >= self.config.anchor_cosine]
+            prints = self.gallery.centroids([name for name in near if name not in state.anchors])
+            state.anchors.update({name: Anchor(vector, hop) for name, vector in prints.items()})
+            for name in near:
+                if name in state.anchors:
+                    state.anchors[name].hop = hop
+        label_of = {match.name: label for label, match in state.held.items()}
+        for name in [n for n, a in state.anchors.items() if n not in label_of and hop - a.hop > ANCHOR_HOPS]:
+            del state.anchors[name]
+        recognises = partial(self._recognises, state)
+        if not state.anchors:
+            return Anchors(recognises=recognises)
+        labels = np.array([label_of.get(name, NOBODY) for name in state.anchors])
+        return Anchors(np.stack([one.vector for one in state.anchors.values()]), labels, recognises)
+
+    def _recognises(self, state: IdentitiesState, vector: FloatArray, seconds: float) -> bool:
+        """Whether a voice surely has a name that no label holds."""
+        found = matches(self.gallery, self.calibration, vector, samples_of(seconds), 1, cohort=self.cohort)
+        held = {match.name for match in state.held.values()}
+        return bool(found) and found[0].probability >= self.config.probability and found[0].name not in held
 
     def pin(self, label: int, name: str, state: IdentitiesState) -> list[tuple[int, str | None]]:
         """Give a label the name that a person says it has; no other label keeps that name.

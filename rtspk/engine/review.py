@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtspk.assignment import assign
+from rtspk.engine.anchors import Anchors
 from rtspk.engine.memory import NEVER, NOBODY, Memory, groups
 from rtspk.engine.mixture import mixture
 from rtspk.engine.settings import TrackerConfig
@@ -38,30 +39,37 @@ class Review:
     def __init__(self, config: TrackerConfig, max_speakers: int, voicing: Voicing | None = None) -> None:
         self.config, self.max_speakers, self.voicing = config, max_speakers, voicing
 
-    def review(self, state: TrackerState, apart: Collection[int] = ()) -> list[LabelChange]:
+    def review(
+        self, state: TrackerState, apart: Collection[int] = (), anchors: Anchors | None = None
+    ) -> list[LabelChange]:
         """Group what is remembered anew, and give each window the label of its group.
 
         Args:
             state: the session's memory
             apart: labels with names, no two of which are joined
+            anchors: the enrolled who may be here, each a window more of somebody else
 
         Returns:
             the labels that became part of others, then the new ones
         """
-        memory, config = state.memory, self.config
+        memory, config, anchors = state.memory, self.config, anchors or Anchors()
         known = [label for label in state.labels if self._seconds(label, state) >= config.known_seconds]
-        alike = self._alike(state, {*apart, *known})
-        return self._relabel(groups(alike, memory.weights, self._least(config.group_cosine, state)), state)
+        alike = self._anchored(self._alike(state, {*apart, *known}), state, anchors)
+        weights = np.append(memory.weights, np.full(len(anchors), config.anchor_seconds, np.float32))
+        group = groups(alike, weights, self._least(config.group_cosine, state))
+        return self._relabel(_numbered(group[: len(memory.weights)]), state, anchors)
 
-    def regroup(self, state: TrackerState, apart: Collection[int] = ()) -> list[LabelChange]:
-        """Likewise by a mixture: the slow path. Its last change says that it was so."""
+    def regroup(
+        self, state: TrackerState, apart: Collection[int] = (), anchors: Anchors | None = None
+    ) -> list[LabelChange]:
+        """Likewise by a mixture, of the windows alone: the slow path. Its last change says that it was so."""
         memory = state.memory
         least = self._least(self.config.part_cosine, state)
         start = groups(self._alike(state, apart), memory.weights, least)
         group = mixture(memory.vectors, memory.weights, start)
-        return [*self._relabel(self._parted(group, state, apart), state), Regrouped()]
+        return [*self._relabel(self._parted(group, state, apart), state, anchors or Anchors()), Regrouped()]
 
-    def _relabel(self, group: NDArray[np.int64], state: TrackerState) -> list[LabelChange]:
+    def _relabel(self, group: NDArray[np.int64], state: TrackerState, anchors: Anchors) -> list[LabelChange]:
         """Give labels to groups, and each window the label of its own."""
         memory = state.memory
         count = int(group.max()) + 1
@@ -84,7 +92,7 @@ class Review:
         mass = np.bincount(group, memory.weights, count)
         for number in np.argsort(-mass, kind="stable"):
             own = group == number
-            if int(number) not in label_of and self._is_new(own, own & (before == NOBODY), state):
+            if int(number) not in label_of and self._is_new(own, own & (before == NOBODY), state, anchors):
                 born.append(self._bear(own, before, state))
         if state.labels:
             state.centre()
@@ -106,6 +114,22 @@ class Review:
             alike[np.ix_(ours, theirs)] = alike[np.ix_(theirs, ours)] = NEVER
         return alike
 
+    def _anchored(
+        self, alike: NDArray[np.float32], state: TrackerState, anchors: Anchors
+    ) -> NDArray[np.float32]:
+        """How alike windows and prints are: no two prints are one voice's, a label holds on to its own."""
+        if not len(anchors):
+            return alike
+        memory, keep, count = state.memory, np.float32(self.config.keep_cosine), len(alike)
+        whole = np.full((count + len(anchors),) * 2, NEVER, np.float32)
+        whole[:count, :count] = alike
+        hold = np.where(memory.labels[:, None] == anchors.labels, keep, -keep)
+        hold[memory.labels == NOBODY] = 0.0
+        hold[:, anchors.labels == NOBODY] = 0.0
+        whole[:count, count:] = memory.vectors @ anchors.vectors.T + hold
+        whole[count:, :count] = whole[:count, count:].T
+        return whole
+
     def _least(self, cosine: float, state: TrackerState) -> float:
         """How close groups must be to be one: while little was said, two voices on one line may seem so."""
         config = self.config
@@ -117,24 +141,29 @@ class Review:
         """What is remembered of a label's speech."""
         return float(state.memory.weights[state.memory.labels == label].sum())
 
-    def _is_new(self, own: NDArray[np.bool_], fresh: NDArray[np.bool_], state: TrackerState) -> bool:
+    def _is_new(
+        self, own: NDArray[np.bool_], fresh: NDArray[np.bool_], state: TrackerState, anchors: Anchors
+    ) -> bool:
         """Whether a group without a label is somebody: enough of it, surely speech, and surely a voice.
 
-        What another label had until now is less of a proof than windows that nobody had.
+        What another label had until now is less of a proof than windows that nobody had. Whom the gallery
+        knows needs no more than that.
         """
         memory, config = state.memory, self.config
         if len(state.labels) >= self.max_speakers:
             return False
         seconds = float(memory.weights[own].sum())
+        mean = memory.weights[own] @ memory.vectors[own]
+        if seconds >= config.least_speech_seconds and anchors.recognises(mean, seconds):
+            return True
+        certainty = float(memory.weights[own] @ memory.certainties[own]) / seconds - config.birth_certainty
+        if certainty < 0.0:
+            return False
         if (
             float(memory.weights[fresh].sum()) < self._birth_seconds(state) - LEAST
             and seconds < config.split_seconds
         ):
             return False
-        certainty = float(memory.weights[own] @ memory.certainties[own]) / seconds - config.birth_certainty
-        if certainty < 0.0:
-            return False
-        mean = memory.weights[own] @ memory.vectors[own]
         for label in state.labels:
             others = (memory.labels == label) & ~own
             if (
@@ -176,7 +205,7 @@ class Review:
                     group[own] = group.max() + 1
                 else:
                     kept.append(label)
-        return np.unique(group, return_inverse=True)[1].astype(np.int64)
+        return _numbered(group)
 
     def _differ(self, one: int, other: int, state: TrackerState, apart: Collection[int]) -> bool:
         """Whether two labels are two people for sure: by name, or known for long and not alike."""
@@ -194,6 +223,11 @@ class Review:
         label = state.bear(pieces)
         memory.labels[own] = label
         return Birth(label, pieces)
+
+
+def _numbered(group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Groups numbered from 0 on without gaps."""
+    return np.unique(group, return_inverse=True)[1].astype(np.int64)
 
 
 def _settled(label: int, memory: Memory) -> NDArray[np.bool_]:

@@ -270,7 +270,13 @@ class Session:
                 replace(one.heard, embedding=vector)
                 for one, vector in zip(waiting.asked, vectors, strict=True)
             ]
-            decisions, changes = self._parts.tracker.observe(heard, state.tracker, state.identities.held)
+            identities = self._parts.identities
+            anchors = None
+            if identities is not None:
+                voices = [one.vector for one in vectors if one is not None]
+                anchors = identities.anchors(voices, waiting.hop, state.identities)
+            held = state.identities.held
+            decisions, changes = self._parts.tracker.observe(heard, state.tracker, held, anchors)
             for change in changes:
                 self._change(change)
             if changes:

@@ -59,6 +59,7 @@ class TrackerConfig:
     young_seconds: float = 60.0  # until so much is remembered
     linked_cosine: float = 0.15  # windows of one local speaker count as so much closer at most,
     parted_cosine: float = 0.4  # and of two, while the segmenter hears both, as so much less close
+    anchor_seconds: float = 2.0  # of speech, as whose a print stands among the windows
     keep_cosine: float = 0.05  # windows of one label count as so much closer, of two labels as less
     split_seconds: float = 15.0  # of speech that leaves a label to be one of its own
     known_cosine: float = 0.7  # a group that is this close to a label's other windows is nobody new
@@ -73,6 +74,7 @@ class IdentityConfig:
 
     probability: float = 0.7
     keep_probability: float = 0.4  # a name that falls below is taken back
+    anchor_cosine: float = 0.4  # of a window to a print: that person may be in the stream
     candidates: int = 5  # names among which the one held so far is looked for
 
 

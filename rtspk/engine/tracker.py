@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from rtspk.assignment import assign
+from rtspk.engine.anchors import Anchors
 from rtspk.engine.memory import NOBODY
 from rtspk.engine.powerset import LOCAL_SPEAKERS
 from rtspk.engine.review import Review
@@ -45,7 +46,11 @@ class Tracker:
         self._review = Review(config, max_speakers, voicing)
 
     def observe(
-        self, heard: Sequence[Heard], state: TrackerState, apart: Collection[int] = ()
+        self,
+        heard: Sequence[Heard],
+        state: TrackerState,
+        apart: Collection[int] = (),
+        anchors: Anchors | None = None,
     ) -> tuple[list[Decision], list[LabelChange]]:
         """Decide one hop.
 
@@ -53,11 +58,12 @@ class Tracker:
             heard: of each local speaker who speaks in it, at least one
             state: the session's memory
             apart: labels with names, no two of which are joined
+            anchors: the enrolled who may be here
 
         Returns:
             a decision for each, in order, and what changed of the labels before they were made
         """
-        changes = self._remember(heard, state, apart)
+        changes = self._remember(heard, state, apart, anchors or Anchors())
         if not state.labels:
             state.last_hop = hop_of(heard[0].piece)
             return [Decision(one.piece, NOBODY, 0.0, 0.0, provisional=True) for one in heard], changes
@@ -97,7 +103,7 @@ class Tracker:
         state.centre()
 
     def _remember(
-        self, heard: Sequence[Heard], state: TrackerState, apart: Collection[int]
+        self, heard: Sequence[Heard], state: TrackerState, apart: Collection[int], anchors: Anchors
     ) -> list[LabelChange]:
         new = [one for one in heard if one.embedding is not None and one.alone and one.speech > 0]
         for one in new:
@@ -112,12 +118,12 @@ class Tracker:
             )
         if not new:
             return []
-        changes = self._review.review(state, apart)
+        changes = self._review.review(state, apart, anchors)
         state.since += 1
         ripe = float(state.memory.weights.sum()) > self.config.ripe_seconds
         if state.labels and ripe and state.since * HOP >= samples_of(self.config.slow_seconds):
             state.since = 0
-            changes += self._review.regroup(state, apart)
+            changes += self._review.regroup(state, apart, anchors)
         return changes
 
     def _hints(self, heard: Heard) -> dict[int, float]:

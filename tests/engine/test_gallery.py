@@ -87,6 +87,17 @@ def test_the_score_of_a_name_is_the_best_of_its_exemplars_and_their_centroid(gal
     assert dict(gallery.search(own[2].vector, 2))["Anna"] == pytest.approx(1.0, abs=1e-5)
 
 
+def test_the_middle_of_a_names_prints_is_told_and_of_nobody_unknown(gallery):
+    own, (ben,) = prints(3, 4), prints(4)
+    gallery.add("Anna", own, "a")
+    gallery.add("Ben", [ben], "b")
+    found = gallery.centroids(["Anna", "Ben", "Cleo"])
+    middle = np.sum([one.vector for one in own], axis=0)
+    assert list(found) == ["Anna", "Ben"]
+    np.testing.assert_allclose(found["Anna"], middle / np.linalg.norm(middle), atol=1e-3)
+    np.testing.assert_allclose(found["Ben"], ben.vector, atol=1e-3)
+
+
 def test_vectors_of_any_length_are_scaled_when_stored_and_when_searched(gallery):
     (anna,) = prints(5)
     gallery.add("Anna", [Embedding(anna.vector * 7, anna.segment, 1)], "a")

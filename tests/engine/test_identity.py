@@ -6,7 +6,8 @@ import pytest
 from rtspk.engine.calibration import Calibration
 from rtspk.engine.cohort import Cohort
 from rtspk.engine.gallery import Gallery
-from rtspk.engine.identity import Identities, IdentitiesState, matches
+from rtspk.engine.identity import ANCHOR_HOPS, Identities, IdentitiesState, matches
+from rtspk.engine.memory import NOBODY
 from rtspk.engine.settings import IdentityConfig
 from rtspk.types import Embedding, FloatArray, Segment, samples_of
 
@@ -164,3 +165,49 @@ def test_no_two_labels_ever_hold_one_name_whatever_is_heard():
         assert len(set(names.values())) == len(names)
         assert names == {held: match.name for held, match in state.held.items()}
     assert given > 50
+
+
+def test_whom_a_window_sounds_like_may_be_in_the_stream_for_a_while(identities):
+    state = IdentitiesState()
+    found = identities.anchors([at(0.8, 0.1)], 0, state)
+    assert found.labels.tolist() == [NOBODY]
+    np.testing.assert_allclose(found.vectors, [at(1, 0)], atol=1e-3)
+    assert len(identities.anchors([], ANCHOR_HOPS, state)) == 1
+    assert len(identities.anchors([], ANCHOR_HOPS + 1, state)) == 0
+
+
+def test_whom_nothing_sounded_like_is_not_thought_of(identities):
+    assert len(identities.anchors([at(0.3, 0.2)], 0, IdentitiesState())) == 0
+
+
+def test_who_has_a_label_is_thought_of_as_long_as_it_bears_the_name(identities):
+    state = IdentitiesState()
+    identities.anchors([at(0.8, 0.1)], 0, state)
+    identities.update(3, at(0.8, 0.1), SPEECH, state)
+    assert identities.anchors([], 10 * ANCHOR_HOPS, state).labels.tolist() == [3]
+    identities.update(3, at(0.1, 0.1), SPEECH, state)
+    assert len(identities.anchors([], 10 * ANCHOR_HOPS, state)) == 0
+
+
+def test_a_voice_is_recognised_while_no_label_bears_its_name(identities):
+    state = IdentitiesState()
+    anchors = identities.anchors([], 0, state)
+    assert anchors.recognises(at(0.8, 0.1), 5.0)
+    assert not anchors.recognises(at(0.35, 0.1), 5.0)
+    identities.update(0, at(0.9, 0.1), SPEECH, state)
+    assert not anchors.recognises(at(0.8, 0.1), 5.0)
+    assert anchors.recognises(at(0.1, 0.8), 5.0)
+
+
+def test_who_is_forgotten_by_the_gallery_is_not_thought_of_anew(identities):
+    state = IdentitiesState()
+    identities.gallery.delete("Anna")
+    assert len(identities.anchors([at(0.8, 0.1)], 0, state)) == 0
+    assert len(identities.anchors([at(0.1, 0.8)], 0, state)) == 1
+
+
+def test_an_empty_gallery_has_nobody_to_think_of():
+    nobody = Identities(Gallery.open(None, "test", 4), Calibration(20.0, -8.0), IdentityConfig())
+    found = nobody.anchors([at(0.8, 0.1)], 0, IdentitiesState())
+    assert not len(found)
+    assert not found.recognises(at(0.8, 0.1), 5.0)

@@ -1,0 +1,116 @@
+"""The enrolled among the windows: a voice that the gallery knows is told apart at once, others are not."""
+
+import numpy as np
+import pytest
+
+from rtspk.engine.anchors import Anchors
+from rtspk.engine.memory import NOBODY
+from rtspk.engine.review import Review
+from rtspk.engine.settings import TrackerConfig
+from rtspk.engine.tracker_state import Birth, Joined, LabelChange, TrackerState
+from rtspk.types import FloatArray, samples_of
+
+SEVERAL = 12  # windows of half a second each
+
+
+def voice(*cosines: float) -> FloatArray:
+    """A unit vector with these cosines to the first axes."""
+    vector = np.zeros(8, np.float32)
+    vector[: len(cosines)] = cosines
+    vector[-1] = np.sqrt(1.0 - np.square(vector).sum())
+    return vector
+
+
+ANNA, BEN = voice(1.0), voice(0.0, 1.0)
+LIKE_ANNA, LIKE_BEN = voice(0.9, 0.3), voice(0.3, 0.9)  # on one bad line: both are a little like either
+
+
+def anchors(*prints: FloatArray, labels: tuple[int, ...] | None = None, known: bool = True) -> Anchors:
+    labels = labels or (NOBODY,) * len(prints)
+    return Anchors(np.stack(prints), np.array(labels), lambda vector, _: known and float(vector @ BEN) > 0.0)
+
+
+class Table:
+    """A memory that windows are put into, one in a hop."""
+
+    def __init__(self, config: TrackerConfig | None = None, certainty: float = 1.0) -> None:
+        self.review, self.state = Review(config or TrackerConfig(), 20), TrackerState()
+        self.certainty = certainty
+
+    def hear(
+        self, vector: FloatArray, anchors: Anchors | None = None, seconds: float = 0.5
+    ) -> list[LabelChange]:
+        state, memory = self.state, self.state.memory
+        piece = 3 * (int(memory.pieces.max()) // 3 + 1) if len(memory.pieces) else 0
+        memory.add(vector, seconds, self.certainty, piece, 240, {})
+        changes = self.review.review(state, (), anchors)
+        state.speech = [samples_of(float(memory.weights[memory.labels == one].sum())) for one in state.labels]
+        return changes
+
+    def labels(self) -> list[int]:
+        return self.state.memory.labels.tolist()
+
+
+def after_much_of(vector: FloatArray) -> Table:
+    table = Table(TrackerConfig(group_cosine=0.5, settled_seconds=1.0))
+    for _ in range(SEVERAL):
+        table.hear(vector)
+    return table
+
+
+def test_a_voice_that_is_taken_for_another_is_told_apart_by_its_print():
+    apart, together = after_much_of(LIKE_ANNA), after_much_of(LIKE_ANNA)
+    for _ in range(2):
+        together.hear(LIKE_BEN)
+        apart.hear(LIKE_BEN, anchors(ANNA, BEN))
+    assert len(set(together.labels())) == 1
+    assert len(set(apart.labels())) == 2
+
+
+def test_whom_the_gallery_knows_gets_a_label_with_the_first_window():
+    table = after_much_of(ANNA)
+    assert [type(change) for change in table.hear(LIKE_BEN, anchors(BEN))] == [Birth]
+
+
+def test_who_only_may_be_one_of_the_enrolled_waits_like_everybody():
+    table = after_much_of(ANNA)
+    assert table.hear(LIKE_BEN, anchors(BEN, known=False)) == []
+    assert table.labels()[-1] == NOBODY
+
+
+def test_whom_the_gallery_knows_need_not_be_surely_speech():
+    unsure = {"config": TrackerConfig(), "certainty": 0.5}
+    assert Table(**unsure).hear(LIKE_BEN) == []
+    assert [type(change) for change in Table(**unsure).hear(LIKE_BEN, anchors(BEN))] == [Birth]
+
+
+def test_a_scrap_is_nobody_even_where_it_sounds_like_somebody():
+    assert Table().hear(LIKE_BEN, anchors(BEN), seconds=0.2) == []
+
+
+def test_a_print_alone_is_nobody():
+    table = after_much_of(ANNA)
+    table.hear(ANNA, anchors(BEN, voice(0.0, 0.0, 1.0)))
+    assert len(table.state.labels) == 1
+
+
+def test_prints_of_two_people_never_make_their_windows_one_voice():
+    middle = voice(0.68, 0.68)
+    table = Table(TrackerConfig(group_cosine=0.0))
+    table.hear(ANNA)
+    table.hear(BEN, anchors(ANNA, BEN))
+    changes = table.hear(middle, anchors(ANNA, BEN, labels=(0, 1)))
+    assert not [change for change in changes if isinstance(change, Joined)]
+    assert table.labels()[0] != table.labels()[1]
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.3])
+def test_a_label_holds_on_to_the_print_whose_name_it_bears(keep):
+    config = TrackerConfig(group_cosine=0.6, keep_cosine=keep, known_seconds=1e6)
+    table = Table(config)
+    table.hear(ANNA)
+    near = voice(0.4, 0.2)
+    table.hear(near, anchors(voice(0.5, 0.7), labels=(0,), known=False))
+    table.state.memory.labels[:] = 0
+    table.hear(near, anchors(voice(0.5, 0.7), labels=(0,), known=False))
+    assert (table.labels() == [0, 0, 0]) == (keep > 0.0)
