@@ -152,11 +152,11 @@ class Identities:
         label_of = {match.name: label for label, match in state.held.items()}
         for name in [n for n, a in state.anchors.items() if n not in label_of and hop - a.hop > ANCHOR_HOPS]:
             del state.anchors[name]
-        recognises = partial(self._recognises, state)
         if not state.anchors:
-            return Anchors(recognises=recognises)
+            return Anchors()
+        vectors = np.stack([one.vector for one in state.anchors.values()])
         labels = np.array([label_of.get(name, NOBODY) for name in state.anchors])
-        return Anchors(np.stack([one.vector for one in state.anchors.values()]), labels, recognises)
+        return Anchors(vectors, labels, partial(self._recognises, state))
 
     def _recognises(self, state: IdentitiesState, vector: FloatArray, seconds: float) -> bool:
         """Whether a voice surely has a name that no label holds."""

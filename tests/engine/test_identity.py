@@ -191,7 +191,7 @@ def test_who_has_a_label_is_thought_of_as_long_as_it_bears_the_name(identities):
 
 def test_a_voice_is_recognised_while_no_label_bears_its_name(identities):
     state = IdentitiesState()
-    anchors = identities.anchors([], 0, state)
+    anchors = identities.anchors([at(0.45, 0.45)], 0, state)
     assert anchors.recognises(at(0.8, 0.1), 5.0)
     assert not anchors.recognises(at(0.35, 0.1), 5.0)
     identities.update(0, at(0.9, 0.1), SPEECH, state)
