@@ -54,8 +54,10 @@ class Matrix:
         self.starts = -nought * table.astype(np.int32).sum(1, dtype=np.int32)
 
 
-def read_tables(path: Path, make: Callable[[Tables], Made]) -> Made:
-    """What is made of the tables in a file.
+def read_tables(
+    path: Path, make: Callable[[Tables], Made], wanted: str = "the parts of a segmenter on samples"
+) -> Made:
+    """What is made of the tables in a file, which is `wanted`.
 
     Raises:
         ModelError: the file holds no tables, or none of which this can be made.
@@ -64,7 +66,5 @@ def read_tables(path: Path, make: Callable[[Tables], Made]) -> Made:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as tables:
             made = make(dict(tables))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, BadZipFile) as error:
-        raise ModelError(
-            f"wanted the parts of a segmenter on samples in {path.parent}, got others in {path.name}"
-        ) from error
+        raise ModelError(f"wanted {wanted} in {path.parent}, got others in {path.name}") from error
     return made

@@ -41,6 +41,7 @@ class EmbedderCard:
     dimension: int
     source: str = ""
     trunk: str = ""  # a network before `file`, which then takes its frames: what a stream goes through once
+    trunk_tables: str = ""  # a .npz of the same trunk, for kernels of our own where those are faster
     features_input: str = "features"
     mask_input: str = ""  # empty: the network knows no mask, and gets the wanted frames alone
     frames_multiple: int = 1  # the network wants whole groups of so many frames
@@ -88,7 +89,7 @@ class OnnxEmbedder:
         self.card = card
         self.cohort = read_cohort(card, folder)
         self.voicing = read_voicing(card, folder)
-        self.trunk = Trunk(folder / card.trunk, card.frames_multiple, threads) if card.trunk else None
+        self.trunk = _trunk(card, folder, threads)
         self._network = Network(folder / card.file, threads)
         if self.trunk is not None and not card.mask_input:
             raise ModelError(f"wanted a mask_input on the card of {card.file}, which pools frames, got none")
@@ -139,6 +140,13 @@ class OnnxEmbedder:
                 features = self.trunk(picture(features, mask))
                 mask = mask.reshape(-1, self.trunk.group).max(1)
         return {card.features_input: features} | ({card.mask_input: mask} if card.mask_input else {})
+
+
+def _trunk(card: EmbedderCard, folder: Path, threads: int) -> Trunk | None:
+    if not card.trunk:
+        return None
+    tables = folder / card.trunk_tables if card.trunk_tables else None
+    return Trunk(folder / card.trunk, card.frames_multiple, threads, tables)
 
 
 def read_cohort(card: EmbedderCard, folder: Path) -> Cohort | None:

@@ -84,7 +84,8 @@ class Registry:
                 raise ModelError(f"wanted the network {network} beside its card, got none in {source}")
         target = self.folder / card.id
         if source.resolve() != target.resolve():
-            self._copy(source, target, [*card.networks, *filter(None, (card.cohort, card.voicing)), *FILES])
+            tables = filter(None, (card.trunk_tables, card.cohort, card.voicing))
+            self._copy(source, target, [*card.networks, *tables, *FILES])
         state = self._state()
         self._write(replace(state, stages={**state.stages, card.id: stage}))
         return card.id

@@ -5,6 +5,7 @@ rows of a hop are a picture of their own, as the network was taught (`rtspk.trai
 pool the frames of several.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from rtspk.engine.network import Network
 from rtspk.errors import ModelError
+from rtspk.kernels.processor import prefers_pairs
 from rtspk.types import FloatArray
 
 __all__ = ["Trunk", "TrunkFrames", "picture"]
@@ -55,13 +57,15 @@ class TrunkFrames:
 
 
 class Trunk:
-    """A network from pictures to frames, one for each group of rows; shared and read-only."""
+    """A network from pictures to frames, one for each group of rows; shared and read-only.
 
-    def __init__(self, path: Path, group: int, threads: int = 1) -> None:
+    Kernels of our own run it where they are faster and its tables are there: on one thread of a processor
+    with AVX2 and neither VNNI nor AVX-512. They answer as ONNX Runtime does, which runs it elsewhere.
+    """
+
+    def __init__(self, path: Path, group: int, threads: int = 1, tables: Path | None = None) -> None:
         self.group = group  # rows
-        self._network = Network(path, threads)
-        if len(self._network.inputs) != 1:
-            raise ModelError(f"wanted one input of {path.name}, got {', '.join(self._network.inputs)}")
+        self._frames = _by_onnx(path, threads) if tables is None else _fastest(path, threads, tables)
 
     def __call__(self, rows: FloatArray) -> FloatArray:
         """Frames of a picture.
@@ -72,9 +76,23 @@ class Trunk:
         Returns:
             float32 [shape=(frames, width)]
         """
-        (name,) = self._network.inputs
-        frames: FloatArray = self._network.run({name: rows[None]})[0][0]
-        return frames
+        return self._frames(rows)
+
+
+def _fastest(path: Path, threads: int, tables: Path) -> Callable[[FloatArray], FloatArray]:
+    if threads > 1 or not prefers_pairs() or not tables.is_file():
+        return _by_onnx(path, threads)
+    from rtspk.engine.picture_network import PictureNetwork
+
+    return PictureNetwork.read(tables)
+
+
+def _by_onnx(path: Path, threads: int) -> Callable[[FloatArray], FloatArray]:
+    network = Network(path, threads)
+    if len(network.inputs) != 1:
+        raise ModelError(f"wanted one input of {path.name}, got {', '.join(network.inputs)}")
+    (name,) = network.inputs
+    return lambda rows: network.run({name: rows[None]})[0][0]
 
 
 def picture(rows: FloatArray, mask: FloatArray) -> FloatArray:

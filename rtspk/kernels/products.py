@@ -8,11 +8,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from llvmlite import binding, ir
-from numba import config, types
+from llvmlite import ir
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from rtspk.kernels.processor import features, sums_fours
 
 __all__ = ["LANES", "LARGEST", "QUAD", "ZERO", "packed", "tile"]
 
@@ -152,8 +154,8 @@ def _add(builder: ir.IRBuilder, sums: Any, x: Any, weights: Any) -> Any:  # noqa
         function = cgutils.get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]  # likewise
         return builder.call(function, values)
 
-    features = _features()
-    if {"avx512vnni", "avx512vl"} <= features or "avxvnni" in features:
+    known = features()
+    if sums_fours(known):
         words = (builder.bitcast(value, SUMS) for value in (x, weights))
         return call("llvm.x86.avx512.vpdpbusd.256", SUMS, sums, *words)
     # Of each four the first and third, then the others: in 16 bits a product has room, a sum of two has not.
@@ -162,20 +164,10 @@ def _add(builder: ir.IRBuilder, sums: Any, x: Any, weights: Any) -> Any:  # noqa
     first = builder.lshr(builder.shl(words, byte), byte), builder.ashr(builder.shl(tables, byte), byte)
     second = builder.lshr(words, byte), builder.ashr(tables, byte)
     for pair in (first, second):
-        if "avx2" in features:
+        if "avx2" in known:
             sums = builder.add(sums, call("llvm.x86.avx2.pmadd.wd", SUMS, *pair))
             continue
         products = builder.bitcast(builder.mul(*pair), SUMS)
         low = builder.ashr(builder.shl(products, half), half)
         sums = builder.add(builder.add(sums, low), builder.ashr(products, half))
     return sums
-
-
-def _features() -> set[str]:
-    """What the processor that numba compiles for can do, as far as it is known."""
-    told, name = (getattr(config, setting) for setting in ("CPU_FEATURES", "CPU_NAME"))
-    if told is not None:
-        return {one[1:] for one in told.split(",") if one.startswith("+")}
-    if name is not None:
-        return set()
-    return {name for name, has in binding.get_host_cpu_features().items() if has}

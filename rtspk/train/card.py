@@ -12,14 +12,15 @@ FILES = ('file = "head.onnx"', 'trunk = "trunk.onnx"', 'features_input = "frames
 Value = str | int | float | bool | tuple[object, ...] | list[object]
 
 
-def card_text(checkpoint: Checkpoint, identity: str) -> str:
-    """How the model is fed and what its scores mean, as TOML."""
+def card_text(checkpoint: Checkpoint, identity: str, *, tables: bool = False) -> str:
+    """How the model is fed and what its scores mean, as TOML; `tables`: its trunk has some."""
     recipe, network = checkpoint.recipe, checkpoint.embedder.network
     has_trunk = isinstance(network, ResidualConformer)
     lines = [
         "# How this model is fed and what its scores mean; README.md beside it says where it comes from.",
         f'id = "{identity}"',
         *(FILES if has_trunk else ['file = "model.onnx"']),
+        *(['trunk_tables = "trunk.npz"'] if tables else []),
         f'licence = "{recipe.licence}"',
         f'source = "rtspk train {recipe.name}, seed {recipe.loop.seed}, {checkpoint.step} steps"',
         f"dimension = {network.dimension}",

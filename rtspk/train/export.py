@@ -18,6 +18,7 @@ from rtspk.train.card import card_text, metrics_text, readme_text
 from rtspk.train.checkpoint import read_checkpoint
 from rtspk.train.onnx_file import exported
 from rtspk.train.scoring import CentredEmbedder
+from rtspk.train.trunk_tables import trunk_tables
 from rtspk.train.weights_file import halved
 
 __all__ = ["export_checkpoint"]
@@ -26,7 +27,8 @@ __all__ = ["export_checkpoint"]
 def export_checkpoint(path: Path, out: Path) -> str:
     """Write networks, `weights.safetensors`, `card.toml`, `README.md` and `metrics.toml` into a folder.
 
-    A network is `model.onnx`, or, where it has a trunk, that as `trunk.onnx` and the rest as `head.onnx`.
+    A network is `model.onnx`, or, where it has a trunk, that as `trunk.onnx` and the rest as `head.onnx`. A
+    trunk in eight bits is written a second time, as `trunk.npz` for kernels of our own.
 
     Args:
         path: `final.pt` of a finished run
@@ -51,6 +53,9 @@ def export_checkpoint(path: Path, out: Path) -> str:
     identity = f"{checkpoint.recipe.name}-{digest[:8]}"
     for name, network in networks.items():
         write_atomically(out / name, network)
+    tables = trunk_tables(networks["trunk.onnx"]) if "trunk.onnx" in networks else None
+    if tables is not None:
+        write_atomically(out / "trunk.npz", tables)
     kind = checkpoint.recipe.model.network
     about = {"network": kind, "config": json.dumps(asdict(model.network.config))}  # to build it again
     write_atomically(out / "weights.safetensors", halved(model, about))
@@ -58,7 +63,7 @@ def export_checkpoint(path: Path, out: Path) -> str:
         buffer = io.BytesIO()
         np.save(buffer, checkpoint.cohort.half().numpy())
         write_atomically(out / "cohort.npy", buffer.getvalue())
-    write_atomically(out / "card.toml", card_text(checkpoint, identity).encode())
+    write_atomically(out / "card.toml", card_text(checkpoint, identity, tables=tables is not None).encode())
     write_atomically(out / "README.md", readme_text(checkpoint, identity).encode())
     write_atomically(out / "metrics.toml", metrics_text(checkpoint).encode())
     return identity

@@ -6,6 +6,7 @@ import pytest
 from rtspk.engine.embedder import BUNDLED, load_embedder
 from rtspk.engine.frontend import Frontend
 from rtspk.engine.local import LocalActivity
+from rtspk.engine.picture_network import PictureNetwork
 from rtspk.engine.segmenter import load_segmenter
 from rtspk.engine.settings import HOP, ActivityConfig
 from rtspk.engine.trunk import Trunk, TrunkFrames, picture
@@ -150,3 +151,34 @@ def test_a_window_that_several_share_holds_rows(frontend, trunk, conversation):
 def test_a_trunk_of_two_inputs_is_refused():
     with pytest.raises(ModelError, match=r"wanted one input of head\.onnx, got frames, mask"):
         Trunk(BUNDLED / "embedder" / "head.onnx", 8)
+
+
+@pytest.mark.parametrize(
+    ("prefers", "threads", "own"), [(True, 1, True), (True, 2, False), (False, 1, False)]
+)
+def test_own_kernels_run_the_trunk_where_they_are_faster(
+    monkeypatch, conversation, embedder, prefers, threads, own
+):
+    monkeypatch.setattr("rtspk.engine.trunk.prefers_pairs", lambda: prefers)
+    trunk = load_embedder(threads=threads).trunk
+    assert isinstance(trunk._frames, PictureNetwork) is own
+    rows = log_mel(conversation[: samples_of(3.0)], embedder.card.features)[:48]
+    heard = picture(rows, np.ones(48, np.float32))
+    frames, wanted = trunk(heard), Trunk(BUNDLED / "embedder" / "trunk.onnx", 8)(heard)
+    cosine = (frames * wanted).sum() / np.linalg.norm(frames) / np.linalg.norm(wanted)
+    assert cosine > 0.99
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_trunk_without_tables_is_run_by_onnx_runtime(monkeypatch, tmp_path, named):
+    """Also where a card names some that are not there: the answers are the same."""
+    monkeypatch.setattr("rtspk.engine.trunk.prefers_pairs", lambda: True)
+    trunk = Trunk(BUNDLED / "embedder" / "trunk.onnx", 8, tables=tmp_path / "none.npz" if named else None)
+    assert not isinstance(trunk._frames, PictureNetwork)
+
+
+def test_damaged_tables_are_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr("rtspk.engine.trunk.prefers_pairs", lambda: True)
+    (tmp_path / "trunk.npz").write_bytes(b"no tables")
+    with pytest.raises(ModelError, match=r"wanted a network over pictures in .*, got others in trunk\.npz"):
+        Trunk(BUNDLED / "embedder" / "trunk.onnx", 8, tables=tmp_path / "trunk.npz")

@@ -11,7 +11,10 @@ onnx = pytest.importorskip("onnx", reason="training needs the train extra")
 
 from safetensors import safe_open  # noqa: E402 - behind the skip
 
+from rtspk.engine.conformer import ConformerConfig  # noqa: E402
 from rtspk.engine.embedder import load_embedder  # noqa: E402
+from rtspk.engine.residual_conformer import ResidualConformerConfig  # noqa: E402
+from rtspk.engine.trunk import Trunk  # noqa: E402
 from rtspk.errors import ModelError  # noqa: E402
 from rtspk.train.card import readme_text  # noqa: E402
 from rtspk.train.checkpoint import read_checkpoint  # noqa: E402
@@ -122,6 +125,30 @@ def test_every_network_is_exported_as_it_answers(name, tmp_path):
     assert ("ResNet-18 of 2 channels" if group > 4 else "Transformer of 1 blocks, width 16") in readme
     assert "| radio | CC0 | not known | 1.5 |" in readme
     assert "| validation | 87.50% |" in readme
+
+
+@pytest.mark.filterwarnings("ignore")  # likewise
+def test_a_trunk_of_whole_sixteens_has_tables_that_answer_as_it_does(tmp_path, monkeypatch):
+    monkeypatch.setattr("rtspk.engine.trunk.prefers_pairs", lambda: True)
+    head = ConformerConfig(channels=4, width=16, blocks=1, heads=2, **END)
+    sizes = ResidualConformerConfig(16, (1, 2, 1, 1), (16, 16, 16, 16), head)
+    model = NetworkConfig("residual_conformer", residual_conformer=sizes)
+    path = finished(Recipe("other", features=FeatureConfig(mels=40), model=model), tmp_path)
+    rng = torch.Generator().manual_seed(0)
+    state = torch.load(path, weights_only=False)
+    state["examples"] = 10.0 + 4.0 * torch.randn(6, 48, 40, generator=rng)
+    state["masks"] = torch.ones(6, 48)
+    torch.save(state, path)
+    export_checkpoint(path, tmp_path / "model")
+    card = load_embedder(tmp_path / "model").card
+    assert card.trunk_tables == "trunk.npz"
+    file, group = tmp_path / "model" / card.trunk, card.frames_multiple
+    own, twin = Trunk(file, group, tables=tmp_path / "model" / card.trunk_tables), Trunk(file, group)
+    for count in (group, 3 * group, 6 * group):
+        rows = 4.0 * torch.randn(count, 40, generator=rng).numpy()
+        answer, wanted = own(rows), twin(rows)
+        assert answer.shape == wanted.shape
+        assert (answer * wanted).sum() > 0.99 * np.linalg.norm(answer) * np.linalg.norm(wanted)
 
 
 def test_a_model_on_mfcc_is_not_exported(tmp_path):

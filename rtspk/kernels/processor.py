@@ -1,0 +1,30 @@
+"""What the processor can do that kernels are compiled for."""
+
+from llvmlite import binding
+from numba import config
+
+__all__ = ["features", "prefers_pairs", "sums_fours"]
+
+
+def features() -> set[str]:
+    """Its features by LLVM's names, as far as they are known."""
+    told, name = (getattr(config, setting) for setting in ("CPU_FEATURES", "CPU_NAME"))
+    if told is not None:
+        return {one[1:] for one in told.split(",") if one.startswith("+")}
+    if name is not None:
+        return set()
+    return {name for name, has in binding.get_host_cpu_features().items() if has}
+
+
+def sums_fours(known: set[str]) -> bool:
+    """Whether one instruction adds four products of 8-bit numbers to a sum (VNNI)."""
+    return {"avx512vnni", "avx512vl"} <= known or "avxvnni" in known
+
+
+def prefers_pairs() -> bool:
+    """Whether large sums of products go fastest by two in 16 bits at a time (AVX2), since no way has four.
+
+    Not where registers are of 512 bits: others use them, and our kernels do not.
+    """
+    known = features()
+    return {"avx2", "fma"} <= known and "avx512f" not in known and not sums_fours(known)
