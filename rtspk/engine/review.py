@@ -147,16 +147,17 @@ class Review:
         """Whether a group without a label is somebody: enough of it, surely speech, and surely a voice.
 
         What another label had until now is less of a proof than windows that nobody had. Whom the gallery
-        knows needs no more than that.
+        knows needs to be a voice alone: music may be near to somebody too.
         """
         memory, config = state.memory, self.config
         if len(state.labels) >= self.max_speakers:
             return False
         seconds = float(memory.weights[own].sum())
         mean = memory.weights[own] @ memory.vectors[own]
-        if seconds >= config.least_speech_seconds and anchors.recognises(mean, seconds):
-            return True
         certainty = float(memory.weights[own] @ memory.certainties[own]) / seconds - config.birth_certainty
+        voice = certainty if self.voicing is None else self.voicing.score(mean) + SURELY * certainty
+        if seconds >= config.least_speech_seconds and voice >= 0.0 and anchors.recognises(mean, seconds):
+            return True
         if certainty < 0.0:
             return False
         if (
@@ -172,7 +173,7 @@ class Review:
             ):
                 return False
         doubt = DOUBT * max(0.0, 1.0 - seconds / DOUBT_SECONDS)
-        return self.voicing is None or self.voicing.score(mean) + SURELY * certainty >= doubt
+        return self.voicing is None or voice >= doubt
 
     def _birth_seconds(self, state: TrackerState) -> float:
         """What a new voice needs: the longer people have talked, the less is somebody new to be expected."""

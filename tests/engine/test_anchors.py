@@ -8,6 +8,7 @@ from rtspk.engine.memory import NOBODY
 from rtspk.engine.review import Review
 from rtspk.engine.settings import TrackerConfig
 from rtspk.engine.tracker_state import Birth, Joined, LabelChange, TrackerState
+from rtspk.engine.voicing import Voicing
 from rtspk.types import FloatArray, samples_of
 
 SEVERAL = 12  # windows of half a second each
@@ -33,8 +34,10 @@ def anchors(*prints: FloatArray, labels: tuple[int, ...] | None = None, known: b
 class Table:
     """A memory that windows are put into, one in a hop."""
 
-    def __init__(self, config: TrackerConfig | None = None, certainty: float = 1.0) -> None:
-        self.review, self.state = Review(config or TrackerConfig(), 20), TrackerState()
+    def __init__(
+        self, config: TrackerConfig | None = None, certainty: float = 1.0, voicing: Voicing | None = None
+    ) -> None:
+        self.review, self.state = Review(config or TrackerConfig(), 20, voicing), TrackerState()
         self.certainty = certainty
 
     def hear(
@@ -78,10 +81,13 @@ def test_who_only_may_be_one_of_the_enrolled_waits_like_everybody():
     assert table.labels()[-1] == NOBODY
 
 
-def test_whom_the_gallery_knows_need_not_be_surely_speech():
-    unsure = {"config": TrackerConfig(), "certainty": 0.5}
-    assert Table(**unsure).hear(LIKE_BEN) == []
-    assert [type(change) for change in Table(**unsure).hear(LIKE_BEN, anchors(BEN))] == [Birth]
+@pytest.mark.parametrize(("log_odds", "somebody"), [(4.0, True), (-4.0, False), (None, False)])
+def test_whom_the_gallery_knows_need_not_be_surely_speech_but_a_voice(log_odds, somebody):
+    """Music may be near to somebody: what tells sounds from voices is asked, where there is such a thing."""
+    voicing = None if log_odds is None else Voicing(np.zeros(8, np.float32), log_odds)
+    assert Table(certainty=0.5, voicing=voicing).hear(LIKE_BEN) == []
+    changes = Table(certainty=0.5, voicing=voicing).hear(LIKE_BEN, anchors(BEN))
+    assert [type(change) for change in changes] == ([Birth] if somebody else [])
 
 
 def test_a_scrap_is_nobody_even_where_it_sounds_like_somebody():

@@ -1,7 +1,7 @@
 """The laws of a session: chunking, finality, memory, the end, and sound that is none."""
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -10,11 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rtspk.engine.anchors import Anchors
 from rtspk.engine.events import EndEvent, Event, ReviseEvent, SegmentEvent, SpeakerEvent
 from rtspk.engine.pipeline import LocalSession
 from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.settings import HOP, TrackerConfig
 from rtspk.engine.tracker import Tracker
+from rtspk.engine.tracker_state import Heard
 from rtspk.errors import AudioError, ModelError, SessionError
 from rtspk.rttm import to_rttm_turns
 from rtspk.types import Embedding, FloatArray, Segment, samples_of
@@ -251,6 +253,44 @@ def test_a_name_that_is_kept_is_known_to_the_next_session(setup_at, conversation
     first.label("S1", "Anna", keep=True)
     again = setup.events([conversation])
     assert "Anna" in {e.name for e in again if isinstance(e, SpeakerEvent)}
+    assert json_of(setup.events(cut(conversation, [4321]))) == json_of(again)
+
+
+class Listening(Tracker):
+    """Decides as ever, and keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__(TrackerConfig(), 20)
+        self.told: list[tuple[Sequence[Heard], Anchors | None]] = []
+
+    def observe(self, heard, state, apart=(), anchors=None):
+        self.told.append((heard, anchors))
+        return super().observe(heard, state, apart, anchors)
+
+
+def test_what_one_local_speaker_said_before_is_somebody_elses_for_the_others(setup, conversation):
+    tracker = Listening()
+    replace(setup, parts=replace(setup.parts, tracker=tracker)).events([conversation])
+    at_once = [heard for heard, _ in tracker.told if len(heard) > 1]
+    assert any(one.others for heard in at_once for one in heard)
+    for heard in at_once:
+        for one in heard:
+            for other in heard:
+                if other is not one:
+                    assert {piece for piece, _ in other.links} <= set(one.others)
+
+
+def test_the_tracker_is_told_who_of_the_enrolled_may_be_there(setup_at, conversation):
+    setup, tracker = setup_at(1.0), Listening()
+    listening = replace(setup, parts=replace(setup.parts, tracker=tracker))
+    listening.events([conversation])
+    assert not any(anchors for _, anchors in tracker.told)
+    first = setup.begin()
+    first.push(conversation[: samples_of(20.0)])
+    first.label("S1", "Anna", keep=True)
+    tracker.told.clear()
+    listening.events([conversation])
+    assert any(anchors for _, anchors in tracker.told)
 
 
 def test_labels_that_a_person_merges_are_one(setup, conversation):
