@@ -12,11 +12,12 @@ from numba.core import cgutils
 
 from rtspk.kernels.processor import features
 
-__all__ = ["HALF", "I16", "I32", "LANES", "NUMBERS", "PAIRS", "SUMS", "Lanes", "Value"]
+__all__ = ["BYTES", "HALF", "I16", "I32", "LANES", "NUMBERS", "PAIRS", "SUMS", "Lanes", "Value"]
 
 LANES: int = 8  # numbers of 32 bits in one register of 256
 I8, I16, I32 = (ir.IntType(bits) for bits in (8, 16, 32))
 SUMS = ir.VectorType(I32, LANES)
+BYTES = ir.VectorType(I8, 4 * LANES)
 PAIRS = ir.VectorType(I16, 2 * LANES)
 HALF = ir.VectorType(I16, LANES)
 NUMBERS = ir.VectorType(ir.FloatType(), LANES)
