@@ -12,8 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-
 from rtspk.engine.calibration import Calibration
 from rtspk.engine.gallery_clips import Clips, read_clips, write_clips
 from rtspk.engine.gallery_codes import drop_codes
@@ -27,7 +25,6 @@ from rtspk.engine.gallery_records import (
     clean_name,
     unit_vectors,
 )
-from rtspk.engine.voice_index import centroids
 from rtspk.errors import ConfigError, GalleryError
 from rtspk.types import FloatArray
 
@@ -245,14 +242,12 @@ class Gallery:
 
     def centroids(self, names: Sequence[str]) -> dict[str, FloatArray]:
         """The middle of the prints of each name that there is, a unit vector float32 [shape=(dimension,)]."""
-        found = {}
+        if not names:
+            return {}
         with self._lock, self._file.reading():
-            for name in names:
-                speaker = self._find(name)
-                vectors = [] if speaker is None else [one.vector for one in self._exemplars(speaker)]
-                if vectors:
-                    found[name] = centroids(np.sum(vectors, axis=0)[None], vectors[0][None])[0]
-        return found
+            speakers = {self._find(name): name for name in names}
+            owners, middles = self._index.centroids([one for one in speakers if one is not None])
+        return {speakers[owner]: middle for owner, middle in zip(owners, middles, strict=True)}
 
     def calibration(self) -> Calibration | None:
         """What scores mean in this deployment, where `calibrate` was told."""

@@ -144,11 +144,11 @@ class GalleryIndex:
         best = _highest(zip(numbers[:, 1].tolist(), (vectors @ query).tolist(), strict=True), {})
         # Negative ids are speakers' centroids; those of the best may have moved since they were coded.
         likely = {-one for one in near if one < 0} | {speaker for speaker, _ in _first(best, k)}
-        owners, middles = self._centroids(likely)
+        owners, middles = self.centroids(likely)
         return _first(_highest(zip(owners, (middles @ query).tolist(), strict=True), best), k)
 
-    def _centroids(self, likely: Collection[int]) -> tuple[list[int], FloatArray]:
-        """Those of these speakers that there are, and their centroids as they are now."""
+    def centroids(self, likely: Collection[int]) -> tuple[list[int], FloatArray]:
+        """Those of these speakers that have prints, and their centroids as they are now."""
         wanted = sorted(likely)
         which = f"speaker IN ({_marks(wanted)}) ORDER BY speaker, id"
         sql = f"SELECT id, speaker, vector FROM exemplars WHERE {which}"

@@ -65,6 +65,8 @@ class Trunk:
 
     def __init__(self, path: Path, group: int, threads: int = 1, tables: Path | None = None) -> None:
         self.group = group  # rows
+        if tables is not None and not tables.is_file():
+            raise ModelError(f"wanted the tables of {path.name} at {tables}, got nothing there")
         self._frames = _by_onnx(path, threads) if tables is None else _fastest(path, threads, tables)
 
     def __call__(self, rows: FloatArray) -> FloatArray:
@@ -80,9 +82,9 @@ class Trunk:
 
 
 def _fastest(path: Path, threads: int, tables: Path) -> Callable[[FloatArray], FloatArray]:
-    if threads > 1 or not prefers_pairs() or not tables.is_file():
+    if threads > 1 or not prefers_pairs():
         return _by_onnx(path, threads)
-    from rtspk.engine.picture_network import PictureNetwork
+    from rtspk.engine.picture_network import PictureNetwork  # its kernels are compiled where they are wanted
 
     return PictureNetwork.read(tables)
 

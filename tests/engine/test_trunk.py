@@ -169,12 +169,17 @@ def test_own_kernels_run_the_trunk_where_they_are_faster(
     assert cosine > 0.99
 
 
-@pytest.mark.parametrize("named", [False, True])
-def test_a_trunk_without_tables_is_run_by_onnx_runtime(monkeypatch, tmp_path, named):
-    """Also where a card names some that are not there: the answers are the same."""
+def test_a_trunk_without_tables_is_run_by_onnx_runtime(monkeypatch):
     monkeypatch.setattr("rtspk.engine.trunk.prefers_pairs", lambda: True)
-    trunk = Trunk(BUNDLED / "embedder" / "trunk.onnx", 8, tables=tmp_path / "none.npz" if named else None)
-    assert not isinstance(trunk._frames, PictureNetwork)
+    assert not isinstance(Trunk(BUNDLED / "embedder" / "trunk.onnx", 8)._frames, PictureNetwork)
+
+
+@pytest.mark.parametrize("prefers", [False, True])
+def test_tables_that_a_card_names_have_to_be_there(monkeypatch, tmp_path, prefers):
+    """Whoever would run the trunk: a folder that lacks a file is one that was copied badly."""
+    monkeypatch.setattr("rtspk.engine.trunk.prefers_pairs", lambda: prefers)
+    with pytest.raises(ModelError, match=r"wanted the tables of trunk\.onnx at .*none\.npz, got nothing"):
+        Trunk(BUNDLED / "embedder" / "trunk.onnx", 8, tables=tmp_path / "none.npz")
 
 
 def test_damaged_tables_are_refused(monkeypatch, tmp_path):
