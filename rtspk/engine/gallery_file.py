@@ -27,7 +27,6 @@ PAGE = 16_384  # bytes: a 192-d print is 0.9 kB, and of smaller pages a fifth wo
 CHECKED = 64 << 20  # bytes: a larger file is looked through by `rtspk doctor`, not at every opening
 AT_ONCE = 2_048  # rows with vectors that are read at once
 STORED = np.dtype("<f4")  # how the file holds a vector, on any machine
-MAGIC = b"SQLite format 3\x00"
 REFUSED = frozenset(
     {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
 )
@@ -189,7 +188,12 @@ class GalleryFile:
         )
 
     def _prepare(self, path: Path, *, create: bool) -> None:
-        """Look at the file before SQLite does, so that nothing that is not a gallery is ever changed."""
+        """Make the file where there is none.
+
+        A file that is there is never opened here: closing it would take away the locks that this process
+        holds on it by other connections, and with them what they write
+        (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+        """
         try:
             if path.is_dir():
                 raise GalleryError(f"wanted a gallery (an SQLite file), got the folder {path}")
@@ -198,20 +202,17 @@ class GalleryFile:
                     raise GalleryError(f"wanted a gallery at {path}, got no such file: enroll a voice first")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 # Voices are personal: the file, and with it SQLite's -wal and -shm, is its owner's alone.
-                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            with path.open("rb") as file:
-                head = file.read(len(MAGIC))
+                with contextlib.suppress(FileExistsError):  # another program was faster
+                    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except OSError as error:
             raise StorageError(f"wanted to open the gallery {path}, got {error.strerror or error}") from error
-        if head not in {b"", MAGIC}:
-            raise GalleryError(f"wanted a gallery (an SQLite file), got something else at {path}")
 
     def _open(self, model: str, dimension: int) -> None:
         with self._translated():
             run = self._connection.execute
             for pragma in ("foreign_keys = ON", "secure_delete = ON", "temp_store = MEMORY"):
                 run(f"PRAGMA {pragma}")
-            if run("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            if self._has_tables():
                 self._check(model, dimension)
                 self._migrate()
                 unclean = bool(run("SELECT 1 FROM meta WHERE key = 'unclean'").fetchall())
@@ -223,6 +224,16 @@ class GalleryFile:
         if unclean:
             with contextlib.suppress(StorageError):
                 self.wipe()  # it is tried again at the next opening
+
+    def _has_tables(self) -> bool:
+        try:
+            return bool(self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_NOTADB:
+                raise GalleryError(
+                    f"wanted a gallery (an SQLite file), got something else at {self.where}"
+                ) from error
+            raise
 
     def _switch_to_log(self) -> None:
         """Use a write-ahead log; SQLite itself does not wait here for others that have the file open."""
@@ -239,7 +250,7 @@ class GalleryFile:
 
     def _create(self, model: str, dimension: int) -> None:
         with self._transaction("BEGIN IMMEDIATE"):
-            if self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            if self._has_tables():
                 return self._check(model, dimension)  # another program was faster
             for statement in SCHEMA:
                 self._connection.execute(statement)

@@ -679,6 +679,31 @@ def test_two_processes_that_write_at_once_lose_nothing(path):
         assert {one.name for one in gallery.speakers()} == wanted
 
 
+LISTS = """
+import sys
+from pathlib import Path
+from rtspk.engine.gallery import Gallery
+
+print(*(one.name for one in Gallery.open(Path(sys.argv[1]), "test-model", 64).speakers()), sep="\\n")
+"""
+
+
+def test_a_gallery_opened_twice_in_a_process_keeps_what_is_written_while_other_processes_come_and_go(path):
+    env = {**os.environ, "PYTHONPATH": ":".join(sys.path)}
+
+    def another_process(script, *arguments):
+        command = [sys.executable, "-c", script, str(path), *arguments]
+        return subprocess.run(command, stdout=subprocess.PIPE, env=env, text=True, check=True).stdout
+
+    with open_gallery(path) as gallery:
+        assert gallery.speakers() == []
+        open_gallery(path).close()
+        another_process(KILLED.replace("100_000", "1"), "0")
+        assert [one.name for one in gallery.speakers()] == ["name 0"]
+        gallery.add("name 1", prints(1), "x")
+        assert another_process(LISTS).split("\n")[:-1] == ["name 0", "name 1"]
+
+
 # Sound that is kept
 
 
