@@ -37,8 +37,9 @@ def serve(
         ),
     ] = None,
     max_sessions: Annotated[int | None, typer.Option("--max-sessions", metavar="N", help="At once.")] = None,
-    threads: Annotated[
-        int | None, typer.Option("--threads", metavar="N", help="For the engine; else one for each core.")
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", metavar="N", help="Processes for the engine; else one for each core."),
     ] = None,
     overload: Annotated[
         str | None,
@@ -84,7 +85,7 @@ def serve(
         "tls_certificate": tls_cert,
         "tls_key": tls_key,
         "origins": origin and tuple(origin),
-        "threads": threads,
+        "workers": workers,
         "overload": overload,
         "insecure": insecure or None,
     }
@@ -103,13 +104,16 @@ def serve(
     if not access.needs_token and not is_local(settings.host):
         note(f"rtspk: without tokens everybody who reaches {settings.host} may do everything")
     import asyncio
+    from functools import partial
 
     from rtspk.engine.pipeline import Engine
     from rtspk.server.app import App, run
 
+    load = partial(Engine.load, gallery, model=model, segmenter=segmenter, device=device)
     with waiting("loading the models"):
-        engine = Engine.load(gallery, model=model, segmenter=segmenter, device=device)
-    app = App(engine, settings, access)
+        engine = load()
+    apart = settings.worker_count > 1 and engine.can_be_repeated
+    app = App(engine, settings, access, load if apart else None)
     scheme = "https" if settings.tls_certificate else "http"
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     asyncio.run(run(app, lambda bound: note(f"rtspk: serving at {scheme}://{shown}:{bound}")))

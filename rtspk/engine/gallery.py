@@ -89,6 +89,11 @@ class Gallery:
         with self._lock:
             self._file.close()
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether it is a file, which other processes can open too."""
+        return self._file.on_disk
+
     def __len__(self) -> int:
         """How many names are enrolled."""
         with self._lock:

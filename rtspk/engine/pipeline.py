@@ -13,7 +13,7 @@ from rtspk.audio import read_audio
 from rtspk.config import read_toml
 from rtspk.engine.backend import load_backend
 from rtspk.engine.calibration import Calibration
-from rtspk.engine.embedder import Embedder, find_card
+from rtspk.engine.embedder import Embedder, OnnxEmbedder, find_card
 from rtspk.engine.events import Event
 from rtspk.engine.frontend import Frontend
 from rtspk.engine.gallery import Gallery, clean_name
@@ -176,6 +176,11 @@ class Engine:
             kept = None
         opened = Gallery.open(kept, embedder.card.id, embedder.card.dimension, create=create or kept is None)
         return cls(embedder, listener, opened, opened.calibration() or _naming(folder))
+
+    @property
+    def can_be_repeated(self) -> bool:
+        """Whether another process may load the like: its voices are in a file, its networks on a CPU."""
+        return self.gallery.on_disk and isinstance(self.embedder, OnnxEmbedder)
 
     def session(
         self, *, latency: float = 1.0, max_speakers: int = 20, config: SessionConfig | None = None

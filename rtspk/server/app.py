@@ -30,6 +30,7 @@ from rtspk.server.pages import load_pages
 from rtspk.server.protocol import Audio, Protocol
 from rtspk.server.speakers import answer_speakers, scope_of
 from rtspk.server.telemetry import Telemetry
+from rtspk.server.workers import make_workers
 
 __all__ = ["App", "raise_file_limit", "run"]
 
@@ -46,26 +47,46 @@ _log = logging.getLogger(__name__)
 class App:
     """One server; `serving` opens its port."""
 
-    def __init__(self, engine: Engine, config: ServerConfig, access: Access) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        config: ServerConfig,
+        access: Access,
+        load: Callable[[], Engine] | None = None,
+    ) -> None:
+        """Make a server.
+
+        Args:
+            engine: for what is asked over HTTP, and for the streams where workers are threads
+            config: all settings
+            access: who may do what
+            load: makes a like engine in another process, and can be pickled; None lets workers be threads
+        """
         check_address(config, access)
         self.config, self.access, self.telemetry = config, access, Telemetry()
-        self._engine, self._pages = engine, load_pages()
+        self._engine, self._load, self._pages = engine, load, load_pages()
         self._links: set[Link] = set()
         self._hub: Hub | None = None
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[int]:
         """Serve until the context ends, which drains; gives the port."""
-        self._hub = Hub(self._engine, self.config, self.access, self.telemetry)
-        server = await self._opened()
-        ticker = asyncio.create_task(self._tick(self._hub))
+        workers = make_workers(self.config.worker_count, self._engine, self._load)
+        model = self._engine.embedder.card.id
+        self._hub = Hub(model, workers, self.config, self.access, self.telemetry)
         try:
-            yield server.sockets[0].getsockname()[1]
-            await self._drain(self._hub)
+            for worker in workers:
+                await asyncio.to_thread(worker.start)
+            server = await self._opened()
+            ticker = asyncio.create_task(self._tick(self._hub))
+            try:
+                yield server.sockets[0].getsockname()[1]
+                await self._drain(self._hub)
+            finally:
+                ticker.cancel()
+                server.close(code=1001)
+                await server.wait_closed()
         finally:
-            ticker.cancel()
-            server.close(code=1001)
-            await server.wait_closed()
             await asyncio.to_thread(self._hub.rounds.close)
 
     async def _opened(self) -> Server:

@@ -43,7 +43,7 @@ class ServerConfig:
     tls_certificate: str = ""
     tls_key: str = ""
     insecure: bool = False  # a public address without tokens and TLS
-    threads: int = 0  # for the engine's work; 0: one for each core
+    workers: int = 0  # for the engine's work; 0: one for each core
     batch: int = 16  # streams in one round of work
     deadline_seconds: float = 0.01  # how long a stream that has work waits for others to join its round
     overload: Literal["drop-oldest", "close"] = "drop-oldest"
@@ -57,16 +57,16 @@ class ServerConfig:
             raise ConfigError(f"wanted a port of 0 to 65535, got {self.port}")
         if bool(self.tls_certificate) != bool(self.tls_key):
             raise ConfigError("wanted a TLS certificate together with its key, got one of them")
-        if self.threads < 0 or self.batch < 1 or self.deadline_seconds < 0:
+        if self.workers < 0 or self.batch < 1 or self.deadline_seconds < 0:
             raise ConfigError(
-                "wanted threads of 0 or more, a batch of 1 or more, and a deadline of 0 s or more"
+                "wanted workers of 0 or more, a batch of 1 or more, and a deadline of 0 s or more"
             )
         if self.resume_seconds < 0 or self.drain_seconds < 0:
             raise ConfigError("wanted 0 s or more to resume and to drain")
 
     @property
-    def workers(self) -> int:
-        """Threads for the engine's work."""
-        if self.threads:
-            return self.threads
+    def worker_count(self) -> int:
+        """How many there are to be."""
+        if self.workers:
+            return self.workers
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

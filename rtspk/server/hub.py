@@ -4,10 +4,10 @@ import hashlib
 import logging
 import secrets
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rtspk.engine.events import EndEvent
-from rtspk.engine.pipeline import Engine
 from rtspk.errors import AudioError
 from rtspk.server.access import Access, Principal
 from rtspk.server.config import ServerConfig
@@ -15,9 +15,12 @@ from rtspk.server.link import Link
 from rtspk.server.messages import EndRequest, Error, Flush, Label, Start, WarningMessage
 from rtspk.server.protocol import Audio, Begin, Command, Do, Refuse
 from rtspk.server.reports import ack_of, heartbeat_of, ready_of
-from rtspk.server.rounds import Outcome, Round, Rounds
-from rtspk.server.stream import Order, Stream
+from rtspk.server.round import Result, Round
+from rtspk.server.rounds import Rounds
+from rtspk.server.stream import Stream
 from rtspk.server.telemetry import Telemetry
+from rtspk.server.turn import Order
+from rtspk.server.workers import Worker
 
 __all__ = ["Hub"]
 
@@ -45,11 +48,16 @@ class _Place:
 class Hub:
     """Lives on the event loop and awaits nothing."""
 
-    def __init__(self, engine: Engine, config: ServerConfig, access: Access, telemetry: Telemetry) -> None:
-        self._engine, self._config, self._access, self._telemetry = engine, config, access, telemetry
-        self.rounds = Rounds(
-            engine.embedder, config.workers, config.batch, config.deadline_seconds, self.finish_round
-        )
+    def __init__(
+        self,
+        model: str,
+        workers: Sequence[Worker],
+        config: ServerConfig,
+        access: Access,
+        telemetry: Telemetry,
+    ) -> None:
+        self._model, self._config, self._access, self._telemetry = model, config, access, telemetry
+        self.rounds = Rounds(workers, config.batch, config.deadline_seconds, self.finish_round)
         self.draining = False
         self._places: dict[str, _Place] = {}  # by the stream's number
         self._tokens: dict[bytes, str] = {}  # digest of a resume token -> number
@@ -91,12 +99,12 @@ class Hub:
         """Say what a round came to."""
         now = self.rounds.now()
         self._telemetry.count_round(round_, now)
-        for outcome in round_.outcomes:
+        for result in round_.results:
             try:
-                self._tell(outcome)
+                self._tell(result)
             except Exception as error:  # whatever it is, the other streams of the round go on
-                _log.warning("session %s ended by %s", outcome.stream.number, type(error).__name__)
-                self._give_up(outcome.stream)
+                _log.warning("session %s ended by %s", result.stream.number, type(error).__name__)
+                self._give_up(result.stream)
 
     def tick(self, now: float) -> None:
         """Heartbeats, limits of time, and parked sessions that nobody came back for; a few times a second."""
@@ -174,14 +182,14 @@ class Hub:
         config = replace(self._config.session, latency=options.latency, max_speakers=options.max_speakers)
         number = secrets.token_hex(6)
         try:
-            parts = self._engine.parts(config)
-            stream = Stream(number, principal.name, start, parts, self._config.limits)
+            stream = Stream(number, principal.name, start, config, self._config.limits)
         except AudioError as error:
             self._fail(link, "unsupported_format", str(error))
             return
         place = _Place(stream, secrets.token_urlsafe(24), now, link)
         self._places[number] = place
         self._tokens[_digest(place.token)] = number
+        self.rounds.join(stream)
         self._telemetry.started.inc()
         self._greet(place, link, resumed=False, now=now)
 
@@ -218,8 +226,8 @@ class Hub:
         stream = place.stream
         link.stream, link.beat_at = stream, now + stream.start.options.heartbeat_seconds
         link.acked_seconds = stream.received_seconds
-        model, seconds = self._engine.embedder.card.id, self._config.resume_seconds
-        link.say(ready_of(stream, model, place.token, seconds, resumed=resumed))
+        seconds = self._config.resume_seconds
+        link.say(ready_of(stream, self._model, place.token, seconds, resumed=resumed))
 
     def _hear(self, data: bytes, link: Link, now: float) -> None:
         stream = link.stream
@@ -258,8 +266,8 @@ class Hub:
         stream.order(order)
         self.rounds.ready(stream)
 
-    def _tell(self, outcome: Outcome) -> None:
-        stream, turn = outcome.stream, outcome.turn
+    def _tell(self, result: Result) -> None:
+        stream, turn, outcome = result.stream, result.turn, result.outcome
         place = self._places.get(stream.number)
         if place is None:  # it was dropped while a worker had it
             return
@@ -274,7 +282,7 @@ class Hub:
             if outcome.failure is not None:
                 self._drop(place)  # nobody should come back to it
             return
-        for warning in turn.warnings:
+        for warning in outcome.warnings:
             link.say(warning)
         if isinstance(turn.order, Flush):
             link.say(ack_of(stream, turn.order.id))
@@ -330,6 +338,7 @@ class Hub:
     def _drop(self, place: _Place) -> None:
         """Forget a stream; a worker that has it finishes its turn for nobody."""
         place.stream.abandon()
+        self.rounds.leave(place.stream)
         self._parked.pop(place.stream.number, None)
         self._places.pop(place.stream.number, None)
         self._tokens.pop(_digest(place.token), None)

@@ -1,86 +1,55 @@
-"""One client's stream: what has arrived and waits, the engine's session, and what it has said.
+"""One client's stream on the connection's side: what has arrived and waits, and what was said of it.
 
-The connection's side (`receive`, `order`, `take`) and the worker's (`hear`, `obey`) share no state but
-counters: a turn that was taken is the worker's until it is given back.
+The other side is a worker's (`rtspk.server.listener`); between the two go turns and what came of them.
 """
 
 from collections import deque
-from dataclasses import dataclass, field
 from typing import Literal
 
-from rtspk.engine.session import Session, SessionParts
-from rtspk.engine.settings import HOP
-from rtspk.errors import GalleryError, RtspkError, SessionError
+from rtspk.engine.settings import HOP, SessionConfig
 from rtspk.server.config import Limits
-from rtspk.server.messages import EndRequest, Flush, Label, Merge, Start, WarningMessage
+from rtspk.server.messages import EndRequest, Start
+from rtspk.server.meter import Meter, meter_of
 from rtspk.server.replay import Replay
-from rtspk.server.sound import Decoder, decoder_of
-from rtspk.server.watch import Watch
+from rtspk.server.turn import Opening, Order, Piece, Turn
 from rtspk.types import samples_of, seconds_of
 
-__all__ = ["Order", "Piece", "Stream", "Turn"]
-
-Order = Label | Merge | Flush | EndRequest
+__all__ = ["Stream"]
 
 TURN_SECONDS: float = 1.0  # of sound in one turn, so that a client with much does not hold up the others
 PIECE_SECONDS: float = 0.5  # longer messages are cut
 LEAST_BACKLOG: float = seconds_of(2 * HOP)  # less might never become work, and all would wait for each other
 
 
-@dataclass(slots=True)
-class Piece:
-    """Sound as it came; without data it is a hole of that length."""
-
-    data: bytes | None
-    seconds: float
-    arrived: float  # s, by the server's clock
-
-
-@dataclass(slots=True)
-class Turn:
-    """What a worker does for a stream in one go: some sound, and the order behind it if there is one."""
-
-    pieces: list[Piece] = field(default_factory=list)
-    order: Order | None = None
-    warnings: list[WarningMessage] = field(default_factory=list)
-
-    @property
-    def seconds(self) -> float:
-        """How much sound."""
-        return sum(piece.seconds for piece in self.pieces)
-
-
 class Stream:
     """Shared with nobody; raises AudioError from the start for a format that there is none for."""
 
-    def __init__(self, number: str, owner: str, start: Start, parts: SessionParts, limits: Limits) -> None:
+    def __init__(self, number: str, owner: str, start: Start, config: SessionConfig, limits: Limits) -> None:
         self.number, self.owner, self.start = number, owner, start
-        self.session = Session(parts)
         self.replay = Replay(limits.replay_bytes)
-        self.decoder: Decoder = decoder_of(start.format)
-        self.watch = Watch()
         self.received = 0  # units of the wire
         self.received_seconds = 0.0
         self.waiting_seconds = 0.0  # of sound that no worker has taken
         self.lost_seconds = 0.0
         self.heard = 0  # samples that the session has
-        self.worked_seconds = 0.0  # of work
+        self.worked_seconds = 0.0
         self.taken = False  # by a worker
         self.ending = False  # no more sound will come
-        width = max(1, start.format.rate * self.decoder.width)  # bytes a second
+        self._meter: Meter = meter_of(start.format)
+        width = max(1, start.format.rate * self._meter.width)  # bytes a second
         bounded = max(LEAST_BACKLOG, limits.backlog_bytes / width)
         self.backlog_seconds = min(limits.backlog_seconds, bounded)  # of sound that may wait
         self._inbox: deque[Piece | Order] = deque()
         self._orders = 0
         self._rest = b""  # half a sample
         self._taken_seconds = 0.0
-        self._damaged = 0
+        self._opening: Opening | None = Opening(start.format, config)  # until a worker has it
         self._limits = limits
 
     def receive(self, data: bytes, now: float) -> None:
         """Take a binary message, which may end within a sample; raises AudioError for what is no sound."""
         for part in self._cut(data):
-            units, seconds = self.decoder.measure(part)
+            units, seconds = self._meter.measure(part)
             self.received += units
             self.received_seconds += seconds
             self.waiting_seconds += seconds
@@ -117,7 +86,8 @@ class Stream:
 
     def take(self) -> Turn:
         """The next turn; the stream is the worker's until `give_back`."""
-        self.taken, turn, seconds = True, Turn(), 0.0
+        turn, seconds = Turn(self.number, self._opening), 0.0
+        self.taken, self._opening = True, None
         while self._inbox and turn.order is None and seconds < TURN_SECONDS:
             item = self._inbox.popleft()
             if isinstance(item, Piece):
@@ -130,8 +100,10 @@ class Stream:
         self.waiting_seconds = max(0.0, self.waiting_seconds - seconds)
         return turn
 
-    def give_back(self) -> None:
-        """The worker is done."""
+    def give_back(self, heard: int, seconds: float) -> None:
+        """The worker is done: so many samples became of the turn's sound, by so many seconds of work."""
+        self.heard += heard
+        self.worked_seconds += seconds
         self.taken, self._taken_seconds = False, 0.0
 
     def abandon(self) -> None:
@@ -153,43 +125,8 @@ class Stream:
         """Agree with the client on `received`: half a sample that came last will come again."""
         self._rest = b""
 
-    def hear(self, turn: Turn) -> None:
-        """Work on the sound of a turn, up to the windows that the network is wanted for.
-
-        Raises:
-            AudioError: samples that are no sound.
-        """
-        for piece in turn.pieces:
-            if piece.data is None:
-                samples = self.decoder.silence(piece.seconds)
-            else:
-                samples = self.decoder.decode(piece.data)
-                turn.warnings += self.watch.hear(samples)
-            self.heard += len(samples)
-            self.session.receive_audio(samples)
-        if self.decoder.damaged > self._damaged:
-            lost, self._damaged = self.decoder.damaged - self._damaged, self.decoder.damaged
-            text = f"{lost} Opus packets did not decode and became silence"
-            turn.warnings.append(WarningMessage(code="damaged_audio", message=text))
-
-    def obey(self, turn: Turn) -> None:
-        """Do the order of a turn, once its sound is decided on; what is refused becomes a warning."""
-        try:
-            match turn.order:
-                case Label() as label:
-                    self.session.label(label.speaker, label.name, keep=label.scope == "gallery")
-                case Merge() as merge:
-                    self.session.merge(merge.speaker, merge.into)
-                case EndRequest():
-                    rest = self.decoder.finish()
-                    self.heard += len(rest)
-                    self.session.receive_audio(rest)
-                    self.session.finish()
-        except (SessionError, GalleryError) as error:
-            turn.warnings.append(WarningMessage(code="refused", message=_line(error)))
-
     def _cut(self, data: bytes) -> list[bytes]:
-        width = self.decoder.width
+        width = self._meter.width
         if not width:
             return [data]
         data = self._rest + data
@@ -211,7 +148,3 @@ class Stream:
             self._inbox.appendleft(Piece(None, hole, arrived))
         self.lost_seconds += dropped
         return dropped
-
-
-def _line(error: RtspkError) -> str:
-    return " ".join(str(error).split())

@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from rtspk.engine.events import EndEvent, Event, ReviseEvent, SegmentEvent, SpeakerEvent
-from rtspk.server.rounds import Round
+from rtspk.server.round import Round
 
 __all__ = ["Telemetry"]
 
@@ -38,7 +38,7 @@ class Telemetry:
         self.refused = Counter("rtspk_refusals", "Connections ended by an error", ["code"], registry=registry)
         self.audio = Counter("rtspk_audio_seconds", "Sound received", registry=registry)
         self.lost = Counter("rtspk_audio_lost_seconds", "Sound dropped under load", registry=registry)
-        self.work = Counter("rtspk_work_seconds", "Time of threads in rounds", registry=registry)
+        self.work = Counter("rtspk_work_seconds", "Time of workers in rounds", registry=registry)
         self.windows = Counter("rtspk_windows", "Windows embedded", registry=registry)
         self.events = Counter("rtspk_events", "Events said", ["type"], registry=registry)
         self.identified = Counter("rtspk_identifications", "Labels that got a name", registry=registry)
@@ -61,10 +61,10 @@ class Telemetry:
         self.windows.inc(round_.windows)
         for size in round_.batches:
             self.batches.observe(size)
-        for outcome in round_.outcomes:
-            if outcome.turn.pieces:
-                self.delay.observe(max(0.0, now - outcome.turn.pieces[-1].arrived))
-            for event in outcome.events:
+        for result in round_.results:
+            if result.turn.pieces:
+                self.delay.observe(max(0.0, now - result.turn.pieces[-1].arrived))
+            for event in result.outcome.events:
                 self.events.labels(KINDS.get(type(event), "other")).inc()
                 if isinstance(event, SpeakerEvent) and event.event == "named" and event.name is not None:
                     self.identified.inc()

@@ -99,11 +99,15 @@ def serve(engine):
     with contextlib.ExitStack() as stack:
 
         def start(
-            *tokens: TokenEntry, limits: Limits | None = None, engine: Engine = engine, **settings
+            *tokens: TokenEntry,
+            limits: Limits | None = None,
+            engine: Engine = engine,
+            load: Callable[[], Engine] | None = None,
+            **settings,
         ) -> Running:
-            config = ServerConfig(port=0, threads=2, drain_seconds=10.0)
+            config = ServerConfig(port=0, workers=2, drain_seconds=10.0)
             config = replace(config, limits=limits or Limits(), **settings)
-            return stack.enter_context(running(App(engine, config, Access(tokens, config))))
+            return stack.enter_context(running(App(engine, config, Access(tokens, config), load)))
 
         yield start
 

@@ -10,7 +10,8 @@ from rtspk.audio import read_audio, stream_pcm
 from rtspk.data import DEMO
 from rtspk.errors import AudioError
 from rtspk.server.messages import AudioFormat
-from rtspk.server.sound import decoder_of, packet_seconds
+from rtspk.server.meter import meter_of, packet_seconds
+from rtspk.server.sound import decoder_of
 from rtspk.types import samples_of
 
 
@@ -28,9 +29,9 @@ def test_pcm_is_heard_as_the_command_line_hears_it(encoding, rate, channels):
     values = noise(1.0)[: rate // 2 * channels]
     values = values[: len(values) // channels * channels]
     data = (values * 32767).astype("<i2").tobytes() if encoding == "s16le" else values.astype("<f4").tobytes()
-    decoder = decoder_of(AudioFormat(encoding=encoding, rate=rate, channels=channels))
-    size = 1000 * decoder.width
-    heard = sound_of(decoder, [data[at : at + size] for at in range(0, len(data), size)])
+    format_ = AudioFormat(encoding=encoding, rate=rate, channels=channels)
+    size = 1000 * meter_of(format_).width
+    heard = sound_of(decoder_of(format_), [data[at : at + size] for at in range(0, len(data), size)])
     wanted = stream_pcm(io.BytesIO(data), rate, encoding=encoding, channels=channels)
     assert np.array_equal(heard, np.concatenate([chunk.samples for chunk in wanted]))
 
@@ -54,12 +55,14 @@ def packets_of(path):
 def test_opus_packets_are_heard_as_their_file_is_but_for_its_pre_skip():
     path = DEMO / "Anna.opus"
     packets = packets_of(path)
-    decoder = decoder_of(AudioFormat(encoding="opus", rate=48000, channels=1))
-    heard, wanted = sound_of(decoder, packets), read_audio(path)
+    format_ = AudioFormat(encoding="opus", rate=48000, channels=1)
+    heard, wanted = sound_of(decoder_of(format_), packets), read_audio(path)
     skipped = 312 // 3  # samples of 48 kHz that the file says to leave out
     n = min(len(heard) - skipped, len(wanted)) - 100
     assert np.abs(heard[skipped : skipped + n] - wanted[:n]).max() < 1e-3
-    assert sum(decoder.measure(packet)[1] for packet in packets) == pytest.approx(len(heard) / 16000)
+    assert sum(meter_of(format_).measure(packet)[1] for packet in packets) == pytest.approx(
+        len(heard) / 16000
+    )
 
 
 def test_a_damaged_packet_becomes_silence_of_its_length():
@@ -96,9 +99,9 @@ def test_what_is_no_packet_is_refused(packet):
 
 def test_a_megabyte_is_no_packet_whatever_it_begins_with():
     with pytest.raises(AudioError, match="at most 61440 bytes"):
-        decoder_of(AudioFormat(encoding="opus", rate=48000)).measure(bytes([0x78]) * (1 << 20))
+        meter_of(AudioFormat(encoding="opus", rate=48000)).measure(bytes([0x78]) * (1 << 20))
 
 
 def test_opus_of_a_rate_that_it_does_not_have_says_which_there_are():
     with pytest.raises(AudioError, match="8000, 12000, 16000, 24000, 48000"):
-        decoder_of(AudioFormat(encoding="opus", rate=44100))
+        meter_of(AudioFormat(encoding="opus", rate=44100))

@@ -1,4 +1,4 @@
-"""One client's stream by hand: no sockets, no threads, any clock."""
+"""One client's stream by hand, its turns done at a desk: no sockets, no threads, any clock."""
 
 import numpy as np
 import pytest
@@ -6,17 +6,17 @@ import pytest
 from rtspk.engine.settings import HOP, SessionConfig
 from rtspk.errors import AudioError
 from rtspk.server.config import Limits
+from rtspk.server.desk import Desk
 from rtspk.server.messages import AudioFormat, EndRequest, Flush, Options, Start
-from rtspk.server.rounds import run_round
 from rtspk.server.stream import Stream
 
 
 @pytest.fixture
-def make(engine):
+def make():
     def stream(encoding="f32le", rate=16000, channels=1, pace="live", **limits):
         format_ = AudioFormat(encoding=encoding, rate=rate, channels=channels)
         start = Start(format=format_, options=Options(pace=pace))
-        return Stream("number", "owner", start, engine.parts(SessionConfig()), Limits(**limits))
+        return Stream("number", "owner", start, SessionConfig(), Limits(**limits))
 
     return stream
 
@@ -25,29 +25,40 @@ def seconds(number, width=4):
     return bytes(round(number * 16000) * width)
 
 
-def work(stream, engine):
+@pytest.fixture
+def desk(engine):
+    return Desk(engine)
+
+
+def do(stream, turn, desk):
+    """Do one turn; returns the events as JSON."""
+    work = desk.work([turn])
+    (outcome,) = work.outcomes
+    stream.give_back(outcome.heard, work.seconds)
+    assert outcome.failure is None
+    return [event.to_json() for event in outcome.events]
+
+
+def work(stream, desk):
     """Do all that waits; returns the events as JSON."""
     events = []
     while stream.is_ready():
-        outcome = run_round([(stream, stream.take())], engine.embedder).outcomes[0]
-        stream.give_back()
-        assert outcome.failure is None
-        events += [event.to_json() for event in outcome.events]
+        events += do(stream, stream.take(), desk)
     return events
 
 
 @pytest.mark.parametrize("size", [7, 1000, 3200, 48000])
 def test_any_cut_of_the_bytes_gives_the_events_of_a_local_session(
-    make, engine, conversation, local_events, size
+    make, desk, conversation, local_events, size
 ):
     stream, data = make(pace="file"), conversation.astype("<f4").tobytes()
     events = []
     for at in range(0, len(data), size * 4 + 1):  # also within a sample
         stream.receive(data[at : at + size * 4 + 1], 0.0)
         if at % 5 == 0:
-            events += work(stream, engine)
+            events += work(stream, desk)
     stream.order(EndRequest())
-    events += work(stream, engine)
+    events += work(stream, desk)
     assert events == local_events
 
 
@@ -59,13 +70,13 @@ def test_what_may_wait_is_bounded_in_bytes_too_and_is_always_enough_to_work_on(m
     assert many.is_ready()
 
 
-def test_work_waits_for_a_whole_hop_or_an_order(make, engine):
+def test_work_waits_for_a_whole_hop_or_an_order(make, desk):
     stream = make()
     stream.receive(bytes(4 * (HOP - 100)), 0.0)
     assert not stream.is_ready()
     stream.receive(bytes(4 * 100), 0.0)
     assert stream.is_ready()
-    work(stream, engine)
+    work(stream, desk)
     stream.receive(bytes(4 * (HOP - 1)), 0.0)
     assert not stream.is_ready()
     stream.order(Flush())
@@ -78,7 +89,7 @@ def test_a_stream_that_a_worker_has_is_not_given_to_another(make):
     stream.take()
     stream.receive(seconds(1.0), 0.0)
     assert not stream.is_ready()
-    stream.give_back()
+    stream.give_back(16000, 0.1)
     assert stream.is_ready()
 
 
@@ -102,7 +113,7 @@ def test_an_empty_opus_message_is_refused(make):
         make("opus", 48000).receive(b"", 0.0)
 
 
-def test_live_sound_that_waited_too_long_becomes_a_hole_of_its_length(make, engine):
+def test_live_sound_that_waited_too_long_becomes_a_hole_of_its_length(make, desk):
     stream = make(lag_seconds=3.0)
     for n in range(80):
         stream.receive(np.full(1600, 0.01, "<f4").tobytes(), n / 10)
@@ -110,7 +121,7 @@ def test_live_sound_that_waited_too_long_becomes_a_hole_of_its_length(make, engi
     assert dropped == pytest.approx(6.5, abs=0.11)
     assert stream.shed(8.0, "drop-oldest") == 0.0
     assert stream.waiting_seconds == pytest.approx(8.0)
-    work(stream, engine)
+    work(stream, desk)
     assert stream.heard == 8 * 16000
     assert stream.lost_seconds == dropped
 
@@ -134,7 +145,7 @@ def test_a_server_that_cannot_even_keep_up_with_holes_ends_the_session(make):
 
 
 def test_at_twice_the_load_that_is_carried_lag_stays_bounded_and_half_of_the_sound_is_told_as_lost(
-    make, engine
+    make, desk
 ):
     """A minute by a clock of our own: a second of sound costs two seconds of work, a hole next to nothing."""
     stream, piece = make(lag_seconds=3.0), np.full(1600, 0.01, "<f4").tobytes()
@@ -150,12 +161,11 @@ def test_at_twice_the_load_that_is_carried_lag_stays_bounded_and_half_of_the_sou
             turn = stream.take()
             sound = sum(part.seconds for part in turn.pieces if part.data is not None)
             busy_until = now + 2.0 * sound + 0.01 * (turn.seconds - sound)
-            run_round([(stream, turn)], engine.embedder)
-            stream.give_back()
+            do(stream, turn, desk)
     assert 1.5 < worst < 6.0  # a hole is as old as the sound it was, until its turn comes
     assert told == pytest.approx(stream.lost_seconds)
     assert 0.4 * end < told < 0.6 * end
-    work(stream, engine)
+    work(stream, desk)
     assert stream.heard == end * 16000
 
 

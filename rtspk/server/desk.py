@@ -1,0 +1,121 @@
+"""Where a worker does the turns of its streams: their windows go through the network together."""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rtspk.engine.pipeline import Engine
+from rtspk.errors import AudioError
+from rtspk.server.listener import Listener
+from rtspk.server.messages import Error
+from rtspk.server.turn import Outcome, Turn
+from rtspk.types import Window
+
+__all__ = ["Desk", "Work", "failure_of_ours"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Work:
+    """What came of turns that were done together, in order, and what it cost."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    windows: int = 0
+    batches: list[int] = field(default_factory=list)  # windows in each call of the network
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    turn: Turn
+    outcome: Outcome
+    listener: Listener
+
+
+class Desk:
+    """One worker's listeners, by their streams' numbers; for one thread at a time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._listeners: dict[str, Listener] = {}
+
+    def work(self, turns: Sequence[Turn], gone: Sequence[str] = ()) -> Work:
+        """Do the turns of several streams; what one of them does wrong ends that one alone.
+
+        Args:
+            turns: one for each stream; its first has an opening
+            gone: numbers of streams that nobody wants any more
+        """
+        begin = time.perf_counter()
+        for number in gone:
+            self._listeners.pop(number, None)
+        work = Work([Outcome() for _ in turns])
+        tasks: list[_Task] = []
+        for turn, outcome in zip(turns, work.outcomes, strict=True):
+            with _guarded(turn, outcome):
+                tasks.append(_Task(turn, outcome, self._listener(turn)))
+        for task in tasks:
+            with _guarded(task.turn, task.outcome):
+                task.listener.hear(task.turn, task.outcome)
+        self._answer(tasks, work)
+        for task in _going_on(tasks):
+            with _guarded(task.turn, task.outcome):
+                task.listener.obey(task.turn, task.outcome)
+        self._answer(tasks, work)
+        for task in tasks:
+            task.outcome.events = task.listener.session.events_to_send()
+        work.seconds = time.perf_counter() - begin
+        return work
+
+    def _listener(self, turn: Turn) -> Listener:
+        if turn.opening is not None:
+            parts = self._engine.parts(turn.opening.config)
+            self._listeners[turn.number] = Listener(turn.opening.format, parts)
+        return self._listeners[turn.number]
+
+    def _answer(self, tasks: Sequence[_Task], work: Work) -> None:
+        """Give all streams their embeddings, until none wants any more."""
+        embedder = self._engine.embedder
+        while asked := [(task, windows) for task in _going_on(tasks) if (windows := _wanted(task))]:
+            batch = [window for _, windows in asked for window in windows]
+            work.windows += len(batch)
+            work.batches.append(len(batch))
+            try:
+                answers = embedder.embed(batch)
+            except Exception:  # one of them is to blame: each by itself
+                for task, windows in asked:
+                    with _guarded(task.turn, task.outcome):
+                        task.listener.session.receive_embeddings(embedder.embed(windows))
+                continue
+            for task, windows in asked:
+                own, answers = answers[: len(windows)], answers[len(windows) :]
+                with _guarded(task.turn, task.outcome):
+                    task.listener.session.receive_embeddings(own)
+
+
+def _wanted(task: _Task) -> list[Window]:
+    return task.listener.session.windows_to_embed()
+
+
+def _going_on(tasks: Sequence[_Task]) -> list[_Task]:
+    return [task for task in tasks if task.outcome.failure is None]
+
+
+@contextmanager
+def _guarded(turn: Turn, outcome: Outcome) -> Iterator[None]:
+    """A failure is told in our own words, and the log gets its kind, never its sound."""
+    try:
+        yield
+    except AudioError as error:
+        outcome.failure = Error(code="bad_audio", message=" ".join(str(error).split()))
+    except Exception as error:  # whatever it is, the other streams go on
+        _log.warning("session %s ended by %s", turn.number, type(error).__name__)
+        outcome.failure = failure_of_ours()
+
+
+def failure_of_ours() -> Error:
+    """What a client hears of a fault that is not its own."""
+    return Error(code="internal", message="the server failed at this session")

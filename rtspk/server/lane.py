@@ -1,0 +1,106 @@
+"""The queue in front of one worker: streams that have work wait a moment for others and go in rounds.
+
+While the worker is busy the next round grows.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+
+from rtspk.server.desk import Work
+from rtspk.server.round import Round
+from rtspk.server.stream import Stream
+from rtspk.server.turn import Turn
+from rtspk.server.workers import Worker
+
+__all__ = ["Lane"]
+
+_log = logging.getLogger(__name__)
+
+
+class Lane:
+    """Lives on the event loop; a thread of its own waits for the worker."""
+
+    def __init__(self, worker: Worker, largest: int, deadline: float, done: Callable[[Round], None]) -> None:
+        self.streams: set[str] = set()  # numbers of all that are this worker's
+        self._worker, self._largest, self._deadline, self._done = worker, largest, deadline, done
+        self._thread = ThreadPoolExecutor(1, "rtspk-lane")
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[tuple[float, Stream]] = deque()
+        self._queued: set[str] = set()
+        self._gone: list[str] = []  # numbers that the worker need not know any more
+        self._busy = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Streams whose turn has not come."""
+        return len(self._queue)
+
+    def ready(self, stream: Stream) -> None:
+        """A stream may have work."""
+        if stream.number in self._queued or not stream.is_ready():
+            return
+        self._queued.add(stream.number)
+        self._queue.append((self._loop.time(), stream))
+        self._dispatch()
+
+    def leave(self, stream: Stream) -> None:
+        """Nobody wants a stream any more."""
+        self.streams.discard(stream.number)
+        self._gone.append(stream.number)
+        self._dispatch()
+
+    def close(self) -> None:
+        """End the worker; the round that runs is waited for."""
+        if self._timer is not None:
+            self._loop.call_soon_threadsafe(self._timer.cancel)
+        self._queue.clear()
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._worker.close()
+
+    def _dispatch(self) -> None:
+        """Give the worker a round: a full one, or where the first stream has waited long enough."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._busy or not (self._queue or self._gone):
+            return
+        if self._queue and len(self._queue) < self._largest:
+            due = self._queue[0][0] + self._deadline
+            if self._loop.time() < due:
+                self._timer = self._loop.call_at(due, self._dispatch)
+                return
+        streams = [self._queue.popleft()[1] for _ in range(min(self._largest, len(self._queue)))]
+        self._queued.difference_update(stream.number for stream in streams)
+        taken = [(stream, stream.take()) for stream in streams]
+        gone, self._gone = self._gone, []
+        self._busy = True
+        future = self._thread.submit(self._worker.work, [turn for _, turn in taken], gone)
+        future.add_done_callback(partial(self._wake, taken))
+
+    def _wake(self, taken: list[tuple[Stream, Turn]], future: "Future[Work]") -> None:
+        """Called on the lane's thread."""
+        if not future.cancelled() and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._finish, taken, future)
+
+    def _finish(self, taken: list[tuple[Stream, Turn]], future: "Future[Work]") -> None:
+        self._busy = False
+        error = future.exception()
+        if error is None:
+            round_ = Round.of(taken, future.result())
+        else:
+            _log.warning("a round of %d sessions ended by %s", len(taken), type(error).__name__)
+            round_ = Round.lost(taken)
+        sound = sum(turn.seconds for _, turn in taken)
+        for one in round_.results:
+            share = one.turn.seconds / sound if sound else 1 / len(taken)
+            one.stream.give_back(one.outcome.heard, round_.seconds * share)
+        self._done(round_)
+        for one in round_.results:
+            if one.outcome.failure is None:
+                self.ready(one.stream)
+        self._dispatch()

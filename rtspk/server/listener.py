@@ -1,0 +1,59 @@
+"""A worker's side of a stream: its messages become sound, and the engine's session hears it."""
+
+from rtspk.engine.session import Session, SessionParts
+from rtspk.errors import GalleryError, RtspkError, SessionError
+from rtspk.server.messages import AudioFormat, EndRequest, Label, Merge, WarningMessage
+from rtspk.server.sound import decoder_of
+from rtspk.server.turn import Outcome, Turn
+from rtspk.server.watch import Watch
+
+__all__ = ["Listener"]
+
+
+class Listener:
+    """Shared with nobody."""
+
+    def __init__(self, format_: AudioFormat, parts: SessionParts) -> None:
+        self.session = Session(parts)
+        self._decoder = decoder_of(format_)
+        self._watch = Watch()
+        self._damaged = 0
+
+    def hear(self, turn: Turn, outcome: Outcome) -> None:
+        """Work on the sound of a turn, up to the windows that the network is wanted for.
+
+        Raises:
+            AudioError: samples that are no sound.
+        """
+        for piece in turn.pieces:
+            if piece.data is None:
+                samples = self._decoder.silence(piece.seconds)
+            else:
+                samples = self._decoder.decode(piece.data)
+                outcome.warnings += self._watch.hear(samples)
+            outcome.heard += len(samples)
+            self.session.receive_audio(samples)
+        if self._decoder.damaged > self._damaged:
+            lost, self._damaged = self._decoder.damaged - self._damaged, self._decoder.damaged
+            text = f"{lost} Opus packets did not decode and became silence"
+            outcome.warnings.append(WarningMessage(code="damaged_audio", message=text))
+
+    def obey(self, turn: Turn, outcome: Outcome) -> None:
+        """Do the order of a turn, once its sound is decided on; what is refused becomes a warning."""
+        try:
+            match turn.order:
+                case Label() as label:
+                    self.session.label(label.speaker, label.name, keep=label.scope == "gallery")
+                case Merge() as merge:
+                    self.session.merge(merge.speaker, merge.into)
+                case EndRequest():
+                    rest = self._decoder.finish()
+                    outcome.heard += len(rest)
+                    self.session.receive_audio(rest)
+                    self.session.finish()
+        except (SessionError, GalleryError) as error:
+            outcome.warnings.append(WarningMessage(code="refused", message=_line(error)))
+
+
+def _line(error: RtspkError) -> str:
+    return " ".join(str(error).split())
