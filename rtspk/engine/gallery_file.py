@@ -27,6 +27,7 @@ PAGE = 16_384  # bytes: a 192-d print is 0.9 kB, and of smaller pages a fifth wo
 CHECKED = 64 << 20  # bytes: a larger file is looked through by `rtspk doctor`, not at every opening
 AT_ONCE = 2_048  # rows with vectors that are read at once
 STORED = np.dtype("<f4")  # how the file holds a vector, on any machine
+MAGIC = b"SQLite format 3\x00"
 REFUSED = frozenset(
     {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
 )
@@ -229,11 +230,18 @@ class GalleryFile:
         try:
             return bool(self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_NOTADB:
-                raise GalleryError(
-                    f"wanted a gallery (an SQLite file), got something else at {self.where}"
-                ) from error
-            raise
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_NOTADB or self._begins_well():
+                raise
+            raise GalleryError(
+                f"wanted a gallery (an SQLite file), got something else at {self.where}"
+            ) from error
+
+    def _begins_well(self) -> bool:
+        """Whether what SQLite takes for no database was one; nobody holds a lock on such a file."""
+        if self._path is None:
+            return True
+        with self._path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
 
     def _switch_to_log(self) -> None:
         """Use a write-ahead log; SQLite itself does not wait here for others that have the file open."""
