@@ -104,16 +104,23 @@ def serve(
     if not access.needs_token and not is_local(settings.host):
         note(f"rtspk: without tokens everybody who reaches {settings.host} may do everything")
     import asyncio
+    from contextlib import ExitStack
     from functools import partial
 
     from rtspk.engine.pipeline import Engine
     from rtspk.server.app import App, run
 
     load = partial(Engine.load, gallery, model=model, segmenter=segmenter, device=device)
-    with waiting("loading the models"):
-        engine = load()
-    apart = settings.worker_count > 1 and engine.can_be_repeated
-    app = App(engine, settings, access, load if apart else None)
     scheme = "https" if settings.tls_certificate else "http"
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
-    asyncio.run(run(app, lambda bound: note(f"rtspk: serving at {scheme}://{shown}:{bound}")))
+    with ExitStack() as loading:
+        loading.enter_context(waiting("loading the models"))
+        engine = load()
+        apart = settings.worker_count > 1 and engine.can_be_repeated
+        app = App(engine, settings, access, load if apart else None)
+
+        def announce(bound: int) -> None:
+            loading.close()
+            note(f"rtspk: serving at {scheme}://{shown}:{bound}")
+
+        asyncio.run(run(app, announce))

@@ -71,25 +71,27 @@ class App:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[int]:
         """Serve until the context ends, which drains; gives the port."""
+        server = await self._bound()
         workers = make_workers(self.config.worker_count, self._engine, self._load)
         model = self._engine.embedder.card.id
-        self._hub = Hub(model, workers, self.config, self.access, self.telemetry)
+        self._hub = hub = Hub(model, workers, self.config, self.access, self.telemetry)
+        ticker = asyncio.create_task(self._tick(hub))
         try:
             for worker in workers:
                 await asyncio.to_thread(worker.start)
-            server = await self._opened()
-            ticker = asyncio.create_task(self._tick(self._hub))
+            await server.start_serving()
+            yield server.sockets[0].getsockname()[1]
+            await self._drain(hub)
+        finally:
+            ticker.cancel()
             try:
-                yield server.sockets[0].getsockname()[1]
-                await self._drain(self._hub)
-            finally:
-                ticker.cancel()
                 server.close(code=1001)
                 await server.wait_closed()
-        finally:
-            await asyncio.to_thread(self._hub.rounds.close)
+            finally:
+                await asyncio.to_thread(hub.rounds.close)
 
-    async def _opened(self) -> Server:
+    async def _bound(self) -> Server:
+        """The port is ours; nobody is let in yet."""
         limits, quiet = self.config.limits, logging.getLogger("rtspk.server.websockets")
         quiet.setLevel(logging.CRITICAL + 1)  # the library logs each broken handshake with a traceback
         try:
@@ -110,6 +112,7 @@ class App:
                 max_size=limits.message_bytes,
                 max_queue=QUEUE,
                 logger=quiet,
+                start_serving=False,
             )
         except OSError as error:
             where = f"{self.config.host}:{self.config.port}"
