@@ -4,6 +4,7 @@ It answers as ONNX Runtime does for the same network, to the last bit: sums are 
 done to them is done in the same order.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -21,10 +22,12 @@ from rtspk.types import FloatArray
 __all__ = ["PictureNetwork"]
 
 MOST: int = 20  # tiles done at once: their sums stay in the cache that is near
-KEPT: int = 64  # rows of the largest picture for which room is kept: more than a stretch of a stream
+KEPT: int = 192  # rows of the largest picture for which room is kept: more than a window of a stream
 DEEP: int = 8  # rows that one row stands for, from which on pictures are so small that tiles of 2 fit better
 LINE: int = 64  # bytes of a cache line
 FACTORS: int = 3  # of a picture that is added
+
+Call = tuple[Callable[..., None], tuple[object, ...]]  # a kernel, and what it takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,34 +59,81 @@ class Step:
     border: int
 
 
-class Room:
-    """The pictures between steps, and what kernels write to; of one call at a time."""
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """The pictures of one height, in a room.
 
-    def __init__(self, steps: list[Step], nought: int, height: int, width: int) -> None:
-        self.shape = height, width
-        self.pictures = [_picture(height, width, steps[0].inputs, nought)]
-        self.sizes = [(height, width)]
+    first : int16 [shape=(rows, places, 1)], the input with its border
+    calls : kernels and what they take, which make the answers of all steps, one after the other
+    last : int16 [shape=(rows, places, channels)], the answers of the last step
+    """
+
+    first: NDArray[np.int16]
+    calls: list[Call]
+    last: NDArray[np.int16]
+
+
+class Room:
+    """The pictures between steps, and what kernels write to; of one call at a time.
+
+    Args:
+        steps: of the network
+        packs: their weights, int16 [shape=(n,)] each
+        nought: what that is stored as in the input
+        height: rows of the highest picture for which there is room
+        width: places of all
+    """
+
+    def __init__(
+        self, steps: list[Step], packs: list[NDArray[np.int16]], nought: int, height: int, width: int
+    ) -> None:
+        self.height, self.width = height, width
+        self._steps, self._packs = steps, packs
+        self._wholes = [_picture(height, width, steps[0].inputs, nought)]
+        self._borders = [nought, *(step.border for step in steps)]
+        self._known: dict[int, Pictures] = {}  # by height
+        sizes = _sizes(steps, height, width)
         last = {number: at for at, step in enumerate(steps) for number in (step.source, step.added)}
         spare: list[tuple[tuple[int, int, int, int], NDArray[np.int16]]] = []
-        borders = [nought]
         spread, sums = 1, 1
         for at, step in enumerate(steps):
-            down, across = (-(-size // step.hop) for size in self.sizes[step.source])
-            self.sizes.append((down, across))
-            borders.append(step.border)
+            down, across = sizes[at + 1]
             wanted = down, across, len(step.bias), step.border
             found = next((i for i, (key, _) in enumerate(spare) if key == wanted), None)
-            self.pictures.append(_picture(*wanted) if found is None else spare.pop(found)[1])
+            self._wholes.append(_picture(*wanted) if found is None else spare.pop(found)[1])
             for number in {step.source, step.added} - {-1}:
                 if last[number] == at and number:  # nobody hears it any more
-                    whole = self.pictures[number]
-                    spare.append(((*self.sizes[number], whole.shape[2], borders[number]), whole))
+                    whole = self._wholes[number]
+                    spare.append(((*sizes[number], whole.shape[2], self._borders[number]), whole))
             points, tiles = (step.n + 2) ** 2, across + ROWS
             if step.n:
                 tiles = max(MOST, -(-across // step.n)) + ROWS
                 spread = max(spread, points * tiles * step.inputs)
             sums = max(sums, points * tiles * AT_ONCE)
-        self.spread, self.sums = np.zeros(spread, np.int16), np.zeros(sums, np.int32)
+        self._spread, self._sums = np.zeros(spread, np.int16), np.zeros(sums, np.int32)
+
+    def pictures(self, height: int) -> Pictures:
+        """The part of the room that pictures of one height take."""
+        if height not in self._known:
+            self._known[height] = self._part(height)
+        return self._known[height]
+
+    def _part(self, height: int) -> Pictures:
+        sizes = _sizes(self._steps, height, self.width)
+        pictures = [whole[: _filled(down)] for whole, (down, _) in zip(self._wholes, sizes, strict=True)]
+        calls: list[Call] = []
+        for number, (step, pack) in enumerate(zip(self._steps, self._packs, strict=True), 1):
+            heard, out, size = pictures[step.source], pictures[number], sizes[number]
+            own = pack, step.bias, step.scales, step.zero
+            if step.n:
+                told = (out if step.added < 0 else pictures[step.added]), step.ratios, out, step.border
+                rooms = MOST, self._spread, self._sums
+                calls.append((convolve_by_tiles, (heard, *size, step.n, *own, *told, *rooms)))
+            else:
+                answers = out, step.border, self._sums
+                calls.append((convolve, (heard, *size, step.taps, step.hop, *own, *answers)))
+        down, across = sizes[-1]
+        return Pictures(pictures[0], calls, pictures[-1][1 : down + 1, 1 : across + 1])
 
 
 class PictureNetwork:
@@ -136,16 +186,16 @@ class PictureNetwork:
         if rows.ndim != 2 or not rows.size or self._steps[0].inputs != 1:
             raise ModelError(f"wanted a picture of one channel, got shape {rows.shape}")
         room = self._room(*rows.shape)
-        first, (height, width) = room.pictures[0], rows.shape
+        pictures, (height, width) = room.pictures(len(rows)), rows.shape
         # What is no number is as little as can be, as with ONNX Runtime.
         stored = np.fmin(np.fmax(np.rint(rows / self._levels[0]), -self._nought), 255 - self._nought)
-        first[1 : height + 1, 1 : width + 1, 0] = stored + self._nought
-        for number, (step, pack) in enumerate(zip(self._steps, self._packs, strict=True)):
-            _run(step, pack, number, room)
-        height, width = room.sizes[-1]
-        inside = room.pictures[-1][1 : height + 1, 1 : width + 1].transpose(0, 2, 1)
-        frames = ((inside - np.int16(self._last)) * self._levels[1]).reshape(height, -1)
-        if len(rows) <= KEPT:
+        pictures.first[1 : height + 1, 1 : width + 1, 0] = stored + self._nought
+        pictures.first[height + 1 :] = self._nought
+        for kernel, arguments in pictures.calls:
+            kernel(*arguments)
+        inside = pictures.last.transpose(0, 2, 1)
+        frames = ((inside - np.int16(self._last)) * self._levels[1]).reshape(len(inside), -1)
+        if room.height == KEPT:
             self._rooms.append(room)
         return np.asarray(frames, np.float32)
 
@@ -155,21 +205,9 @@ class PictureNetwork:
             room = self._rooms.pop()
         except IndexError:
             room = None
-        if room is None or room.shape != (height, width):
-            room = Room(self._steps, self._nought, height, width)
+        if room is None or height > room.height or width != room.width:
+            room = Room(self._steps, self._packs, self._nought, max(height, KEPT), width)
         return room
-
-
-def _run(step: Step, pack: NDArray[np.int16], number: int, room: Room) -> None:
-    heard, out = room.pictures[step.source], room.pictures[number + 1]
-    other = out if step.added < 0 else room.pictures[step.added]
-    height, width = room.sizes[number + 1]
-    own = pack, step.bias, step.scales, step.zero
-    if not step.n:
-        convolve(heard, height, width, step.taps, step.hop, *own, out, room.sums)
-        return
-    told, rooms = (other, step.ratios, out), (room.spread, room.sums)
-    convolve_by_tiles(heard, height, width, step.n, *own, *told, step.border, MOST, *rooms)
 
 
 def _step(tables: Tables, number: int, heard: int, *, deep: bool) -> tuple[Step, NDArray[np.int16]]:
@@ -238,9 +276,23 @@ def _together(packs: list[NDArray[np.int16]]) -> list[NDArray[np.int16]]:
     return own
 
 
+def _sizes(steps: list[Step], height: int, width: int) -> list[tuple[int, int]]:
+    """Rows and places of the input and of each step's answers."""
+    sizes = [(height, width)]
+    for step in steps:
+        down, across = sizes[step.source]
+        sizes.append((-(-down // step.hop), -(-across // step.hop)))
+    return sizes
+
+
+def _filled(size: int) -> int:
+    """Rows or places of a picture with its border."""
+    return size + -size % 4 + 2
+
+
 def _picture(height: int, width: int, channels: int, border: int) -> NDArray[np.int16]:
     """Room for a picture as `rtspk.kernels.pictures` has them."""
-    shape = height + -height % 4 + 2, width + -width % 4 + 2, channels
+    shape = _filled(height), _filled(width), channels
     size = shape[0] * shape[1] * channels
     whole = np.full(size + SLACK * channels + STEP, border, np.int16)
     return whole[:size].reshape(shape)

@@ -30,7 +30,7 @@ _added_2, _added_4 = answers(2, added=True), answers(4, added=True)
 
 @kernel(
     "void(int16[:, :, ::1], int64, int64, int64, int64, int16[::1], int32[::1], float32[::1], int64,"
-    " int16[:, :, ::1], int32[::1])"
+    " int16[:, :, ::1], int64, int32[::1])"
 )
 def convolve(
     x: Picture,
@@ -43,6 +43,7 @@ def convolve(
     scales: FloatArray,
     zero: int,
     out: Picture,
+    border: int,
     sums: NDArray[np.int32],
 ) -> None:
     """Answers at each place, or each second one: round((sum + bias) * scale) + zero, within 0..255.
@@ -54,7 +55,8 @@ def convolve(
     weights : int16 [shape=(N * taps * run,)], packed for `BLOCKS`; a run is taps * C, in whole fours
     bias : int32 [shape=(N,)], N a whole multiple of 16
     scales : float32 [shape=(N,)]
-    out : int16 [shape=(rows, places, N)], to whose inside is written
+    out : int16 [shape=(rows, places, N)], to whose inside is written, and the border behind the last row
+    border : what nought is stored as in `out`
     sums : int32 [shape=(16 * (width + ROWS) or more,)], to write to
     """
     channels, outputs = x.shape[2], out.shape[2]
@@ -92,6 +94,7 @@ def convolve(
                     np.uintp(0),
                     np.uintp(0),
                 )
+    out[height + 1 :] = border
 
 
 @kernel()
@@ -216,7 +219,6 @@ def convolve_by_tiles(
                         np.uintp(other.ctypes.data + offset),
                         ratios,
                     )
-    if down * n > height:
-        out[height + 1 :] = border
+    out[height + 1 :] = border
     if across * n > width:
         out[:, width + 1 :] = border

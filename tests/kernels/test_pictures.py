@@ -78,7 +78,7 @@ def one_by_one(x, height, width, hop, weights, bias, scales, zero, out):
     runs = weights.reshape(outputs, taps, -1).astype(np.int16)
     runs = np.pad(runs, ((0, 0), (0, 0), (0, -runs.shape[2] % STEP)))
     pack, room = packed(runs.reshape(outputs, -1), BLOCKS), np.zeros(AT_ONCE * (width + ROWS), np.int32)
-    convolve(x, height, width, taps, hop, pack, bias, scales, zero, out, room)
+    convolve(x, height, width, taps, hop, pack, bias, scales, zero, out, BORDER, room)
 
 
 @pytest.mark.parametrize("n", [2, 4])
@@ -95,6 +95,7 @@ def test_tiles_answer_as_the_plain_convolution(n, height, width, inputs, outputs
     if added:
         other = picture(height, width, outputs, 0, rng.integers(0, 256, (height, width, outputs)))
     out = picture(height, width, outputs, BORDER)
+    out[height + 1 :] = 99  # what a higher picture left there
     by_tiles(x, height, width, n, weights, bias, scales, 120, other, out, most)
     wanted = in_eight_bits(sums(x, height, width, weights, 1), bias, scales, 120)
     assert len(np.unique(wanted)) > 9  # something was asked
@@ -137,6 +138,7 @@ def test_places_answer_as_the_plain_convolution(taps, hop, height, width, inputs
     x[1 : height * hop + 1, 1 : width * hop + 1] = rng.integers(0, 256, (height * hop, width * hop, inputs))
     weights, bias, scales = tables(rng, 32, taps, inputs)
     out = picture(height, width, 32, BORDER)
+    out[height + 1 :] = 99  # what a higher picture left there
     one_by_one(x, height, width, hop, weights, bias, scales, 120, out)
     wanted = in_eight_bits(sums(x, height, width, weights, hop), bias, scales, 120)
     assert len(np.unique(wanted)) > 9
