@@ -5,7 +5,6 @@ whole stretch in one call, and add up the same whole numbers on every processor 
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from rtspk.engine.powerset import CLASSES
 from rtspk.kernels.convolution import SLOPE
 from rtspk.kernels.jit import contiguous
 from rtspk.kernels.products import QUAD, ZERO
-from rtspk.kernels.recurrence import ALONE, ROWS, STEPS, TOGETHER, WIDE, dense, recur, rounded
+from rtspk.kernels.recurrence import ALONE, BLOCK, ROWS, STEPS, TOGETHER, WIDE, dense, follow, rounded
 from rtspk.types import FloatArray
 
 __all__ = ["DIRECTIONS", "STATES", "Recurrence"]
@@ -24,7 +23,6 @@ __all__ = ["DIRECTIONS", "STATES", "Recurrence"]
 GATES: int = 4
 DIRECTIONS: int = 2
 STATES: int = WIDE // GATES  # of a layer: whole groups of so many
-BLOCK: int = 96  # frames whose gates are known at once: few enough to stay in the second cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +42,15 @@ class Steps:
         """Rows in single precision, float32 [shape=(T, K)]: each in 127 steps of its own."""
         count, width = rows.shape
         steps = cls.states(count, width + -width % QUAD)
+        steps.x[:, width:] = ZERO
         rounded(contiguous(rows), SMALL, steps.x, steps.sizes)
         return steps
 
     @classmethod
     def states(cls, count: int, width: int) -> "Steps":
-        """Numbers between -1 and 1, all nought."""
-        x = np.full((count + ROWS, width), ZERO, np.uint8)
+        """Room for numbers between -1 and 1."""
+        x = np.empty((count + ROWS, width), np.uint8)
+        x[count:] = ZERO
         return cls(x, np.full(len(x), np.float32(1.0) / STEPS, np.float32), count)
 
 
@@ -63,22 +63,17 @@ class Dense:
         self._bias[: len(bias)] = bias
         self.outputs = self._matrix.outputs
 
-    def room(self, rows: int) -> FloatArray:
-        """To answer for so many rows in."""
-        return np.empty((rows + -rows % ROWS, len(self._matrix.scales)), np.float32)
+    @property
+    def tables(self) -> tuple[NDArray[np.int8], FloatArray, NDArray[np.int32], FloatArray]:
+        """Its weights, scales, starts and bias, as kernels take them."""
+        return self._matrix.weights, self._matrix.scales, self._matrix.starts, self._bias
 
     def __call__(self, rows: Steps) -> FloatArray:
         """For all rows, float32 [shape=(count, outputs)]."""
-        return self.between(0, rows.count, rows, self.room(rows.count))
-
-    def between(self, first: int, last: int, rows: Steps, room: FloatArray) -> FloatArray:
-        """For the rows [first, last), float32 [shape=(last - first, outputs)], which lie in `room`."""
-        matrix, count = self._matrix, last - first
-        behind = last + -count % ROWS
-        out = room[: behind - first]
-        x, sizes = rows.x[first:behind], rows.sizes[first:behind]
-        dense(x, sizes, matrix.weights, matrix.scales, matrix.starts, self._bias, out)
-        return out[:count, : matrix.outputs]
+        behind = rows.count + -rows.count % ROWS
+        out = np.empty((behind, len(self._bias)), np.float32)
+        dense(rows.x[:behind], rows.sizes[:behind], *self.tables, out)
+        return out[: rows.count, : self.outputs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,16 +165,13 @@ class Recurrence:
         """Both directions of one layer; the states, before the first frame, end behind the old ones."""
         width = self.width
         out = Steps.states(x.count, DIRECTIONS * width)
-        state, drive = np.empty(width, np.uint8), np.empty(GATES * width, np.float32)
-        room = layer[0].gates.room(BLOCK)
-        stretches = list(pairwise(sorted({*range(0, x.count, BLOCK), old, x.count})))
-        for backward, way in enumerate(layer):
-            tables = way.memory.weights, way.memory.scales, way.memory.starts
-            begin = np.zeros(width, np.float32), np.zeros(width, np.float32)
-            states = begin if backward else (hidden, cell)
-            for first, last in stretches[:: -1 if backward else 1]:
-                if first == old and not backward:
-                    states = hidden.copy(), cell.copy()
-                gates = way.gates.between(first, last, x, room)
-                recur(gates, *tables, bool(backward), *states, state, drive, out.x[first:last], out.sizes)
+        room, drive = np.empty((BLOCK, GATES * width), np.float32), np.empty(GATES * width, np.float32)
+        rooms = room, np.empty(width, np.uint8), drive, out.x, out.sizes
+        forth, back = (
+            (*way.gates.tables, way.memory.weights, way.memory.scales, way.memory.starts) for way in layer
+        )
+        follow(x.x, x.sizes, 0, old, False, *forth, hidden, cell, *rooms)
+        follow(x.x, x.sizes, old, x.count, False, *forth, hidden.copy(), cell.copy(), *rooms)
+        hidden, cell = np.zeros((2, width), np.float32)
+        follow(x.x, x.sizes, 0, x.count, True, *back, hidden, cell, *rooms)
         return out

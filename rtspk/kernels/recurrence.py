@@ -11,11 +11,12 @@ from rtspk.kernels.jit import Scalar, kernel
 from rtspk.kernels.products import LANES, ZERO, tile
 from rtspk.types import FloatArray
 
-__all__ = ["ALONE", "ROWS", "STEPS", "TOGETHER", "WIDE", "dense", "recur"]
+__all__ = ["ALONE", "BLOCK", "ROWS", "STEPS", "TOGETHER", "WIDE", "dense", "follow", "recur"]
 
 ALONE: int = 8  # blocks of eight outputs for one row at a time,
 TOGETHER: int = 4  # and for four
 ROWS = 4
+BLOCK: int = 96  # frames whose gates are known at once: few enough to stay in the second cache
 WIDE, NARROW = LANES * ALONE, LANES * TOGETHER
 STEPS = np.float32(127.0)  # a state of 1 is stored as so much more than nought
 ROUNDED = np.float32(ZERO + 0.5)
@@ -161,3 +162,50 @@ def recur(
         for i in range(width):
             state[i] = np.uint8(np.int32(hidden[i] * STEPS + ROUNDED))
         out[t, said] = state
+
+
+@kernel(
+    "void(uint8[:, ::1], float32[::1], int64, int64, boolean, int8[::1], float32[::1], int32[::1],"
+    " float32[::1], int8[::1], float32[::1], int32[::1], float32[::1], float32[::1], float32[:, ::1],"
+    " uint8[::1], float32[::1], uint8[:, ::1], float32[::1])"
+)
+def follow(
+    x: NDArray[np.uint8],
+    sizes: FloatArray,
+    begin: int,
+    end: int,
+    backward: bool,
+    gate_weights: NDArray[np.int8],
+    gate_scales: FloatArray,
+    gate_starts: NDArray[np.int32],
+    bias: FloatArray,
+    weights: NDArray[np.int8],
+    scales: FloatArray,
+    starts: NDArray[np.int32],
+    hidden: FloatArray,
+    cell: FloatArray,
+    room: FloatArray,
+    state: NDArray[np.uint8],
+    drive: FloatArray,
+    out: NDArray[np.uint8],
+    out_sizes: FloatArray,
+) -> None:
+    """One direction of a layer over the frames [begin, end): what they say to its gates, and `recur`.
+
+    x : uint8 [shape=(T + 4 or more, K)], what is heard
+    sizes : float32 [shape=(T + 4 or more,)], what 1 of each row stands for
+    gate_weights, gate_scales, gate_starts, bias : of the gates, as in `dense`
+    weights, scales, starts, hidden, cell, state, drive : as in `recur`
+    room : float32 [shape=(BLOCK, 4 * H)], to write to
+    out : uint8 [shape=(T or more, 2 * H)], hidden states of both directions, in steps of 1/127
+    out_sizes : float32 [shape=(1 or more,)], of which the first is such a step
+    """
+    blocks = (end - begin + BLOCK - 1) // BLOCK
+    for number in range(blocks):
+        first = begin + BLOCK * (blocks - 1 - number if backward else number)
+        last = min(end, first + BLOCK)
+        behind = first + (last - first + ROWS - 1) // ROWS * ROWS
+        gates = room[: behind - first]
+        dense(x[first:behind], sizes[first:behind], gate_weights, gate_scales, gate_starts, bias, gates)
+        own = out[first:last]
+        recur(gates, weights, scales, starts, backward, hidden, cell, state, drive, own, out_sizes)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from rtspk.engine.eight_bits import in_eight_bits
-from rtspk.engine.recurrence import BLOCK, Recurrence
+from rtspk.engine.recurrence import Recurrence
 from rtspk.errors import ModelError
+from rtspk.kernels.recurrence import BLOCK
 
 INPUTS, WIDTH, CLASSES = 5, 16, 7
 

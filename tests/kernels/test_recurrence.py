@@ -6,7 +6,7 @@ import pytest
 from rtspk.kernels.hyperbolic import fraction
 from rtspk.kernels.jit import kernel
 from rtspk.kernels.products import ZERO, packed
-from rtspk.kernels.recurrence import ALONE, TOGETHER, dense, recur, rounded
+from rtspk.kernels.recurrence import ALONE, BLOCK, TOGETHER, dense, follow, recur, rounded
 
 
 @kernel("void(float32[::1], float32[::1], float32[::1])")
@@ -95,3 +95,31 @@ def test_a_recurrence_is_that_of_numpy(backward, width):
     assert np.abs(cell - last_cell).max() < 1e-2
     other = out[:, :width] if backward else out[:, width:]
     assert (other == 7).all()
+
+
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize(("begin", "end"), [(0, 1), (3, BLOCK + 3), (5, 2 * BLOCK + 30)])
+def test_a_direction_of_a_layer_is_its_gates_and_then_its_recurrence(backward, begin, end):
+    """In blocks as in one go."""
+    rng = np.random.default_rng(end)
+    inputs, width, frames = 8, 16, end + 4
+
+    def matrix(columns, blocks):
+        weights = rng.integers(-127, 128, (4 * width, columns)).astype(np.int8)
+        scales = rng.uniform(0.5, 1.0, 4 * width).astype(np.float32) / np.float32(127 * columns)
+        return packed(weights, blocks), scales, -ZERO * weights.astype(np.int32).sum(1, dtype=np.int32)
+
+    x = rng.integers(1, 256, (frames, inputs)).astype(np.uint8)
+    sizes, bias = (rng.uniform(0.5, 1.0, n).astype(np.float32) for n in (frames, 4 * width))
+    gates, memory = (*matrix(inputs, TOGETHER), bias), matrix(width, ALONE)
+    state, drive = np.empty(width, np.uint8), np.empty(4 * width, np.float32)
+    step = np.array([1.0 / 127.0], np.float32)
+    said = np.empty((end - begin + -(end - begin) % 4, 4 * width), np.float32)
+    dense(x[begin : begin + len(said)], sizes[begin : begin + len(said)], *gates, said)
+    outs, states = np.full((2, end, 2 * width), 7, np.uint8), np.zeros((2, 2, width), np.float32)
+    recur(said, *memory, backward, *states[0], state, drive, outs[0, begin:], step)
+    room = np.empty((BLOCK, 4 * width), np.float32)
+    follow(x, sizes, begin, end, backward, *gates, *memory, *states[1], room, state, drive, outs[1], step)
+    assert np.array_equal(*outs)
+    assert np.array_equal(*states)
+    assert (outs[0] != 7).any()
