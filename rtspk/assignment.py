@@ -28,6 +28,9 @@ def assign(cost: NDArray[np.float64]) -> list[tuple[int, int]]:
     rows, columns = cost.shape
     if rows > columns:
         return sorted((row, column) for column, row in assign(cost.T))
+    cheapest = cost.argmin(1).tolist() if rows else []
+    if len(set(cheapest)) == rows:  # as most often: each row can have the column that it wants
+        return list(enumerate(cheapest))
     row_price = np.zeros(rows)
     column_price = np.zeros(columns)
     row_of = np.full(columns, -1, dtype=np.int64)  # row paired with each column so far

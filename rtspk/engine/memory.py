@@ -25,6 +25,7 @@ class Memory:
     what was joined is their mean, and no unit vector any more.
 
     vectors : float32 [shape=(n, dimension)]
+    products : float32 [shape=(n, n)], of all pairs of vectors; each window adds its own
     weights : float32 [shape=(n,)], seconds of speech behind each
     certainties : float32 [shape=(n,)], how surely each is speech
     labels : int64 [shape=(n,)], `NOBODY` where the voice has none yet
@@ -33,6 +34,7 @@ class Memory:
     """
 
     vectors: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    products: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     weights: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     certainties: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     labels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -58,8 +60,10 @@ class Memory:
         self.weights = np.append(self.weights, np.float32(weight))
         self.certainties = np.append(self.certainties, np.float32(certainty))
         self.labels = np.append(self.labels, NOBODY)
-        self.hints = np.pad(self.hints, (0, 1))
-        self.hints[-1, :-1] = self.hints[:-1, -1] = [hints.get(other, 0.0) for other in self.pieces.tolist()]
+        # No call of BLAS, whose threads would wake up for so little.
+        self.products = _grown(self.products, np.einsum("nd,d->n", self.vectors, vector))
+        told = [hints.get(other, 0.0) for other in self.pieces.tolist()]
+        self.hints = _grown(self.hints, np.array([*told, 0.0], np.float32))
         self.pieces = np.append(self.pieces, piece)
 
     def relabel(self, gone: int, kept: int) -> None:
@@ -73,7 +77,7 @@ class Memory:
 
     def alike(self) -> FloatArray:
         """The mean cosines of all pairs and their hints, float32 [shape=(n, n)]."""
-        return self.vectors @ self.vectors.T + self.hints
+        return self.products + self.hints
 
     def _shrink(self) -> None:
         """Make room: join two near windows of the older half of the label that has most."""
@@ -86,13 +90,17 @@ class Memory:
         if len(own) < 2:  # no label loses its only window
             return
         own = own[: max(2, len(own) // 2)]
-        length = np.linalg.norm(self.vectors[own], axis=1).clip(1e-9)
-        cosine = self.vectors[own] @ self.vectors[own].T / np.outer(length, length)
+        products = self.products[own][:, own]
+        length = np.sqrt(products.diagonal().clip(1e-18))
+        cosine = products / np.outer(length, length)
         np.fill_diagonal(cosine, NEVER)
         a, b = own[list(divmod(int(np.argmax(cosine)), len(own)))]
         share = self.weights[[a, b]] / self.weights[[a, b]].sum()
         self.vectors[a] = share @ self.vectors[[a, b]]
         self.hints[a] = self.hints[:, a] = share @ self.hints[[a, b]]
+        products = share @ self.products[[a, b]]
+        self.products[a] = self.products[:, a] = products
+        self.products[a, a] = share @ products[[a, b]]
         self.certainties[a] = share @ self.certainties[[a, b]]
         self.weights[a] += self.weights[b]
         self.pieces[a] = max(self.pieces[a], self.pieces[b])
@@ -108,6 +116,15 @@ class Memory:
         )
         self.labels, self.pieces = self.labels[which], self.pieces[which]
         self.hints = self.hints[which][:, which]
+        self.products = self.products[which][:, which]
+
+
+def _grown(square: FloatArray, row: FloatArray) -> FloatArray:
+    """A symmetric matrix with one more row, float32 [shape=(n + 1,)], which is its last column too."""
+    grown = np.empty((len(row), len(row)), np.float32)
+    grown[:-1, :-1] = square
+    grown[-1] = grown[:, -1] = row
+    return grown
 
 
 def groups(alike: FloatArray, weights: FloatArray, least: float) -> NDArray[np.int64]:
@@ -119,19 +136,18 @@ def groups(alike: FloatArray, weights: FloatArray, least: float) -> NDArray[np.i
         least: groups that are less alike are not joined
 
     Returns:
-        int64 [shape=(n,)], the number of each one's group, from 0 on without gaps
+        int64 [shape=(n,)], the number of each one's group, from 0 on in the order of their first windows
     """
-    member = _members(alike.astype(np.float64), weights.astype(np.float64), least)
-    return np.unique(member, return_inverse=True)[1].astype(np.int64)
+    return _numbers(alike.astype(np.float64), weights.astype(np.float64), least)
 
 
 @numba.njit(cache=True)
-def _members(
+def _numbers(
     alike: NDArray[np.float64], mass: NDArray[np.float64], least: float
 ) -> NDArray[np.int64]:  # pragma: no cover
-    """For each window the first of its group; `alike` and `mass` are worked on."""
+    """The number of each window's group; `alike` and `mass` are worked on."""
     count = len(mass)
-    member = np.arange(count)
+    member = np.arange(count)  # of each window one of its group before it, or itself
     alive = np.ones(count, np.bool_)
     near = np.zeros(count, np.int64)  # the nearest other group of each,
     best = np.full(count, NEVER)  # and how alike the two are; what is gone is like nothing
@@ -143,7 +159,7 @@ def _members(
             break
         a, b = min(one, near[one]), max(one, near[one])
         _join(alike, alive, mass, a, b)
-        member[member == b] = a
+        member[b] = a
         best[b] = NEVER
         near[a], best[a] = _nearest(alike, alive, a)
         for k in range(count):
@@ -153,7 +169,14 @@ def _members(
                 near[k], best[k] = _nearest(alike, alive, k)
             elif alike[k, a] > best[k]:
                 near[k], best[k] = a, alike[k, a]
-    return member
+    number, known = np.zeros(count, np.int64), 0
+    for i in range(count):
+        if member[i] == i:
+            number[i] = known
+            known += 1
+        else:
+            number[i] = number[member[i]]
+    return number
 
 
 @numba.njit(cache=True)

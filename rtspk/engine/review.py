@@ -1,7 +1,6 @@
 """All that is remembered of a session's voices grouped anew, and what that changes of its labels."""
 
 from collections.abc import Collection
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +56,7 @@ class Review:
         alike = self._anchored(self._alike(state, {*apart, *known}), state, anchors)
         weights = np.append(memory.weights, np.full(len(anchors), config.anchor_seconds, np.float32))
         group = groups(alike, weights, self._least(config.group_cosine, state))
-        return self._relabel(_numbered(group[: len(memory.weights)]), state, anchors)
+        return self._relabel(group[: len(memory.weights)], state, anchors)
 
     def regroup(
         self, state: TrackerState, apart: Collection[int] = (), anchors: Anchors | None = None
@@ -101,17 +100,21 @@ class Review:
     def _alike(self, state: TrackerState, apart: Collection[int]) -> NDArray[np.float32]:
         """How alike windows are, where what was decided before holds on to itself."""
         memory, config = state.memory, self.config
-        alike = memory.alike()
-        keep, unknown = np.float32(config.keep_cosine), memory.labels == NOBODY
-        hold = np.where(memory.labels[:, None] == memory.labels, keep, -keep)
+        alike, unknown = memory.alike(), memory.labels == NOBODY
+        same = (memory.labels[:, None] == memory.labels).astype(np.int8)
+        hold = np.float32(config.keep_cosine) * (2 * same - 1)
         hold[unknown] = hold[:, unknown] = 0.0
         alike += hold
         for label in state.bonds:
             own = memory.labels == label
             alike[np.ix_(own, own)] += np.float32(BONDED)
-        settled = [_settled(label, memory) for label in sorted(set(apart) & set(state.labels))]
-        for ours, theirs in combinations(settled, 2):
-            alike[np.ix_(ours, theirs)] = alike[np.ix_(theirs, ours)] = NEVER
+        settled = np.full(len(alike), NOBODY)
+        for label in set(apart) & set(state.labels):
+            settled[_settled(label, memory)] = label
+        parted = settled[:, None] != settled
+        parted &= (settled != NOBODY)[:, None]
+        parted &= settled != NOBODY
+        alike[parted] = NEVER
         return alike
 
     def _anchored(

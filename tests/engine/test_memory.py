@@ -44,6 +44,7 @@ def test_groups_are_those_of_the_slow_way(seed, parted):
         a, b = rng.choice(len(vectors), 2, replace=False)
         alike[a, b] = alike[b, a] = NEVER
     member = groups(alike, weights, 0.3)
+    assert list(dict.fromkeys(member.tolist())) == list(range(member.max() + 1))
     fast = {frozenset(np.flatnonzero(member == n).tolist()) for n in range(member.max() + 1)}
     assert fast == {frozenset(one) for one in grouped_slowly(alike, weights, 0.3)}
 
@@ -97,6 +98,14 @@ def test_what_is_joined_or_forgotten_takes_its_hints_along():
     assert np.array_equal(memory.hints, memory.hints.T)
     assert memory.hints[-1, -2] == pytest.approx(0.25)  # the two newest were never joined
     assert not np.diagonal(memory.hints)[-2:].any()
+
+
+@pytest.mark.parametrize("limit", [4, 10, 100])
+def test_products_are_those_of_the_vectors_made_anew(limit):
+    memory = filled([0, 1, NOBODY] * 20, voices(3, 20, 0.3, 4), limit)
+    memory.add(np.eye(16, dtype=np.float32)[0], 0.5, 0.9, 700, limit, {})  # and some are forgotten
+    assert memory.products == pytest.approx(memory.vectors @ memory.vectors.T, abs=1e-6)
+    assert np.array_equal(memory.products, memory.products.T)
 
 
 def test_windows_without_a_label_are_forgotten_after_a_while():
