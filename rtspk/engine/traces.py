@@ -35,11 +35,12 @@ class Traces:
 
     def links(self, activity: LocalActivity) -> list[Links]:
         """For each local speaker of a window: the pieces whose speech it gives to that speaker."""
-        if not self.kept:
+        near = [trace for trace in self.kept if trace.first + len(trace.active) > activity.first]
+        if not near:
             return [()] * LOCAL_SPEAKERS
-        # All pieces as rows over the window's frames: one product then counts what each shares with whom.
-        rows = np.zeros((len(self.kept), len(activity.active)), np.float32)
-        for row, trace in zip(rows, self.kept, strict=True):
+        # These as rows over the window's frames: one product then counts what each shares with whom.
+        rows = np.zeros((len(near), len(activity.active)), np.float32)
+        for row, trace in zip(rows, near, strict=True):
             first = max(trace.first, activity.first)
             last = min(trace.first + len(trace.active), activity.first + len(row))
             if first < last:
@@ -48,8 +49,8 @@ class Traces:
         shared = (rows @ activity.active.astype(np.float32)).astype(np.int64)  # (pieces, 3)
         return [
             tuple(
-                (trace.piece, int(frames) * ACTIVITY_HOP)
-                for trace, frames in zip(self.kept, shared[:, speaker], strict=True)
+                (trace.piece, frames * ACTIVITY_HOP)
+                for trace, frames in zip(near, shared[:, speaker].tolist(), strict=True)
                 if frames
             )
             for speaker in range(LOCAL_SPEAKERS)
