@@ -199,7 +199,12 @@ class Frontend:
 
         on : bool [shape=(frames,)], from activity frame `origin` on
         """
-        rows = np.arange(first, last)
-        at = (rows * self.features.hop + self.features.window // 2) // ACTIVITY_HOP - origin
-        known = (rows >= 0) & (at >= 0) & (at < len(on)) & (rows < state.rows.end)
-        return np.asarray(on[at.clip(0, len(on) - 1)] & known, np.float32)
+        hop, middle = self.features.hop, self.features.window // 2
+        # The first rows whose middles lie in the frames that are known, and behind them.
+        low, high = (-(-(frame * ACTIVITY_HOP - middle) // hop) for frame in (origin, origin + len(on)))
+        begin, end = max(first, 0, low), min(last, state.rows.end, high)
+        rows = np.zeros(last - first, np.float32)
+        if begin < end:
+            at = (np.arange(begin, end) * hop + middle) // ACTIVITY_HOP - origin
+            rows[begin - first : end - first] = on[at]
+        return rows

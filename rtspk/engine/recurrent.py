@@ -175,8 +175,8 @@ class RecurrentNetwork:
         step = FRAME * self.group
         middle = (HEARD + step - FRAME) / 2
         at = (samples - begin - middle) / step
-        low = np.floor(at).astype(np.int64).clip(0, len(classes) - 2)
-        share = (at - low).clip(0.0, 1.0).astype(np.float32)[:, None]
+        low = np.minimum(np.maximum(np.floor(at).astype(np.int64), 0), len(classes) - 2)
+        share = np.minimum(np.maximum(at - low, 0.0), 1.0).astype(np.float32)[:, None]
         return np.asarray(classes[low] * (1.0 - share) + classes[low + 1] * share, np.float32)
 
     def _filter(self, block: FloatArray, hearing: Hearing) -> None:

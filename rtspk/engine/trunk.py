@@ -48,9 +48,10 @@ class TrunkFrames:
             float32 [shape=(frames, width)], float32 [shape=(frames,)]
         """
         begin = first // group
-        rows = np.pad(mask, (first - begin * group, 0))
-        rows = np.pad(rows, (0, -len(rows) % group))[: max(0, self.end - begin) * group]
-        counts = rows.reshape(-1, group).sum(1)
+        before = first - begin * group
+        rows = np.zeros(-(-(before + len(mask)) // group) * group, np.float32)
+        rows[before : before + len(mask)] = mask
+        counts = rows.reshape(-1, group).sum(1)[: max(0, self.end - begin)]
         most = counts > group / 2
         on = most if most.any() else counts > 0
         return self.kept[begin - self.begin :][: len(counts)], on.astype(np.float32)
