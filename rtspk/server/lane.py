@@ -42,7 +42,8 @@ class Lane:
 
     def ready(self, stream: Stream) -> None:
         """A stream may have work."""
-        if stream.number in self._queued or not stream.is_ready():
+        known = stream.number in self.streams and stream.number not in self._queued
+        if not known or not stream.is_ready():
             return
         self._queued.add(stream.number)
         self._queue.append((self._loop.time(), stream))
@@ -51,6 +52,9 @@ class Lane:
     def leave(self, stream: Stream) -> None:
         """Nobody wants a stream any more."""
         self.streams.discard(stream.number)
+        if stream.number in self._queued:
+            self._queued.discard(stream.number)
+            self._queue = deque(item for item in self._queue if item[1] is not stream)
         self._gone.append(stream.number)
         self._dispatch()
 

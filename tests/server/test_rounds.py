@@ -75,6 +75,38 @@ def test_streams_that_wait_share_a_round_and_all_workers_work(make, engine):
     assert len({one.stream.number for results in seen for one in results}) == 10
 
 
+def test_a_stream_that_leaves_while_it_waits_is_never_worked_on(make, engine):
+    begun, go_on, done = threading.Event(), threading.Event(), []
+
+    class Slow(ThreadWorker):
+        def work(self, turns, gone):
+            done.append(([turn.number for turn in turns], list(gone)))
+            begun.set()
+            assert go_on.wait(30)
+            return super().work(turns, gone)
+
+    async def serve():
+        said = asyncio.Event()
+        rounds = Rounds([Slow(engine)], 16, 0.0, lambda _: said.set())
+        streams = [make(n) for n in range(3)]
+        for stream in streams:
+            rounds.join(stream)
+            stream.receive(bytes(4 * HOP), rounds.now())
+            rounds.ready(stream)
+        assert await asyncio.to_thread(begun.wait, 30)
+        rounds.leave(streams[1])
+        assert rounds.waiting == 1
+        go_on.set()
+        while len(done) < 2:
+            said.clear()
+            async with asyncio.timeout(30):
+                await said.wait()
+        await asyncio.to_thread(rounds.close)
+
+    asyncio.run(serve())
+    assert done == [(["0"], []), (["2"], ["1"])]
+
+
 class Failing(ThreadWorker):
     """Fails as a whole, once."""
 
