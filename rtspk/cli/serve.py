@@ -39,7 +39,7 @@ def serve(
     max_sessions: Annotated[int | None, typer.Option("--max-sessions", metavar="N", help="At once.")] = None,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", metavar="N", help="Processes for the engine; else one for each core."),
+        typer.Option("--workers", metavar="N", help="Each a process of its own; else one for each core."),
     ] = None,
     overload: Annotated[
         str | None,

@@ -35,6 +35,10 @@ class _Task:
     listener: Listener
 
 
+class UnknownStreamError(Exception):
+    """A turn without an opening, of a stream that is not known here: another worker had it, and ended."""
+
+
 class Desk:
     """One worker's listeners, by their streams' numbers; for one thread at a time."""
 
@@ -74,6 +78,8 @@ class Desk:
         if turn.opening is not None:
             parts = self._engine.parts(turn.opening.config)
             self._listeners[turn.number] = Listener(turn.opening.format, parts)
+        if turn.number not in self._listeners:
+            raise UnknownStreamError
         return self._listeners[turn.number]
 
     def _answer(self, tasks: Sequence[_Task], work: Work) -> None:

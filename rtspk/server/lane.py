@@ -14,7 +14,7 @@ from rtspk.server.desk import Work
 from rtspk.server.round import Round
 from rtspk.server.stream import Stream
 from rtspk.server.turn import Turn
-from rtspk.server.workers import Worker
+from rtspk.server.workers import Worker, WorkerError
 
 __all__ = ["Lane"]
 
@@ -97,7 +97,8 @@ class Lane:
         if error is None:
             round_ = Round.of(taken, future.result())
         else:
-            _log.warning("a round of %d sessions ended by %s", len(taken), type(error).__name__)
+            why = error if isinstance(error, WorkerError) else type(error).__name__
+            _log.warning("a worker failed, and %d sessions of its round with it: %s", len(taken), why)
             round_ = Round.lost(taken)
         sound = sum(turn.seconds for _, turn in taken)
         for one in round_.results:

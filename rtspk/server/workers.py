@@ -29,7 +29,7 @@ ONE_THREAD: tuple[str, ...] = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_N
 
 
 class WorkerError(Exception):
-    """A worker failed as a whole, and its streams with it."""
+    """A worker failed as a whole, and its streams with it; says why in words of ours, for the log."""
 
 
 class Worker(Protocol):
@@ -106,9 +106,13 @@ class ProcessWorker:
             assert self._connection is not None
             self._connection.send((turns, gone))
             answer = self._connection.recv()
-        except (EOFError, OSError, ConfigError) as error:
+        except ConfigError as error:
+            raise WorkerError(str(error)) from error
+        except (EOFError, OSError) as error:
+            process = self._process
             self.close()
-            raise WorkerError("the process ended") from error
+            code = None if process is None else process.exitcode
+            raise WorkerError(f"its process ended with status {code}") from error
         if not isinstance(answer, Work):
             raise WorkerError(str(answer))
         return answer

@@ -1,6 +1,8 @@
 """Workers that are processes: the same answers as a thread's; one that dies takes its own streams alone."""
 
+import asyncio
 import json
+import multiprocessing
 import os
 import signal
 from functools import partial
@@ -11,7 +13,9 @@ from websockets.exceptions import ConnectionClosed
 from rtspk.engine.pipeline import Engine
 from rtspk.engine.settings import SessionConfig
 from rtspk.errors import ConfigError
-from rtspk.server.config import Limits
+from rtspk.server.access import Access
+from rtspk.server.app import App
+from rtspk.server.config import Limits, ServerConfig
 from rtspk.server.messages import AudioFormat, EndRequest, Options, Start
 from rtspk.server.stream import Stream
 from rtspk.server.workers import ProcessWorker, WorkerError
@@ -61,7 +65,7 @@ def test_behind_a_process_that_died_comes_another_which_knows_none_of_its_stream
     assert worker.work([known.take()], []).outcomes[0].failure is None
     known.give_back(16000, 0.0)
     os.kill(first, signal.SIGKILL)
-    with pytest.raises(WorkerError, match="the process ended"):
+    with pytest.raises(WorkerError, match="its process ended with status -9"):
         worker.work([known.take()], [])
     known.give_back(0, 0.0)
     known.receive(bytes(4 * 16000), 0.0)
@@ -74,6 +78,19 @@ def test_a_process_that_cannot_load_says_why(tmp_path):
     worker = ProcessWorker(partial(Engine.load, tmp_path, device="cpu"))
     with pytest.raises(ConfigError, match="wanted a gallery"):
         worker.start()
+
+
+def test_a_server_whose_workers_cannot_load_says_why_and_lets_nobody_in(engine, tmp_path):
+    config = ServerConfig(port=0, workers=2)
+    app = App(engine, config, Access((), config), partial(Engine.load, tmp_path, device="cpu"))
+
+    async def serve():
+        async with app.serving():
+            pytest.fail("it serves")
+
+    with pytest.raises(ConfigError, match="wanted a worker process, got: wanted a gallery"):
+        asyncio.run(serve())
+    assert not multiprocessing.active_children()
 
 
 def test_a_closed_worker_leaves_no_process_behind(load):
