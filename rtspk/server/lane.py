@@ -18,6 +18,8 @@ from rtspk.server.workers import Worker, WorkerError
 
 __all__ = ["Lane"]
 
+AGAIN_SECONDS: float = 5.0  # until a worker that failed is tried again by itself
+
 _log = logging.getLogger(__name__)
 
 
@@ -32,7 +34,8 @@ class Lane:
         self._queue: deque[tuple[float, Stream]] = deque()
         self._queued: set[str] = set()
         self._gone: list[str] = []  # numbers that the worker need not know any more
-        self._busy = False
+        self.failing = False  # the last round broke as a whole
+        self._busy = self._closed = False
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -60,6 +63,7 @@ class Lane:
 
     def close(self) -> None:
         """End the worker; the round that runs is waited for."""
+        self._closed = True
         if self._timer is not None:
             self._loop.call_soon_threadsafe(self._timer.cancel)
         self._queue.clear()
@@ -71,7 +75,7 @@ class Lane:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._busy or not (self._queue or self._gone):
+        if self._busy or self._closed or not (self._queue or self._gone):
             return
         if self._queue and len(self._queue) < self._largest:
             due = self._queue[0][0] + self._deadline
@@ -82,9 +86,17 @@ class Lane:
         self._queued.difference_update(stream.number for stream in streams)
         taken = [(stream, stream.take()) for stream in streams]
         gone, self._gone = self._gone, []
+        self._give(taken, gone)
+
+    def _give(self, taken: list[tuple[Stream, Turn]], gone: list[str]) -> None:
         self._busy = True
         future = self._thread.submit(self._worker.work, [turn for _, turn in taken], gone)
         future.add_done_callback(partial(self._wake, taken))
+
+    def _try_again(self) -> None:
+        """See whether the worker works again, so that new streams need not find out."""
+        if self.failing and not self._busy and not self._closed:
+            self._give([], [])
 
     def _wake(self, taken: list[tuple[Stream, Turn]], future: "Future[Work]") -> None:
         """Called on the lane's thread."""
@@ -94,6 +106,9 @@ class Lane:
     def _finish(self, taken: list[tuple[Stream, Turn]], future: "Future[Work]") -> None:
         self._busy = False
         error = future.exception()
+        self.failing = error is not None
+        if self.failing:
+            self._loop.call_later(AGAIN_SECONDS, self._try_again)
         if error is None:
             round_ = Round.of(taken, future.result())
         else:

@@ -31,8 +31,8 @@ class Rounds:
         return self._loop.time()
 
     def join(self, stream: Stream) -> None:
-        """A new stream: it is given to the worker that has fewest."""
-        lane = min(self._lanes, key=lambda one: len(one.streams))
+        """A new stream: it is given to the worker that has fewest, of those that work."""
+        lane = min(self._lanes, key=lambda one: (one.failing, len(one.streams)))
         lane.streams.add(stream.number)
         self._lane_of[stream.number] = lane
 

@@ -126,6 +126,52 @@ def test_a_round_that_breaks_as_a_whole_ends_its_streams_and_no_later_ones(make,
     assert (whole.stream.number, whole.outcome.failure) == ("whole", None)
 
 
+def test_a_worker_that_failed_gets_no_new_streams_until_it_works_again(make, engine, monkeypatch):
+    monkeypatch.setattr("rtspk.server.lane.AGAIN_SECONDS", 0.0)
+    mended, tried, done = threading.Event(), threading.Semaphore(0), []
+
+    class Torn(ThreadWorker):
+        def work(self, turns, gone):
+            tried.release()
+            if not mended.is_set():
+                raise WorkerError("a fault of ours")
+            done.append([turn.number for turn in turns])
+            return super().work(turns, gone)
+
+    async def serve():
+        said, streams = asyncio.Event(), [make(n) for n in range(3)]
+        rounds = Rounds([Torn(engine), ThreadWorker(engine)], 16, 0.0, lambda _: said.set())
+        torn, whole = rounds._lanes
+
+        async def speak(stream):
+            said.clear()
+            stream.receive(bytes(4 * HOP), rounds.now())
+            rounds.ready(stream)
+            async with asyncio.timeout(30):
+                await said.wait()
+
+        rounds.join(streams[0])
+        await speak(streams[0])
+        rounds.leave(streams[0])
+        rounds.join(streams[1])
+        assert (torn.failing, whole.streams) == (True, {"1"})
+        for _ in range(4):  # again and again
+            assert await asyncio.to_thread(tried.acquire, timeout=30)
+        mended.set()
+        async with asyncio.timeout(30):
+            while torn.failing:
+                said.clear()
+                await said.wait()
+        rounds.join(streams[2])
+        assert torn.streams == {"2"}
+        await speak(streams[2])
+        await asyncio.to_thread(rounds.close)
+
+    asyncio.run(serve())
+    assert done[-1] == ["2"]
+    assert done[:-1] == [[]] * len(done[:-1])
+
+
 def test_a_stream_keeps_its_worker_and_a_new_one_gets_the_worker_that_has_fewest(make, engine):
     done = []
 
