@@ -1,13 +1,20 @@
 """Where a run computes: the processor, or a GPU where there is one."""
 
 from dataclasses import fields, replace
+from typing import TypeVar
 
 import torch
+from torch import nn
 
 from rtspk.errors import ConfigError
 from rtspk.train.batches import Batch
+from rtspk.train.onednn import is_faulty, spared
 
-__all__ = ["choose_device", "leave_faulty_kernels", "moved"]
+__all__ = ["choose_device", "has_bfloat16", "moved", "prepared"]
+
+BFLOAT16 = "avx512_bf16", "amx_bf16", "bf16", "sve_bf16"  # what processors call products in it
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def choose_device(wanted: str, local: int = 0) -> torch.device:
@@ -18,7 +25,6 @@ def choose_device(wanted: str, local: int = 0) -> torch.device:
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "cpu" or (wanted == "auto" and not count):
-        leave_faulty_kernels()
         return torch.device("cpu")
     if local >= count:
         raise ConfigError(
@@ -27,14 +33,18 @@ def choose_device(wanted: str, local: int = 0) -> torch.device:
     return torch.device("cuda", local)
 
 
-def leave_faulty_kernels() -> None:
-    """Have torch do without oneDNN where that writes past its own memory.
+def prepared(network: Network, device: torch.device) -> Network:
+    """The same network on a device, ready to learn there."""
+    network.to(device)
+    return spared(network) if device.type == "cpu" and is_faulty() else network
 
-    On processors with AVX2 and no AVX-512, torch 2.11's gradient of a convolution's weights ends in "double
-    free or corruption", or never ends.
-    """
-    if torch.backends.cpu.get_cpu_capability() == "AVX2":
-        torch.backends.mkldnn.enabled = False  # type: ignore[assignment]  # torch types it as what it is inside
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies in bfloat16; a processor that does not is several times slower in it."""
+    if device.type != "cpu":
+        return True
+    able = torch.cpu.get_capabilities()
+    return any(able.get(name, False) for name in BFLOAT16)
 
 
 def moved(batch: Batch, device: torch.device) -> Batch:

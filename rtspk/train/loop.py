@@ -24,7 +24,7 @@ from rtspk.train.card import readme_text
 from rtspk.train.checkpoint import read_checkpoint
 from rtspk.train.closed_set import ClosedSet
 from rtspk.train.development import Development, choose_held_out
-from rtspk.train.device import choose_device, moved
+from rtspk.train.device import choose_device, has_bfloat16, moved, prepared
 from rtspk.train.distributed import ALONE, Ranks, spread
 from rtspk.train.features import build_features
 from rtspk.train.learner import Learner
@@ -111,7 +111,8 @@ class Trainer:
         self.targets = [target.to(self.device) for target in targets]
         self.features = build_features(recipe.features).to(self.device)
         learner = Learner(recipe, len(self.batches.speakers), [t.shape[1] for t in self.targets])
-        self.learner = learner.to(self.device)
+        self.learner = prepared(learner, self.device)
+        self.bf16 = loop.bf16 and has_bfloat16(self.device)
         self.average = Average(self.learner.network, loop)
         self.optimiser = Optimiser(self.learner, loop)
         self.step = 0
@@ -189,7 +190,7 @@ class Trainer:
         late = self.step >= loop.steps * (1.0 - self.recipe.data.late_share)
         margin = self.recipe.loss.late_margin if late else None
         targets = [table[batch.targets] for table in self.targets]
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=loop.bf16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             loss, parts = learner(features, batch, targets, grown, margin)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.learner.parameters(), loop.clip)

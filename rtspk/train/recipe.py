@@ -78,7 +78,7 @@ class LoopConfig:
     last: int = 5  # saves in the mean of "last"
     blend: float = 1.0  # share of that mean in what ships; the rest is what `start` was (arXiv:2109.01903)
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: a GPU where there is one
-    bf16: bool = True
+    bf16: bool = True  # where the device multiplies in it; else all is in single precision
     save_every: int = 250
     threads: int = 2
     seed: int = 0

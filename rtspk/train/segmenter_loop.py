@@ -17,7 +17,7 @@ from rtspk.engine.powerset import reordered
 from rtspk.errors import ConfigError
 from rtspk.files import write_atomically
 from rtspk.train.averaging import Average
-from rtspk.train.device import choose_device
+from rtspk.train.device import choose_device, has_bfloat16, prepared
 from rtspk.train.lesson import lesson_of
 from rtspk.train.optimiser import Optimiser, rate_at
 from rtspk.train.progress import Progress
@@ -53,8 +53,8 @@ class SegmenterTrainer:
         torch.manual_seed(loop.seed)
         torch.set_num_threads(loop.threads)
         self.lesson = lesson_of(recipe, data, folder.parent / "cache", progress)
-        self.learner = nn.ModuleDict({"network": self.lesson.network()})
-        self.learner.to(self.device)
+        self.learner = prepared(nn.ModuleDict({"network": self.lesson.network()}), self.device)
+        self.bf16 = loop.bf16 and has_bfloat16(self.device)
         self.network = self.learner["network"]
         self.average = Average(self.network, loop)
         self.optimiser = Optimiser(self.learner, loop)
@@ -103,7 +103,7 @@ class SegmenterTrainer:
         loop = self.recipe.loop
         self.network.train()
         torch.manual_seed(loop.seed * 1_000_003 + self.step)  # dropout too is a function of the step
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=loop.bf16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             said = self.network(features)
         loss = powerset_loss(said, wanted)
         loss.backward()  # type: ignore[no-untyped-call] # torch leaves it so

@@ -12,10 +12,6 @@ from rtspk.types import samples_of
 
 torch = pytest.importorskip("torch", reason="training needs the torch extra")
 
-from rtspk.train.device import leave_faulty_kernels  # noqa: E402 - needs torch
-
-leave_faulty_kernels()  # also for networks that are tested without a run
-
 RECIPE = """
 name = "tiny"
 [model.conformer]

@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch", reason="training needs the torch extra")
 
 from rtspk.errors import ConfigError  # noqa: E402 - behind the skip
 from rtspk.train.batches import Batch  # noqa: E402
-from rtspk.train.device import choose_device, moved  # noqa: E402
+from rtspk.train.device import choose_device, has_bfloat16, moved  # noqa: E402
 
 
 def cards(monkeypatch, count: int) -> None:
@@ -47,3 +47,21 @@ def test_a_batch_moves_to_the_gpu_whole():
     there = moved(batch, torch.device("cuda", 0))
     assert there.samples.is_cuda
     assert torch.equal(there.targets.cpu(), batch.targets)
+
+
+@pytest.mark.parametrize(
+    ("able", "wanted"),
+    [
+        ({"avx2": True}, False),
+        ({"avx512_bf16": True}, True),
+        ({"amx_bf16": True}, True),
+        ({"neon": True}, False),
+    ],
+)
+def test_half_precision_is_for_processors_that_multiply_in_it(able, wanted, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    assert has_bfloat16(torch.device("cpu")) is wanted
+
+
+def test_a_gpu_multiplies_in_half_precision():
+    assert has_bfloat16(torch.device("cuda"))

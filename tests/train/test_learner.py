@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch", reason="training needs the torch extra")
 from rtspk.engine.conformer import ConformerConfig  # noqa: E402 - behind the skip
 from rtspk.errors import ConfigError  # noqa: E402
 from rtspk.train.batches import Batch  # noqa: E402
+from rtspk.train.device import prepared  # noqa: E402
 from rtspk.train.learner import Learner  # noqa: E402
 from rtspk.train.network import NetworkConfig  # noqa: E402
 from rtspk.train.recipe import DataConfig, LossConfig, Recipe  # noqa: E402
@@ -55,6 +56,7 @@ def test_without_teachers_the_classifier_has_its_whole_weight_from_the_first_ste
 def test_what_is_frozen_stays_and_the_rest_learns():
     torch.manual_seed(0)
     learner = Learner(recipe(("network.layer2", "network.stem")), 3, []).train()
+    prepared(learner, torch.device("cpu"))
     before = {name: value.clone() for name, value in learner.state_dict().items()}
     optimiser = torch.optim.AdamW(learner.parameters(), lr=0.1, weight_decay=0.1)
     for _ in range(2):  # the first step opens the blocks, which begin as the identity
