@@ -22,6 +22,7 @@ from rtspk.train.export import export_checkpoint  # noqa: E402
 from rtspk.train.features import FeatureConfig  # noqa: E402
 from rtspk.train.loop import Trainer  # noqa: E402
 from rtspk.train.network import NetworkConfig, build_network  # noqa: E402
+from rtspk.train.onednn import is_faulty  # noqa: E402
 from rtspk.train.recipe import Recipe  # noqa: E402
 from rtspk.train.resnet import ResNetConfig  # noqa: E402
 from rtspk.train.transformer import TransformerConfig  # noqa: E402
@@ -29,7 +30,7 @@ from rtspk.types import Segment, Window  # noqa: E402
 
 
 @pytest.mark.filterwarnings("ignore")  # the exporter of torch warns of its own insides
-@pytest.mark.parametrize(("rounded", "nearness"), [(False, 0.9999), (True, 0.99)], ids=["exact", "rounded"])
+@pytest.mark.parametrize(("rounded", "nearness"), [(False, 0.9999), (True, 0.995)], ids=["exact", "rounded"])
 def test_the_exported_model_answers_as_the_checkpoint(
     pack, recipe_file, tmp_path, monkeypatch, rounded, nearness
 ):
@@ -39,6 +40,8 @@ def test_the_exported_model_answers_as_the_checkpoint(
     else:
         monkeypatch.setattr("rtspk.train.onnx_file._matrices_in_eight_bits", lambda proto, _: proto)
     monkeypatch.setattr("rtspk.train.scoring.LEAST", 0)  # the pack's utterances are short
+    if is_faulty():  # the network that the bound was set on there came of torch's own kernels
+        monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
     path = Trainer(Recipe.read(recipe_file), pack, tmp_path / "run", lambda *_: None).run()
     checkpoint = read_checkpoint(path)
     identity = export_checkpoint(path, tmp_path / "model")
