@@ -23,7 +23,7 @@ imports: $(VENV)/dev.installed
 	$(BIN)/lint-imports
 
 check: $(VENV)/dev.installed
-	$(BIN)/pytest tests --pyargs rtspk
+	$(BIN)/pytest tests --pyargs rtspk --numprocesses auto --maxprocesses 4 --dist loadfile
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "rtspk wants Python 3.11 or newer, got " + sys.version.split()[0])'

@@ -209,7 +209,7 @@ def _spoken_to(engine: "Engine") -> str:
 
 def _gallery(gallery: Path | None, model: Path | None) -> Finding:
     """Whether the file is sound, private, and made by the model that is loaded."""
-    from rtspk.engine.pipeline import default_gallery
+    from rtspk.engine.gallery_file import default_gallery
 
     path = default_gallery() if gallery is None else gallery
     if not path.exists():
@@ -229,7 +229,7 @@ def _gallery(gallery: Path | None, model: Path | None) -> Finding:
 
 def _repaired(gallery: Path | None, model: Path | None) -> list[Finding]:
     """Save what can be saved of a damaged gallery, and close one that others may read."""
-    from rtspk.engine.pipeline import default_gallery
+    from rtspk.engine.gallery_file import default_gallery
 
     path = default_gallery() if gallery is None else gallery
     if not path.is_file():

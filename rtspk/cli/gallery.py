@@ -221,7 +221,7 @@ def _secret(key: Path | None) -> bytes | None:
 
 
 def _where(gallery: Path | None) -> Path:
-    from rtspk.engine.pipeline import default_gallery
+    from rtspk.engine.gallery_file import default_gallery
 
     return default_gallery() if gallery is None else gallery
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rtspk.errors import GalleryError, RtspkError, StorageError
 from rtspk.types import FloatArray
 
-__all__ = ["APPLICATION", "STORED", "VERSION", "GalleryFile", "Value", "vectors_of"]
+__all__ = ["APPLICATION", "STORED", "VERSION", "GalleryFile", "Value", "default_gallery", "vectors_of"]
 
 Value = str | int | float | bytes
 
@@ -67,6 +67,14 @@ FROM_FIRST = (  # what makes a file of version 2 of one of version 1
     CODES,
     f"PRAGMA user_version = {VERSION}",
 )
+
+
+def default_gallery() -> Path:
+    """Where voices are kept: RTSPK_GALLERY, or a file in the user's data directory."""
+    from platformdirs import user_data_path
+
+    named = os.environ.get("RTSPK_GALLERY")
+    return Path(named) if named else user_data_path("rtspk", appauthor=False) / "voices.db"
 
 
 class GalleryFile:

@@ -17,6 +17,7 @@ from rtspk.engine.embedder import Embedder, OnnxEmbedder, find_card
 from rtspk.engine.events import Event
 from rtspk.engine.frontend import Frontend
 from rtspk.engine.gallery import Gallery, clean_name
+from rtspk.engine.gallery_file import default_gallery
 from rtspk.engine.identity import Identities, matches
 from rtspk.engine.memory import groups
 from rtspk.engine.registry import resolve_model
@@ -29,7 +30,7 @@ from rtspk.engine.voiceprint import Voiceprint, voiceprint
 from rtspk.errors import AudioError, GalleryError
 from rtspk.types import FloatArray, Match, samples_of, seconds_of
 
-__all__ = ["Engine", "Enrolment", "Identification", "LocalSession", "Verification", "default_gallery"]
+__all__ = ["Engine", "Enrolment", "Identification", "LocalSession", "Verification"]
 
 ENOUGH: int = samples_of(10.0)  # net speech from which more enrolment gains little
 NEAR: float = 0.5  # probability from which another name counts as near
@@ -71,14 +72,6 @@ class Verification:
     same: bool
     score: float
     probability: float
-
-
-def default_gallery() -> Path:
-    """Where voices are kept: RTSPK_GALLERY, or a file in the user's data directory."""
-    from platformdirs import user_data_path
-
-    named = os.environ.get("RTSPK_GALLERY")
-    return Path(named) if named else user_data_path("rtspk", appauthor=False) / "voices.db"
 
 
 class LocalSession:

@@ -65,6 +65,16 @@ def test_verify_tells_one_voice_from_two(rtspk, voices):
     assert rtspk("verify", voices.a1, voices.b1).stdout.startswith("different voices")
 
 
+def test_looking_into_a_gallery_waits_for_no_model(rtspk, voices):
+    assert rtspk("enroll", "Anna", voices.a1).returncode == 0
+    for verb in (["list"], ["show", "Anna"], ["rename", "Anna", "Ben"], ["delete", "Ben", "--yes"]):
+        done = rtspk("speakers", *verb, env={"PYTHONPROFILEIMPORTTIME": "1"})
+        assert done.returncode == 0
+        imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+        assert "rtspk.engine.gallery" in imported
+        assert not imported & {"numba", "onnxruntime", "rtspk.engine.pipeline"}
+
+
 def test_the_gallery_is_kept_by_hand(rtspk, voices, tmp_path):
     assert json_of(rtspk("speakers", "list", "--json"))["speakers"] == []
     assert "nobody is enrolled" in rtspk("speakers", "list").stdout
