@@ -9,7 +9,7 @@ import wave
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from numpy.typing import NDArray
 
-__all__ = ["Encoding", "duration_seconds", "loudest", "read_audio", "stream_audio", "stream_pcm", "write_wav"]
+__all__ = [
+    "Encoding",
+    "duration_seconds",
+    "loudest",
+    "open_container",
+    "read_audio",
+    "stream_audio",
+    "stream_pcm",
+    "write_wav",
+]
 
 Encoding = Literal["s16le", "f32le"]
 
@@ -57,10 +66,27 @@ def read_audio(source: str | Path) -> FloatArray:
     return np.concatenate([nothing, *(chunk.samples for chunk in stream_audio(source, chunk_seconds=10.0))])
 
 
+def open_container(source: str | Path) -> "InputContainer":
+    """Open a file or URL with FFmpeg, whatever encoding its tags are in.
+
+    Raises:
+        av.error.FFmpegError: it cannot be opened.
+    """
+    import av
+
+    is_url = _is_url(source)
+    options: dict[str, Any] = {"timeout": (_OPEN_SECONDS, _READ_SECONDS)} if is_url else {}
+    if int(av.__version__.partition(".")[0]) < 19:  # from there on it is always lenient
+        options["metadata_errors"] = "replace"
+    # Without a protocol, a colon in a name reads as one.
+    container: InputContainer = av.open(str(source) if is_url else f"file:{source}", **options)
+    return container
+
+
 def duration_seconds(source: str | Path) -> float | None:
     """How long a source says that it is, in seconds; None where it does not know."""
     with _opened(source) as (container, stream):
-        if stream.duration is not None and stream.time_base is not None:
+        if stream.duration is not None and stream.time_base:
             return float(stream.duration * stream.time_base)
         return None if container.duration is None else container.duration / 1_000_000  # from microseconds
 
@@ -121,6 +147,7 @@ def write_wav(path: str | Path, samples: FloatArray, rate: int = SAMPLE_RATE) ->
         file.writeframes(values.tobytes())
 
 
+_MISCOUNTED: int = 8  # channels from which on PyAV counts planes that are not there, or fails over them
 _PCM: dict[str, str] = {"s16le": "<i2", "f32le": "<f4"}
 _FORMATS: dict[str, str] = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 _SCALES: dict[str, float] = {
@@ -165,15 +192,10 @@ def _opened(source: str | Path) -> "Iterator[tuple[InputContainer, AudioStream]]
     import av
 
     name = _name(source)
-    is_url = _is_url(source)
-    if not is_url:
+    if not _is_url(source):
         _check_file(Path(source))
     try:
-        container = av.open(
-            str(source) if is_url else f"file:{source}",  # else a colon in a name reads as a protocol
-            metadata_errors="replace",
-            timeout=(_OPEN_SECONDS, _READ_SECONDS) if is_url else None,
-        )
+        container = open_container(source)
     except av.error.PermissionError as error:
         raise AudioError(f"{name}: wanted a file that may be read, got permission denied") from error
     except av.error.ProtocolNotFoundError as error:
@@ -260,11 +282,14 @@ def _decoded(
 
 def _values(frame: "av.AudioFrame") -> "NDArray[np.generic]":
     """View a frame's samples as [shape=(channels, n)], whether its channels are apart or interleaved."""
+    from av import AudioResampler
+
     dtype = np.dtype(_FORMATS[frame.format.packed.name])
     channels, n = frame.layout.nb_channels, frame.samples
+    if frame.format.is_planar and channels < _MISCOUNTED:
+        return np.stack([np.frombuffer(memoryview(plane), dtype, n) for plane in frame.planes])
     if frame.format.is_planar:
-        planes = frame.planes[:channels]  # from 8 channels on PyAV lists planes that are not there
-        return np.stack([np.frombuffer(memoryview(plane), dtype, n) for plane in planes])
+        (frame,) = AudioResampler(frame.format.packed, frame.layout, frame.sample_rate).resample(frame)
     return np.frombuffer(memoryview(frame.planes[0]), dtype, n * channels).reshape(n, channels).T
 
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -104,6 +105,7 @@ class GalleryFile:
                 isolation_level=None,
                 check_same_thread=False,
             )
+        self._closing = weakref.finalize(self, self._connection.close)  # also where nobody closes it
         try:
             self._open(model, dimension)
         except BaseException:
@@ -112,7 +114,7 @@ class GalleryFile:
 
     def close(self) -> None:
         """Close the connection; a second time does nothing."""
-        self._connection.close()
+        self._closing()
 
     def another(self) -> "GalleryFile":
         """Open another connection to the same file, for another thread."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rtspk.audio import open_container
 from rtspk.errors import AudioError
 from rtspk.types import samples_of
 
@@ -40,7 +41,7 @@ def read_header(path: Path) -> Header:
     if not path.is_file():
         raise AudioError(f"{path}: wanted an audio file, got no such file")
     try:
-        with av.open(f"file:{path}", metadata_errors="replace") as container:
+        with open_container(path) as container:
             stream = next(iter(container.streams.audio), None)
             if stream is None or stream.codec_context is None:
                 raise AudioError(f"{path}: wanted an audio stream, got none")
@@ -79,7 +80,7 @@ def _header_or_error(path: Path) -> Header | AudioError:
 
 def _seconds(container: "InputContainer", stream: "AudioStream") -> float:
     guessed = not GUESSED.isdisjoint(container.format.name.split(","))
-    if not guessed and stream.duration is not None and stream.time_base is not None:
+    if not guessed and stream.duration is not None and stream.time_base:
         return float(stream.duration * stream.time_base)
     if not guessed and container.duration is not None:
         return container.duration / 1_000_000  # from microseconds
