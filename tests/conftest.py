@@ -62,8 +62,6 @@ def virtual_microphone() -> Iterator[VirtualMicrophone]:
         ["sh", str(_SETUP), "start", str(folder)], check=True, capture_output=True, text=True, timeout=60
     )
     settings = dict(line.split("=", 1) for line in started.stdout.splitlines())
-    paths = [str(_SETUP.parent.parent), os.environ.get("PYTHONPATH", "")]
-    settings["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     microphone = VirtualMicrophone(folder, {**os.environ, **settings})
     try:
         yield microphone

@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import json
+import os
 import random
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,7 +24,6 @@ from rtspk.engine.pipeline import Engine
 from rtspk.errors import ConfigError, SessionError
 from rtspk.types import FloatArray, samples_of
 
-ROOT = Path(__file__).parents[1]
 TOKEN = "a-token-of-the-tests"
 
 
@@ -36,8 +35,8 @@ def server(tmp_path_factory) -> Iterator[int]:
         [sys.executable, "-m", "rtspk", "serve", "--port", "0", "--gallery", folder / "v.db"],
         stderr=subprocess.PIPE,
         text=True,
-        cwd=ROOT,
-        env={"PATH": "/usr/bin:/bin", "RTSPK_TOKEN": TOKEN, "PYTHONPATH": str(ROOT)},
+        cwd=folder,
+        env={**os.environ, "RTSPK_TOKEN": TOKEN},
     )
     with process:
         said = process.stderr.readline()

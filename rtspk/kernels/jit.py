@@ -5,6 +5,7 @@ the outer function, so that a changed helper in another file would leave stale m
 """
 
 import hashlib
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -21,6 +22,8 @@ __all__ = ["Scalar", "aligned", "contiguous", "kernel"]
 
 # A number that a kernel takes or holds in single precision.
 Scalar = float | np.float32
+
+_log = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -45,7 +48,10 @@ def _cache_directory() -> str:
             "~/Library/Caches" if sys.platform == "darwin" else os.environ.get("XDG_CACHE_HOME", "~/.cache")
         )
         base = Path(home).expanduser() / "rtspk"
-    return str(base / f"kernels-{digest.hexdigest()[:16]}")
+    folder = base / f"kernels-{digest.hexdigest()[:16]}"
+    if not folder.exists():
+        _log.warning("compiling for this processor, the first time: this takes up to a minute")
+    return str(folder)
 
 
 def _compile(function: F, signature: str | None, *, cached: bool) -> F:

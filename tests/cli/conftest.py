@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-DATA = ROOT / "tests" / "data"
+DATA = Path(__file__).parents[1] / "data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,6 @@ def user_env(tmp_path) -> dict[str, str]:
     """The environment of a user who has no gallery yet."""
     env = {key: value for key, value in os.environ.items() if key not in {"RTSPK_GALLERY", "RTSPK_TRACEBACK"}}
     env["XDG_DATA_HOME"] = str(tmp_path / "share")
-    env["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     return env
 
 

@@ -75,6 +75,16 @@ def test_the_users_choice_of_folder_is_kept(tmp_path, monkeypatch):
     assert Path(folder).parent == tmp_path
 
 
+def test_the_first_time_is_announced_and_the_second_is_not(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    for said in (["compiling for this processor, the first time: this takes up to a minute"], []):
+        caplog.clear()
+        jit._cache_directory.cache_clear()
+        Path(jit._cache_directory()).mkdir(exist_ok=True)
+        assert caplog.messages == said
+    jit._cache_directory.cache_clear()
+
+
 def test_a_read_only_package_imports_and_keeps_its_code_with_the_user(tmp_path):
     """In a process of its own, since a module is imported once; os.access stands for the read-only folder."""
     code = (

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +13,6 @@ from rtspk.errors import ConfigError  # noqa: E402 - behind the skip
 from rtspk.train.distributed import ALONE, Ranks  # noqa: E402
 from rtspk.train.loop import Trainer  # noqa: E402
 from rtspk.train.recipe import Recipe  # noqa: E402
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_the_rows_of_all_processes_are_the_batch_in_order():
@@ -53,7 +50,7 @@ def test_two_processes_learn_the_same_weights_as_one(pack, recipe_file, tmp_path
     args = ["train", recipe_file, "--data", pack, "--out", tmp_path / "two" / "run", "--track", "none"]
     done = subprocess.run(
         [*torchrun, "-m", "rtspk", *map(str, args)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         cwd=tmp_path,
         capture_output=True,
         text=True,
