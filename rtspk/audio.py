@@ -282,13 +282,13 @@ def _decoded(
 
 def _values(frame: "av.AudioFrame") -> "NDArray[np.generic]":
     """View a frame's samples as [shape=(channels, n)], whether its channels are apart or interleaved."""
-    from av import AudioResampler
-
     dtype = np.dtype(_FORMATS[frame.format.packed.name])
     channels, n = frame.layout.nb_channels, frame.samples
     if frame.format.is_planar and channels < _MISCOUNTED:
         return np.stack([np.frombuffer(memoryview(plane), dtype, n) for plane in frame.planes])
     if frame.format.is_planar:
+        from av import AudioResampler
+
         (frame,) = AudioResampler(frame.format.packed, frame.layout, frame.sample_rate).resample(frame)
     return np.frombuffer(memoryview(frame.planes[0]), dtype, n * channels).reshape(n, channels).T
 
