@@ -112,7 +112,7 @@ def test_the_microphone_needs_no_name_for_listening(args, after):
     assert app._with_default_microphone(args) == after
 
 
-def test_a_full_disk_behind_stdout_is_one_line(user_env):
+def test_a_full_disk_behind_stdout_is_one_line(user_env, tmp_path):
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full here")
     with Path("/dev/full").open("w") as full:
@@ -120,6 +120,7 @@ def test_a_full_disk_behind_stdout_is_one_line(user_env):
             [sys.executable, "-m", "rtspk", "speakers", "list"],
             stdout=full,
             stderr=subprocess.PIPE,
+            cwd=tmp_path,
             env=user_env,
             text=True,
             check=False,

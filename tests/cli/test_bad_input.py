@@ -160,7 +160,9 @@ def test_enrolling_on_a_full_disk(user_env, voices, tmp_path):
     disk.mkdir()
     command = ["unshare", "--map-root-user", "--mount", sys.executable, "-c", ON_A_FULL_DISK, disk, voices.a2]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=user_env)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=tmp_path, env=user_env
+        )
     except FileNotFoundError:
         pytest.skip("unshare is not here")
     if done.returncode == 77 or "unshare" in done.stderr:
