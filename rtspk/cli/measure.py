@@ -187,11 +187,14 @@ def bench(
     from rtspk.bench.report import print_table
 
     results: list[Result] = []
-    for name in SUITES if suite == "all" else (suite,):
-        for result in _suite(name, model, peer, exemplars)(seed, runs):
-            results.append(result)
-            if as_json:
-                say(result.json_line())
+    with progress(shown=not as_json) as advance:
+        for name in SUITES if suite == "all" else (suite,):
+            advance(name, 0, 0)
+            for done, result in enumerate(_suite(name, model, peer, exemplars)(seed, runs), start=1):
+                results.append(result)
+                advance(name, done, 0, result.case)
+                if as_json:
+                    say(result.json_line())
     if not as_json:
         print_table(results, answers())
 

@@ -1,6 +1,7 @@
 """The gallery keeps names and voices, whole and private, whatever fails."""
 
 import base64
+import gc
 import json
 import os
 import sqlite3
@@ -449,6 +450,16 @@ def test_a_vector_that_was_damaged_inside_the_file_is_noticed(path):
     other.close()
     with open_gallery(path) as gallery, pytest.raises(GalleryError, match="got damaged ones"):
         gallery.search(prints(1)[0].vector, 1)
+
+
+def test_a_gallery_that_nobody_closes_is_closed_when_it_goes(path):
+    gallery = open_gallery(path)
+    connection = gallery._file._connection
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+    del gallery
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
 
 
 def test_a_closed_gallery_refuses_and_closes_again(gallery):
