@@ -170,17 +170,28 @@ def _server() -> Iterator[tuple[int, int]]:
     """A server of its own process, without voices; gives its port and process id."""
     command = [sys.executable, "-m", "rtspk", "serve", "--port", "0", "--gallery"]
     environment = {key: value for key, value in os.environ.items() if key != "RTSPK_TOKEN"}
+    # The very package that measures, wherever this was called from: `-m` looks in the working folder first.
+    own = str(Path(__file__).parents[2])
+    environment["PYTHONPATH"] = os.pathsep.join([own, *filter(None, [environment.get("PYTHONPATH")])])
     with (
         tempfile.TemporaryDirectory() as folder,
         subprocess.Popen(
-            [*command, f"{folder}/voices.db"], stderr=subprocess.PIPE, text=True, env=environment
+            [*command, f"{folder}/voices.db"],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            cwd=folder,
         ) as process,
     ):
         try:
             assert process.stderr is not None
-            said = process.stderr.readline()
-            if "serving at" not in said:
-                raise ConfigError(f"wanted a server to measure, got: {said.strip()}")
+            lines = []
+            for said in process.stderr:  # there may be notes before it
+                if "serving at" in said:
+                    break
+                lines.append(said.strip())
+            else:
+                raise ConfigError(f"wanted a server to measure, got: {' '.join(lines) or 'nothing'}")
             yield int(said.rsplit(":", 1)[1]), process.pid
         finally:
             process.terminate()

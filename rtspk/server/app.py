@@ -40,6 +40,7 @@ TICK_SECONDS: float = 0.25
 HTTP_SECONDS: float = 60.0  # for a request with all that it asks for, such as a long clip to enrol
 CLOSE_SECONDS: float = 5.0
 QUEUE: int = 2  # messages that wait to be taken, each up to `message_bytes`; more wait in the socket
+ACCEPTING: int = 4  # turns of the loop, at most, from a socket that is accepted to the task that handles it
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ class App:
             ticker.cancel()
             try:
                 server.close(code=1001)
-                await server.wait_closed()
+                await _empty(server)
             finally:
                 await asyncio.to_thread(hub.rounds.close)
 
@@ -306,6 +307,15 @@ def raise_file_limit() -> None:
     wanted = SOCKETS if hard == resource.RLIM_INFINITY else min(SOCKETS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+async def _empty(server: Server) -> None:
+    """Wait until nobody is left, those included who were let in as the door shut: no task outlives it."""
+    await server.wait_closed()
+    for _ in range(ACCEPTING):
+        await asyncio.sleep(0)
+    while server.handler_tasks:
+        await asyncio.wait(server.handler_tasks)
 
 
 def _tls(config: ServerConfig) -> ssl.SSLContext | None:

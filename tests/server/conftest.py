@@ -65,6 +65,7 @@ def running(app: App) -> Iterator[Running]:
     def work() -> None:
         try:
             loop.run_until_complete(serve())
+            assert not asyncio.all_tasks(loop), "the server ended before its connections"
         except Exception as error:  # told to the test
             failures.append(error)
         finally:
