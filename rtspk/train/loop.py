@@ -4,7 +4,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from rtspk.engine.residual_conformer import ResidualConformer
 from rtspk.errors import ConfigError
 from rtspk.files import write_atomically
 from rtspk.train.audit import read_audited
-from rtspk.train.augment import Augmenter
 from rtspk.train.averaging import Average
+from rtspk.train.banks import build_augmenter
+from rtspk.train.batched_augment import BatchedAugmenter
 from rtspk.train.batches import Batch, Batches
 from rtspk.train.card import readme_text
 from rtspk.train.checkpoint import read_checkpoint
@@ -29,19 +30,18 @@ from rtspk.train.distributed import ALONE, Ranks, spread
 from rtspk.train.features import build_features
 from rtspk.train.learner import Learner
 from rtspk.train.losses import build_classifier
-from rtspk.train.manifest import hold_out, read_noises
+from rtspk.train.manifest import hold_out
 from rtspk.train.network import SpeakerNetwork, build_network
 from rtspk.train.optimiser import Optimiser, cycle_ends, rate_at
 from rtspk.train.progress import Progress
 from rtspk.train.recipe import Recipe
 from rtspk.train.resnet import ResNet
-from rtspk.train.rooms import room_bank
 from rtspk.train.scoring import CentredEmbedder, centred, cohort_of, sets_of, voices
 from rtspk.train.selection import select, split_utterances
 from rtspk.train.snapshots import Snapshot, compare
 from rtspk.train.spectrum import mask_spectrum
 from rtspk.train.store import SampleStore
-from rtspk.train.targets import read_targets
+from rtspk.train.targets import compensated, read_targets
 from rtspk.train.tracking import Row, measured, open_tracker
 
 __all__ = ["Trainer"]
@@ -85,21 +85,19 @@ class Trainer:
         cache = folder.parent / "cache"
         manifest = read_audited(data / recipe.data.manifest, lambda a, b: progress("check files", a, b))
         utterances = select(manifest, recipe.data)
-        table = recipe.data.noise
-        noises, music = (read_noises(data / table, music=kind) if table else [] for kind in (False, True))
         store = SampleStore.build(
             [u.path for u in utterances], cache, lambda a, b: progress("decode speech", a, b)
         )
-        sounds = SampleStore.build(noises + music, cache, lambda a, b: progress("decode noise", a, b))
         held = choose_held_out(utterances, recipe.data.held_out, loop.seed)
         kept, left = hold_out(utterances, held)
         self.development = Development(left, store, loop.seed) if left else None
         kept, validated, tested = split_utterances(kept, recipe.data.validation, recipe.data.test, loop.seed)
-        rooms = room_bank(
-            recipe.augment.rooms, loop.seed, cache, lambda a, b: progress("simulate rooms", a, b)
-        )
-        banks = [[sounds.read(path, 0, 1 << 40) for path in paths] for paths in (noises, music)]
-        augmenter = Augmenter(recipe.augment, rooms, *banks)
+        augmenter = build_augmenter(recipe, data, cache, progress)
+        # On a GPU crops are changed there, all but by codecs; beside a CPU's network the workers do all.
+        self.augment: BatchedAugmenter | None = None
+        if self.device.type == "cuda":
+            self.augment = BatchedAugmenter(augmenter).to(self.device)
+            augmenter = replace(augmenter, config=recipe.augment.codecs())
         self.batches = Batches(kept, store, augmenter, recipe.features, recipe.data, loop.seed, loop.steps)
         self.closed_sets = {
             name: ClosedSet(own, self.batches.speakers, store, loop.seed)
@@ -108,6 +106,8 @@ class Trainer:
         }
         table = recipe.data.targets
         targets = read_targets(data / table, [u.target for u in kept]) if table else []
+        if recipe.data.compensated:
+            targets = compensated(targets, kept)
         self.targets = [target.to(self.device) for target in targets]
         self.features = build_features(recipe.features).to(self.device)
         learner = Learner(recipe, len(self.batches.speakers), [t.shape[1] for t in self.targets])
@@ -184,10 +184,11 @@ class Trainer:
         loop = self.recipe.loop
         learner.train()
         torch.manual_seed(loop.seed * 1_000_003 + self.step)  # dropout too is a function of the step
-        features = mask_spectrum(self.features(batch.samples), batch.mask, self.recipe.augment.spectrum)
+        late = self.step >= loop.steps * (1.0 - self.recipe.data.late_share)
+        heard = self._heard(batch.samples, self.recipe.data.late_augment if late else 1.0)
+        features = mask_spectrum(heard, batch.mask, self.recipe.augment.spectrum)
         # The teachers first: among thousands of speakers the margin is noise at the start (bench/LOG.md).
         grown = min(1.0, self.step / max(1.0, self.recipe.loss.margin_warmup * loop.steps))
-        late = self.step >= loop.steps * (1.0 - self.recipe.data.late_share)
         margin = self.recipe.loss.late_margin if late else None
         targets = [table[batch.targets] for table in self.targets]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
@@ -197,6 +198,11 @@ class Trainer:
         self.optimiser.step(rate_at(self.step, loop))
         self.average.learn(self.learner.network, self.step)
         return {"loss": float(loss.detach()), **parts}
+
+    def _heard(self, samples: Tensor, chance: float = 1.0) -> Tensor:
+        """Features of a batch's crops, changed first where the workers have not done it."""
+        features: Tensor = self.features(samples if self.augment is None else self.augment(samples, chance))
+        return features
 
     def _report(self, means: dict[str, float], seconds: float, waiting: float) -> None:
         """Log the means since the last save, and measure; seconds are of a step."""
@@ -280,11 +286,12 @@ class Trainer:
             return {}
         batch = self.batches[0]
         samples, masks = batch.samples[:EXAMPLES], batch.mask[:EXAMPLES]
-        return {"examples": self.features(samples.to(self.device)).half().cpu(), "masks": masks}
+        return {"examples": self._heard(samples.to(self.device)).half().cpu(), "masks": masks}
 
     def _centred(self, weights: dict[str, Tensor]) -> CentredEmbedder:
         network, made, seed = self._network(weights), self.batches, self.recipe.loop.seed
-        embedder = centred(network, self.features, made.speakers, made.store, made.augmenter, seed)
+        augmenter = replace(made.augmenter, config=self.recipe.augment)  # with all changes, not codecs alone
+        embedder = centred(network, self.features, made.speakers, made.store, augmenter, seed)
         return embedder.to(self.device)
 
     def _snapshot(self, number: int) -> None:

@@ -19,6 +19,7 @@ class DataConfig:
 
     manifest: str = "train.csv"
     targets: str = "train_targets.npz"  # empty: there are no teachers
+    compensated: bool = False  # teachers' vectors with what tells recordings apart made small
     noise: str = "noise.csv"
     datasets: tuple[str, ...] = ()  # that are taken; empty takes all
     most_spoken: int = 0  # only so many speakers, those with most speech; 0 takes all

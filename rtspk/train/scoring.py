@@ -17,6 +17,7 @@ from rtspk.train.manifest import Utterance
 from rtspk.train.network import SpeakerNetwork
 from rtspk.train.selection import recording_of
 from rtspk.train.store import SampleStore
+from rtspk.train.targets import SPEAKERS
 from rtspk.types import FloatArray, samples_of, seconds_of
 
 __all__ = ["CentredEmbedder", "centred", "cohort_of", "sets_of", "voices"]
@@ -25,7 +26,6 @@ CROP: int = samples_of(3.0)
 LEAST: int = samples_of(1.5)  # a shorter utterance says little of its speaker
 UTTERANCES: int = 4  # of a speaker
 COHORT: int = 1000  # speakers of it
-SPEAKERS: int = 20  # that a data set must have to count
 
 
 class CentredEmbedder(nn.Module):

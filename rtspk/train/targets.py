@@ -8,8 +8,12 @@ import torch
 from torch import Tensor
 
 from rtspk.errors import FormatError
+from rtspk.train.compensation import compensation
+from rtspk.train.manifest import Utterance
 
-__all__ = ["read_targets"]
+__all__ = ["SPEAKERS", "compensated", "read_targets"]
+
+SPEAKERS: int = 20  # that a data set must have for its mean to count
 
 
 def read_targets(path: Path, rows: list[int]) -> list[Tensor]:
@@ -47,3 +51,27 @@ def read_targets(path: Path, rows: list[int]) -> list[Tensor]:
         unit /= np.linalg.norm(unit, axis=1, keepdims=True).clip(1e-6)
         centred.append(torch.from_numpy(np.pad(unit, ((0, 1), (0, 0)))))
     return centred
+
+
+def compensated(tables: list[Tensor], utterances: list[Utterance]) -> list[Tensor]:
+    """Teachers' tables with what tells recordings apart made small, as it is in a finished model.
+
+    A teacher knows data sets by their microphones too, and a student need not learn that.
+
+    Args:
+        tables: as `read_targets` gives them
+        utterances: those that training uses; people at their own speed count
+    """
+    known = [u for u in utterances if u.speaker and u.speed == 1.0 and u.target >= 0]
+    rows = torch.tensor([u.target for u in known])
+    speakers = np.unique([u.speaker for u in known], return_inverse=True)[1]
+    sets = np.array([u.dataset for u in known])
+    counted = [name for name in np.unique(sets) if len(set(speakers[sets == name])) >= SPEAKERS]
+    made = []
+    for table in tables:
+        vectors = table[rows].numpy()
+        heard = np.linalg.norm(vectors, axis=1) > 0.0
+        means = np.stack([vectors[heard & (sets == name)].mean(0) for name in counted or np.unique(sets)])
+        small = table @ torch.from_numpy(compensation(vectors[heard], speakers[heard].tolist(), means))
+        made.append(small / small.norm(dim=1, keepdim=True).clamp(min=1e-6))
+    return made

@@ -1,12 +1,15 @@
 """Teachers' tables: centred, of unit length, and silent where nobody heard."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the torch extra")
 
 from rtspk.errors import FormatError  # noqa: E402 - behind the skip
-from rtspk.train.targets import read_targets  # noqa: E402
+from rtspk.train.manifest import Utterance  # noqa: E402
+from rtspk.train.targets import compensated, read_targets  # noqa: E402
 
 
 @pytest.fixture
@@ -51,3 +54,22 @@ def test_what_is_no_table_is_named(tmp_path, content):
         (tmp_path / "t.npz").write_bytes(content)
     with pytest.raises(FormatError, match=r"t\.npz"):
         read_targets(tmp_path / "t.npz", [0])
+
+
+def test_what_tells_data_sets_apart_is_made_small_and_silence_stays():
+    rng = np.random.default_rng(0)
+    voices = rng.standard_normal((60, 16)) * np.r_[0.0, np.ones(15)]  # the first number is the microphone's
+    utterances, rows = [], []
+    for speaker in range(60):
+        for _ in range(2):
+            sound = voices[speaker] + 0.3 * rng.standard_normal(16) * np.r_[0.0, np.ones(15)]
+            sound[0] = 3.0 if speaker % 2 else -3.0
+            utterances.append(
+                Utterance(Path("a"), 0, 1, f"s{speaker}", f"set{speaker % 2}", "", "", "", len(rows))
+            )
+            rows.append(sound / np.linalg.norm(sound))
+    table = torch.tensor(np.array([*rows, np.zeros(16)]), dtype=torch.float32)
+    (made,) = compensated([table], utterances)
+    assert made[:-1].norm(dim=1).numpy() == pytest.approx(1.0, abs=1e-5)
+    assert not made[-1].any()
+    assert float(made[:, 0].abs().max()) < 0.2 < float(table[:-1, 0].abs().min())
