@@ -49,13 +49,13 @@ class TrackerConfig:
     first_seconds: float = 0.5  # likewise for the first voice of a session
     update_margin: float = 0.07  # a turn changes its label only for one that is so much nearer
     memory: int = 240  # windows that are grouped anew in every hop;
-    group_cosine: float = 0.23  # groups whose pairs are this close in the mean are one voice's
+    group_cosine: float = 0.2  # groups whose pairs are this close in the mean are one voice's
     known_seconds: float = 8.0  # of speech; labels with so much are joined by the slow path alone
     join_cosine: float = 0.55  # and only where they are so close
     slow_seconds: float = 4.0  # of talk between two slow paths, the first of which comes
     ripe_seconds: float = 10.0  # when so much is remembered;
-    part_cosine: float = 0.3  # groups that are this close in the mean are what it starts from
-    young_cosine: float = 0.03  # how much closer both must be at first, less and less
+    part_cosine: float = 0.28  # groups that are this close in the mean are what it starts from
+    young_cosine: float = 0.06  # how much closer both must be at first, less and less
     young_seconds: float = 60.0  # until so much is remembered
     linked_cosine: float = 0.15  # windows of one local speaker count as so much closer at most,
     parted_cosine: float = 0.4  # and of two, while the segmenter hears both, as so much less close
@@ -72,9 +72,9 @@ class IdentityConfig:
     Values are from conversations simulated from speakers held out of training (bench/LOG.md).
     """
 
-    probability: float = 0.7
+    probability: float = 0.65
     keep_probability: float = 0.4  # a name that falls below is taken back
-    anchor_cosine: float = 0.4  # of a window to a print: that person may be in the stream
+    anchor_cosine: float = 0.35  # of a window to a print: that person may be in the stream
     candidates: int = 5  # names among which the one held so far is looked for
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import socket as sockets
+import threading
 
 import pytest
 
@@ -218,3 +219,29 @@ def test_a_head_that_comes_byte_by_byte_is_not_waited_for(serve, monkeypatch):
         with contextlib.suppress(ConnectionError):
             assert raw.recv(4096) == b""
     assert server.request("GET", "/healthz")[0] == 200
+
+
+def test_requests_that_come_as_the_server_ends_leave_no_task_behind(serve):
+    """Each server asserts that as it ends; whoever is let in while the door shuts is answered or refused."""
+    for _ in range(4):
+        server, over = serve(), threading.Event()
+        asked = threading.Barrier(7)
+
+        def ask(port=server.port, over=over, asked=asked):
+            first = True
+            while not over.is_set():
+                with contextlib.suppress(OSError), sockets.create_connection(("127.0.0.1", port), 5.0) as one:
+                    one.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                    one.recv(1 << 16)
+                if first:
+                    asked.wait(30.0)
+                    first = False
+
+        callers = [threading.Thread(target=ask) for _ in range(6)]
+        for caller in callers:
+            caller.start()
+        asked.wait(30.0)  # all have been answered once, and go on asking
+        server.stop()
+        over.set()
+        for caller in callers:
+            caller.join(30.0)
