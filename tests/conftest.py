@@ -1,4 +1,4 @@
-"""Fixtures that several test files share: a virtual microphone that hears what a test plays."""
+"""What several test files share: a virtual microphone that hears what a test plays, and sound to encode."""
 
 import ctypes.util
 import os
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rtspk.audio import write_wav
@@ -68,3 +69,52 @@ def virtual_microphone() -> Iterator[VirtualMicrophone]:
     finally:
         microphone.unplug()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+SECONDS = 3  # of speechlike sound, where a test asks for no others
+
+
+def speechlike(rate, seconds=SECONDS, seed=3):
+    """Make noise below 3 kHz whose loudness changes like syllables, on the grid of 8 bits."""
+    rng = np.random.default_rng(seed)
+    n = round(seconds * rate)
+    spectrum = np.fft.rfft(rng.standard_normal(n))
+    frequencies = np.fft.rfftfreq(n, 1 / rate)
+    spectrum[(frequencies > 3000) | (frequencies < 100)] = 0
+    loudness = np.interp(np.arange(n) / rate, np.arange(seconds * 8 + 1) / 8, rng.random(seconds * 8 + 1))
+    sound = np.fft.irfft(spectrum, n) * loudness
+    return (np.rint(sound / np.abs(sound).max() * 100) / 128).astype(np.float32)
+
+
+def encode(path, sound, rate, codec, layout="mono", with_video=False, drop=()):
+    """Write sound [shape=(channels, n)] with PyAV; packets whose numbers are in `drop` go missing."""
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout=layout)
+        if codec in ("aac", "libmp3lame", "libopus"):
+            stream.bit_rate = 64_000 * (1 + len(sound))
+        packets = []
+        if with_video:
+            video = container.add_stream("mpeg4", rate=25)
+            video.width = video.height = 64
+            video.pix_fmt = "yuv420p"
+            for _ in range(round(sound.shape[1] / rate * 25)):
+                picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+                packets += video.encode(picture)
+            packets += video.encode(None)
+        fitting = av.AudioResampler(format=stream.codec_context.format.name, layout=layout, rate=rate)
+        # Interleaved: PyAV miscounts the planes of 8 channels and more.
+        frame = av.AudioFrame.from_ndarray(sound.T.reshape(1, -1), format="flt", layout=layout)
+        frame.sample_rate, frame.pts = rate, 0
+        heard = [packet for each in fitting.resample(frame) for packet in stream.encode(each)]
+        heard += stream.encode(None)
+        container.mux([*packets, *(packet for number, packet in enumerate(heard) if number not in drop)])
+
+
+def likeness(heard, wanted, most=1200):
+    """Return the correlation after the best shift of up to `most` samples, and that shift."""
+    n = min(len(heard), len(wanted)) - 2 * most
+    middle = wanted[most : most + n]
+    best = int(np.argmax(np.correlate(heard[: n + 2 * most], middle, "valid")))
+    return np.corrcoef(heard[best : best + n], middle)[0, 1], best - most

@@ -1,4 +1,4 @@
-"""A conversation that everyone has, and a session whose network can be asked a thousand times."""
+"""A conversation, a session whose network can be asked a thousand times, galleries, talk for the tracker."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,10 +16,12 @@ from rtspk.engine.identity import Identities
 from rtspk.engine.pipeline import LocalSession
 from rtspk.engine.segmenter import Segmenter, load_segmenter
 from rtspk.engine.session import Session, SessionParts, SessionState
-from rtspk.engine.settings import SessionConfig
+from rtspk.engine.settings import HOP, SessionConfig, TrackerConfig
 from rtspk.engine.tracker import Tracker
+from rtspk.engine.tracker_state import Decision, Heard, LabelChange, TrackerState, piece_of
+from rtspk.engine.voicing import Voicing
 from rtspk.kernels.mel import MelConfig
-from rtspk.types import Embedding, FloatArray, Window
+from rtspk.types import Embedding, FloatArray, Segment, Window, samples_of
 
 
 class PlainEmbedder:
@@ -89,3 +91,98 @@ def setup_at(segmenter: Segmenter) -> Callable[[float], Setup]:
 @pytest.fixture(scope="session")
 def setup(setup_at: Callable[[float], Setup]) -> Setup:
     return setup_at(1.0)
+
+
+# Galleries of small prints
+
+MODEL = "test-model"
+PRINT_DIMENSION = 64
+
+
+def prints(seed, count=1):
+    rng = np.random.default_rng(seed)
+    vectors = rng.normal(size=(count, PRINT_DIMENSION)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return [Embedding(vector, Segment(0, 48_000), 32_000) for vector in vectors]
+
+
+def open_gallery(path, **options):
+    return Gallery.open(path, MODEL, PRINT_DIMENSION, **options)
+
+
+def bytes_of(path):
+    """Everything that SQLite keeps of the gallery on disk."""
+    return b"".join(file.read_bytes() for file in sorted(path.parent.glob(path.name + "*")))
+
+
+def message(caught):
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture(params=["file", "memory"])
+def gallery(request, tmp_path):
+    with open_gallery(tmp_path / "voices.db" if request.param == "file" else None) as made:
+        yield made
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "voices.db"
+
+
+# Talk for the tracker
+
+VOICE_DIMENSION = 192
+NEVER = 1e6  # seconds between two slow paths
+
+
+class Talk:
+    """Voices as noisy directions, a hop at a time."""
+
+    def __init__(
+        self,
+        config: TrackerConfig | None = None,
+        max_speakers: int = 20,
+        seed: int = 0,
+        voicing: Voicing | None = None,
+    ) -> None:
+        self.tracker = Tracker(config or TrackerConfig(), max_speakers, voicing)
+        self.state = TrackerState()
+        self.rng = np.random.default_rng(seed)
+        self.hop = 0
+
+    def voice(self, number: int) -> FloatArray:
+        clean = np.zeros(VOICE_DIMENSION)
+        clean[number] = 1.0
+        vector = clean + self.rng.normal(0.0, 0.048, VOICE_DIMENSION)
+        return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+    def say(self, number: int, hops: int, net_speech: int = samples_of(1.5)) -> list[Decision]:
+        said = []
+        for _ in range(hops):
+            window = Embedding(self.voice(number), Segment(self.hop * HOP, (self.hop + 1) * HOP), net_speech)
+            said += self.hear(Heard(piece_of(self.hop, 0), HOP, window))[0]
+            self.hop += 1
+        return said
+
+    def hear(self, *heard: Heard) -> tuple[list[Decision], list[LabelChange]]:
+        return self.tracker.observe(heard, self.state)
+
+    def window(self, number: int) -> Embedding:
+        return Embedding(self.voice(number), Segment(0, HOP), samples_of(1.5))
+
+    def pause(self, hops: int) -> None:
+        self.hop += hops
+
+
+def between(talk: Talk, one: int, other: int, share: float) -> Embedding:
+    """A window that is so much of the second voice."""
+    vector = np.zeros(VOICE_DIMENSION)
+    vector[one], vector[other] = 1.0 - share, share
+    unit = (vector / np.linalg.norm(vector)).astype(np.float32)
+    return Embedding(unit, Segment(talk.hop * HOP, (talk.hop + 1) * HOP), samples_of(1.5))
+
+
+def known_two(talk: Talk) -> tuple[int, int]:
+    return talk.say(0, 10)[-1].label, talk.say(1, 10)[-1].label
