@@ -134,10 +134,14 @@ class Review:
         return whole
 
     def _least(self, cosine: float, state: TrackerState) -> float:
-        """How close groups must be to be one: while little was said, two voices on one line may seem so."""
+        """How close groups must be to be one.
+
+        Closer where all windows are, and while little was said: two voices on one line may seem so.
+        """
         config = self.config
         young = 1.0 - float(state.memory.weights.sum()) / config.young_seconds
-        return cosine + config.young_cosine * max(0.0, young)
+        closer = config.closeness_share * state.closeness.excess
+        return cosine + closer + config.young_cosine * max(0.0, young)
 
     @staticmethod
     def _seconds(label: int, state: TrackerState) -> float:

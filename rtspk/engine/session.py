@@ -94,8 +94,9 @@ class Session:
         config = parts.config
         hops = samples_of(config.latency) // HOP
         self._lag = hops * HOP
-        # A hop's window ends `after` hops behind it, as late as the latency allows.
-        self._after = min(hops - 1, -(-samples_of(config.tracker.after_seconds) // HOP))
+        # A hop is decided on when `wait` more have been heard; its windows end `after` hops behind it.
+        self._wait = min(hops - 1, -(-samples_of(config.tracker.hindsight_seconds) // HOP))
+        self._after = min(self._wait, -(-samples_of(config.tracker.after_seconds) // HOP))
         self._before = samples_of(config.tracker.before_seconds)
 
     def receive_audio(self, samples: FloatArray) -> None:
@@ -201,7 +202,7 @@ class Session:
 
     def _hear(self, time: int) -> None:
         """Ask about the hop whose window is complete at stream time `time`."""
-        hop = time // HOP - 1 - self._after
+        hop = time // HOP - 1 - self._wait
         if hop >= 0:
             self._ask(hop, time)
 
@@ -297,7 +298,7 @@ class Session:
                     self._identify(decision.label)
         time = (waiting.hop + 1) * HOP
         self._turns.pause(time)
-        self._finalise(time + self._after * HOP - self._lag)
+        self._finalise(time + self._wait * HOP - self._lag)
         self._turns.drop_unknown(time - FORGET)
 
     def _finalise(self, horizon: int) -> None:

@@ -36,6 +36,7 @@ class TrackerConfig:
 
     before_seconds: float = 0.75  # how far a vector hears back from its hop,
     after_seconds: float = 0.5  # and forth, where the latency allows
+    hindsight_seconds: float = 1.5  # what is heard behind a hop before it is decided on, likewise
     least_speech_seconds: float = 0.3  # of one voice in the window; less gets the label of its neighbourhood
     alone_seconds: float = 0.4  # with less of it alone, speech under other voices is heard too
     sharpness: float = 34.0  # log-likelihood for each unit of cosine
@@ -57,6 +58,7 @@ class TrackerConfig:
     part_cosine: float = 0.28  # groups that are this close in the mean are what it starts from
     young_cosine: float = 0.06  # how much closer both must be at first, less and less
     young_seconds: float = 60.0  # until so much is remembered
+    closeness_share: float = 0.3  # of how much closer windows of one voice are than usual, both are closer
     linked_cosine: float = 0.15  # windows of one local speaker count as so much closer at most,
     parted_cosine: float = 0.4  # and of two, while the segmenter hears both, as so much less close
     anchor_seconds: float = 2.0  # of speech, as whose a print stands among the windows

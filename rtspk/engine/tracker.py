@@ -12,6 +12,7 @@ import numpy as np
 
 from rtspk.assignment import assign
 from rtspk.engine.anchors import Anchors
+from rtspk.engine.closeness import FARTHEST, NEAREST, SHARED
 from rtspk.engine.memory import NOBODY
 from rtspk.engine.powerset import LOCAL_SPEAKERS
 from rtspk.engine.review import Review
@@ -116,6 +117,7 @@ class Tracker:
                 self.config.memory,
                 self._hints(one),
             )
+            state.closeness.hear(_linked_cosines(one, state))
         if not new:
             return []
         changes = self._review.review(state, apart, anchors)
@@ -172,6 +174,18 @@ class Tracker:
 def _share(samples: int, half: float) -> float:
     """A share that grows with samples, and is a half behind so many seconds."""
     return samples / (samples + half * SAMPLE_RATE)
+
+
+def _linked_cosines(heard: Heard, state: TrackerState) -> list[float]:
+    """Of the window remembered last, to those of its local speaker that hear hardly any of its sound."""
+    hop, memory = hop_of(heard.piece), state.memory
+    wanted = [
+        piece
+        for piece, samples in heard.links
+        if NEAREST <= hop - hop_of(piece) <= FARTHEST and samples >= samples_of(SHARED)
+    ]
+    earlier = memory.pieces[:-1]
+    return [float(cosine) for cosine in memory.products[-1, :-1][np.isin(earlier, wanted)]] if wanted else []
 
 
 def _linked(links: Links, state: TrackerState) -> tuple[Chances, int]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from rtspk.engine.closeness import Closeness
 from rtspk.engine.memory import Memory
 from rtspk.types import Embedding, FloatArray, seconds_of
 
@@ -106,6 +107,7 @@ class TrackerState:
     recent: dict[int, Chances] = field(default_factory=dict)  # beliefs by piece, oldest first
     bonds: set[int] = field(default_factory=set)  # labels that somebody said are one person
     memory: Memory = field(default_factory=Memory)
+    closeness: Closeness = field(default_factory=Closeness)
     born: int = 0  # labels given so far
     last_hop: int = -1  # the last hop with speech
     since: int = 0  # reviews since the last slow path
