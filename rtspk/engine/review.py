@@ -24,6 +24,8 @@ SETTLED: int = 4 * 3  # pieces of four hops
 SURELY: float = 10.8
 DOUBT: float = 1.5  # log odds that a voice needs at first, less and less
 DOUBT_SECONDS: float = 2.0  # until it has spoken so long
+CLEAR: float = 0.5  # of the speech that a new voice needs, where it is like nobody known,
+SURE_SECONDS: float = 1.0  # but not less: one window may be anything
 BONDED: float = 1.0  # how much closer windows of labels count that somebody said are one person
 
 
@@ -167,20 +169,25 @@ class Review:
             return True
         if certainty < 0.0:
             return False
-        if (
-            float(memory.weights[fresh].sum()) < self._birth_seconds(state) - LEAST
-            and seconds < config.split_seconds
-        ):
+        told = np.inf if seconds >= config.split_seconds else float(memory.weights[fresh].sum()) + LEAST
+        needed = self._birth_seconds(state)
+        if told < min(needed, max(SURE_SECONDS, CLEAR * needed)):
             return False
-        for label in state.labels:
-            others = (memory.labels == label) & ~own
-            if (
-                others.any()
-                and _cosine(mean, memory.weights[others] @ memory.vectors[others]) >= config.known_cosine
-            ):
-                return False
+        nearest = self._nearest(own, mean, state)
+        if nearest >= config.known_cosine or (nearest >= config.clear_cosine and told < needed):
+            return False
         doubt = DOUBT * max(0.0, 1.0 - seconds / DOUBT_SECONDS)
         return self.voicing is None or voice >= doubt
+
+    @staticmethod
+    def _nearest(own: NDArray[np.bool_], mean: FloatArray, state: TrackerState) -> float:
+        """The cosine of a group's mean to the nearest label's other windows."""
+        memory, nearest = state.memory, -1.0
+        for label in state.labels:
+            others = (memory.labels == label) & ~own
+            if others.any():
+                nearest = max(nearest, _cosine(mean, memory.weights[others] @ memory.vectors[others]))
+        return nearest
 
     def _birth_seconds(self, state: TrackerState) -> float:
         """What a new voice needs: the longer people have talked, the less is somebody new to be expected."""

@@ -45,7 +45,8 @@ class TrackerConfig:
     link_seconds: float = 0.6  # so much of whose earlier speech is half of a proof
     birth_seconds: float = 4.0  # speech in hops that agree on a new voice before it gets a label,
     early_seconds: float = 0.5  # less at the beginning,
-    settled_seconds: float = 120.0  # until so much was spoken
+    settled_seconds: float = 120.0  # until so much was spoken,
+    clear_cosine: float = 0.2  # and half of it where a voice is less close to all labels than this;
     birth_certainty: float = 0.66  # that the segmenter has of it: barks and cries are less surely speech
     first_seconds: float = 0.5  # likewise for the first voice of a session
     update_margin: float = 0.07  # a turn changes its label only for one that is so much nearer

@@ -39,6 +39,19 @@ def test_windows_that_disagree_give_birth_to_nobody():
     assert talk.state.born == 1
 
 
+@pytest.mark.parametrize(("clear", "hops"), [(0.2, 4), (-1.0, 8)])
+def test_a_voice_like_nobody_known_needs_half_the_speech(clear, hops):
+    config = TrackerConfig(
+        birth_seconds=4.0, settled_seconds=1.0, clear_cosine=clear, split_seconds=NEVER, slow_seconds=NEVER
+    )
+    talk = Talk(config)
+    talk.say(0, 20)
+    talk.say(1, hops - 1)
+    assert talk.state.born == 1
+    talk.say(1, 1)
+    assert talk.state.born == 2
+
+
 def test_no_more_labels_than_allowed():
     talk = Talk(max_speakers=2)
     for number in range(5):
