@@ -36,7 +36,7 @@ class TrackerConfig:
 
     before_seconds: float = 0.75  # how far a vector hears back from its hop,
     after_seconds: float = 0.5  # and forth, where the latency allows
-    hindsight_seconds: float = 1.5  # what is heard behind a hop before it is decided on, likewise
+    hindsight_seconds: float = 1.0  # what is heard behind a hop before it is decided on, likewise
     least_speech_seconds: float = 0.3  # of one voice in the window; less gets the label of its neighbourhood
     alone_seconds: float = 0.4  # with less of it alone, speech under other voices is heard too
     sharpness: float = 34.0  # log-likelihood for each unit of cosine
