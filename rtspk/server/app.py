@@ -86,6 +86,7 @@ class App:
         finally:
             ticker.cancel()
             try:
+                await _shut(server)
                 server.close(code=1001)
                 await _empty(server)
             finally:
@@ -309,11 +310,23 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def _empty(server: Server) -> None:
-    """Wait until nobody is left, those included who were let in as the door shut: no task outlives it."""
-    await server.wait_closed()
+async def _shut(server: Server) -> None:
+    """Let nobody in any more, and whoever was let in get in whole.
+
+    A socket that is accepted as an asyncio server closes is lost in Python 3.11: its transport asserts that
+    the server is open, and nobody closes it.
+    """
+    loop = asyncio.get_running_loop()
+    for door in server.sockets:
+        with contextlib.suppress(NotImplementedError):  # loops that do not wait for sockets to be ready
+            loop.remove_reader(door.fileno())
     for _ in range(ACCEPTING):
         await asyncio.sleep(0)
+
+
+async def _empty(server: Server) -> None:
+    """Wait until nobody is left: no task outlives the server."""
+    await server.wait_closed()
     while server.handler_tasks:
         await asyncio.wait(server.handler_tasks)
 
