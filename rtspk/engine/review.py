@@ -169,12 +169,13 @@ class Review:
             return True
         if certainty < 0.0:
             return False
-        told = np.inf if seconds >= config.split_seconds else float(memory.weights[fresh].sum()) + LEAST
+        # What has been with another label for long enough needs no more proof.
+        proof = np.inf if seconds >= config.split_seconds else float(memory.weights[fresh].sum()) + LEAST
         needed = self._birth_seconds(state)
-        if told < min(needed, max(SURE_SECONDS, CLEAR * needed)):
+        if proof < min(needed, max(SURE_SECONDS, CLEAR * needed)):
             return False
         nearest = self._nearest(own, mean, state)
-        if nearest >= config.known_cosine or (nearest >= config.clear_cosine and told < needed):
+        if nearest >= config.known_cosine or (nearest >= config.clear_cosine and proof < needed):
             return False
         doubt = DOUBT * max(0.0, 1.0 - seconds / DOUBT_SECONDS)
         return self.voicing is None or voice >= doubt

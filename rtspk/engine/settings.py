@@ -31,7 +31,8 @@ class ActivityConfig:
 class TrackerConfig:
     """Gates of the fast path; cosines are between a window's vector and a prototype.
 
-    Values are from a search on conversations simulated from speakers held out of training (bench/LOG.md).
+    Values are from searches on conversations simulated from speakers held out of training, and on some real
+    talk that was taken for development (bench/LOG.md).
     """
 
     before_seconds: float = 0.75  # how far a vector hears back from its hop,
