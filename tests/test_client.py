@@ -16,7 +16,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
 
-import rtspk.client as client_module
+import rtspk.async_client as client_module
 from rtspk.audio import read_audio
 from rtspk.client import AsyncClient, Client
 from rtspk.data import DEMO

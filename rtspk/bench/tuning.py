@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rtspk.bench.diarization import DiarizationReport, evaluate_diarization
+from rtspk.bench.diarization import evaluate_diarization
+from rtspk.bench.diarization_report import DiarizationReport
 from rtspk.bench.remembering import RememberingEmbedder, RememberingSegmenter
 from rtspk.config import to_settings
 from rtspk.engine.pipeline import Engine

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from rtspk.engine.gallery import Gallery
-from rtspk.engine.gallery_file import APPLICATION, STORED, VERSION
+from rtspk.engine.gallery_file import STORED
 from rtspk.engine.gallery_records import Exemplar, SpeakerDetail, clean_name, unit_vectors
+from rtspk.engine.gallery_tables import APPLICATION, VERSION
 from rtspk.errors import GalleryError
 
 __all__ = ["Repair", "repair"]

@@ -22,7 +22,8 @@ from rtspk.engine.identity import Identities, matches
 from rtspk.engine.memory import groups
 from rtspk.engine.registry import resolve_model
 from rtspk.engine.segmenter import Segmenter, find_segmenter, load_segmenter
-from rtspk.engine.session import Session, SessionParts
+from rtspk.engine.session import Session
+from rtspk.engine.session_state import SessionParts
 from rtspk.engine.settings import SessionConfig
 from rtspk.engine.tracker import Tracker
 from rtspk.engine.unit import unit

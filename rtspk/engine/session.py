@@ -7,81 +7,28 @@ session.events_to_send()
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
 from rtspk.engine.events import EndEvent, Event, SpeakerEvent
-from rtspk.engine.frontend import Frontend, FrontendState
 from rtspk.engine.gallery_records import clean_name
-from rtspk.engine.identity import Identities, IdentitiesState
 from rtspk.engine.local import LocalActivity
 from rtspk.engine.powerset import LOCAL_SPEAKERS
 from rtspk.engine.segmenter import ACTIVITY_HOP
-from rtspk.engine.settings import HOP, SessionConfig
-from rtspk.engine.traces import Traces
-from rtspk.engine.tracker import Tracker
-from rtspk.engine.tracker_state import Birth, Heard, Joined, LabelChange, Links, TrackerState, piece_of
-from rtspk.engine.turns import Draft, Said, Turns, TurnsState, label_text, mean_vector
+from rtspk.engine.session_state import Asked, SessionParts, SessionState, Waiting
+from rtspk.engine.settings import HOP
+from rtspk.engine.tracker_state import Birth, Heard, Joined, LabelChange, Links, piece_of
+from rtspk.engine.turns import Draft, Said, Turns, label_text, mean_vector
 from rtspk.engine.unit import unit
 from rtspk.engine.voiceprint import condensed
 from rtspk.errors import ModelError, SessionError
 from rtspk.types import Embedding, FloatArray, Segment, Window, samples_of
 
-__all__ = ["Session", "SessionParts", "SessionState"]
+__all__ = ["Session"]
 
 UNIT_ERROR: float = 1e-3  # of a vector's length
 FORGET: int = samples_of(90.0)  # speech that never became a voice is dropped after this
-
-
-@dataclass(frozen=True, slots=True)
-class SessionParts:
-    """What all sessions share: read-only."""
-
-    frontend: Frontend
-    tracker: Tracker
-    identities: Identities | None
-    config: SessionConfig
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What one local speaker says in one hop, before it is known who that is."""
-
-    heard: Heard  # without its embedding
-    spans: list[Segment]
-    wanted: bool  # whether the network was asked
-
-
-@dataclass(slots=True)
-class Waiting:
-    """A hop that waits for its embeddings, or for its turn behind one that does."""
-
-    hop: int
-    asked: list[Asked]
-    answers: list[Embedding] = field(default_factory=list)
-
-    @property
-    def missing(self) -> int:
-        """How many answers are still to come."""
-        return sum(one.wanted for one in self.asked) - len(self.answers)
-
-
-@dataclass(slots=True)
-class SessionState:
-    """All that one stream remembers: arrays and numbers, picklable and bounded."""
-
-    frontend: FrontendState
-    tracker: TrackerState = field(default_factory=TrackerState)
-    turns: TurnsState = field(default_factory=TurnsState)
-    identities: IdentitiesState = field(default_factory=IdentitiesState)
-    waiting: deque[Waiting] = field(default_factory=deque)
-    traces: Traces = field(default_factory=Traces)
-    windows: list[Window] = field(default_factory=list)
-    asked: int = 0  # windows taken and not answered yet
-    next_hop: int = 0
-    finished: bool = False
-    ended: bool = False
 
 
 class Session:

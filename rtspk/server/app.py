@@ -8,27 +8,22 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from http import HTTPStatus
 from typing import cast
-from urllib.parse import unquote
 
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from rtspk.engine.pipeline import Engine
 from rtspk.errors import ConfigError
-from rtspk.server.access import Access, Principal, Scope, bearer, check_address
-from rtspk.server.answer import Answer, fault, json_answer, to_response
+from rtspk.server.access import Access, bearer, check_address
+from rtspk.server.answer import fault, to_response
 from rtspk.server.config import ServerConfig
-from rtspk.server.connection import HEAD_SECONDS, BodyConnection, BodyError
+from rtspk.server.connection import HEAD_SECONDS, BodyConnection
 from rtspk.server.hub import Hub
 from rtspk.server.link import Link
-from rtspk.server.messages import VERSION, schema
-from rtspk.server.pages import load_pages
 from rtspk.server.protocol import Audio, Protocol
-from rtspk.server.speakers import answer_speakers, scope_of
+from rtspk.server.site import Site, one_header
 from rtspk.server.telemetry import Telemetry
 from rtspk.server.workers import make_workers
 
@@ -65,7 +60,8 @@ class App:
         """
         check_address(config, access)
         self.config, self.access, self.telemetry = config, access, Telemetry()
-        self._engine, self._load, self._pages = engine, load, load_pages()
+        self._engine, self._load = engine, load
+        self._site = Site(engine, access, self.telemetry, config.limits.clip_bytes)
         self._links: set[Link] = set()
         self._hub: Hub | None = None
 
@@ -153,7 +149,7 @@ class App:
         assert self._hub is not None
         assert connection.request is not None
         socket, hub = cast("BodyConnection", connection), self._hub
-        token = bearer(_one(connection.request.headers, "Authorization"))
+        token = bearer(one_header(connection.request.headers, "Authorization"))
         principal = self.access.principal(token) if token is not None or not self.access.needs_token else None
         link = Link(socket, principal, self.config.limits, Protocol(self.config.limits))
         self._links.add(link)
@@ -200,9 +196,9 @@ class App:
     async def _answer_request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Judge a request: None lets it become a websocket."""
         assert self._hub is not None
-        upgrades = "websocket" in (_one(request.headers, "Upgrade") or "").lower()
+        upgrades = "websocket" in (one_header(request.headers, "Upgrade") or "").lower()
         path = request.path.partition("?")[0]
-        origin, host = _one(request.headers, "Origin"), _one(request.headers, "Host")
+        origin, host = one_header(request.headers, "Origin"), one_header(request.headers, "Host")
         reads = request.method in {"GET", "HEAD"} and not upgrades
         if not self.access.origin_fits(None if reads else origin, host):
             return to_response(fault(403, "origin", "this page may not talk to this server"))
@@ -210,59 +206,9 @@ class App:
             if len(self._links) >= self.config.limits.connections:
                 return to_response(fault(503, "overloaded", "too many connections"))
             return None
-        answer = await self._answer(cast("BodyConnection", connection), request, path)
+        socket = cast("BodyConnection", connection)
+        answer = await self._site.answer(socket, request, draining=self._hub.draining)
         return to_response(answer, head=request.method == "HEAD")
-
-    async def _answer(self, connection: BodyConnection, request: Request, path: str) -> Answer:
-        if path == "/v1/speakers" or path.startswith("/v1/speakers/"):
-            return await self._answer_speakers(connection, request, path)
-        if request.method not in {"GET", "HEAD"}:
-            return fault(405, "bad_method", "wanted GET", allow="GET, HEAD")
-        if path == "/metrics":
-            missing = self._missing(request, "admin")
-            kind = "text/plain; version=0.0.4; charset=utf-8"
-            return missing or Answer(200, self.telemetry.page(), kind)
-        return self._page(path) or fault(404, "not_found", "there is nothing here")
-
-    def _page(self, path: str) -> Answer | None:
-        """What anybody may read."""
-        assert self._hub is not None
-        match path:
-            case "/healthz":
-                return Answer(200, b"ok\n")
-            case "/readyz":
-                return Answer(503, b"draining\n") if self._hub.draining else Answer(200, b"ready\n")
-            case "/v1/info":
-                model = self._engine.embedder.card.id
-                return json_answer(
-                    {"protocol": VERSION, "model": model, "needs_token": self.access.needs_token}
-                )
-            case "/v1/schema":
-                return json_answer(schema())
-        return self._pages.get(path)
-
-    async def _answer_speakers(self, connection: BodyConnection, request: Request, path: str) -> Answer:
-        scope = scope_of(request.method)
-        if scope is None:
-            methods = "GET, HEAD, POST, PATCH, DELETE"
-            return fault(405, "bad_method", "wanted GET, POST, PATCH or DELETE", allow=methods)
-        if missing := self._missing(request, scope):
-            return missing
-        name = unquote(path.removeprefix("/v1/speakers").removeprefix("/")) or None
-        try:
-            body = await connection.read_body(self.config.limits.clip_bytes)
-        except BodyError as error:
-            return fault(413, "too_large", str(error))
-        return await asyncio.to_thread(answer_speakers, self._engine, request.method, name, body)
-
-    def _missing(self, request: Request, scope: Scope) -> Answer | None:
-        """Why a request is not allowed; None where it is."""
-        principal: Principal | None = self.access.principal(bearer(_one(request.headers, "Authorization")))
-        if principal is None:
-            return fault(HTTPStatus.UNAUTHORIZED, "unauthorized", "wanted a token that this server knows")
-        if not principal.may(scope):
-            return fault(HTTPStatus.FORBIDDEN, "forbidden", f"wanted a token with the scope {scope}")
-        return None
 
 
 async def _send(link: Link) -> None:
@@ -341,9 +287,3 @@ def _tls(config: ServerConfig) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"wanted a TLS certificate and its key, got: {error.strerror or error}") from error
     return context
-
-
-def _one(headers: Headers, name: str) -> str | None:
-    """A header that stands once; one that stands more often counts as an empty one, which fits nothing."""
-    values = headers.get_all(name)
-    return values[0] if len(values) == 1 else "" if values else None

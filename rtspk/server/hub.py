@@ -1,11 +1,9 @@
 """All streams of a server: begun, resumed, parked, drained; what their rounds come to goes to their links."""
 
-import hashlib
 import logging
 import secrets
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rtspk.engine.events import EndEvent
 from rtspk.errors import AudioError
@@ -13,6 +11,7 @@ from rtspk.server.access import Access, Principal
 from rtspk.server.config import ServerConfig
 from rtspk.server.link import Link
 from rtspk.server.messages import EndRequest, Error, Flush, Label, Start, WarningMessage
+from rtspk.server.places import Place, Places
 from rtspk.server.protocol import Audio, Begin, Command, Do, Refuse
 from rtspk.server.reports import ack_of, heartbeat_of, ready_of
 from rtspk.server.round import Result, Round
@@ -27,22 +26,8 @@ __all__ = ["Hub"]
 _log = logging.getLogger(__name__)
 
 ACK_SECONDS: float = 1.0  # of sound between two acks
-SHORT_SECONDS: float = 10.0  # of sound; a session that had less is soon begun anew
 CLOSED_IN_ORDER: int = 1000  # by a client that wants no more; a page that is left says 1001
 TAKEN_OVER: int = 4000  # close code of a connection whose session another one resumed
-
-
-@dataclass(slots=True, eq=False)
-class _Place:
-    """A stream, who listens to it, and how it may be resumed."""
-
-    stream: Stream
-    token: str
-    begun: float
-    link: Link | None = None
-    parked_until: float = 0.0
-    over: bool = False  # `end` or an error is said
-    is_behind: bool = False  # and its client knows
 
 
 class Hub:
@@ -59,14 +44,12 @@ class Hub:
         self._model, self._config, self._access, self._telemetry = model, config, access, telemetry
         self.rounds = Rounds(workers, config.batch, config.deadline_seconds, self.finish_round)
         self.draining = False
-        self._places: dict[str, _Place] = {}  # by the stream's number
-        self._tokens: dict[bytes, str] = {}  # digest of a resume token -> number
-        self._parked: OrderedDict[str, None] = OrderedDict()  # the oldest first
+        self._places = Places()
 
     @property
     def busy(self) -> int:
         """Streams with a connection."""
-        return len(self._places) - len(self._parked)
+        return self._places.busy
 
     def obey(self, command: Command | None, link: Link, now: float) -> None:
         """Do what a connection's protocol asks for."""
@@ -82,7 +65,7 @@ class Hub:
 
     def leave(self, link: Link, code: int | None, now: float) -> None:
         """A connection is gone: its session is parked if it broke, and ends if it was closed."""
-        place = self._place(link)
+        place = self._places.of(link)
         link.stream = None
         if place is None:
             return
@@ -90,10 +73,9 @@ class Hub:
         if code == CLOSED_IN_ORDER or self.draining or not self._config.resume_seconds:
             self._drop(place)
             return
-        place.parked_until = now + self._config.resume_seconds
-        self._parked[place.stream.number] = None
-        while len(self._parked) > self._config.limits.parked:
-            self._drop(self._least_missed())
+        self._places.park(place, now + self._config.resume_seconds)
+        while self._places.parked > self._config.limits.parked:
+            self._drop(self._places.least_missed())
 
     def finish_round(self, round_: Round) -> None:
         """Say what a round came to."""
@@ -109,7 +91,7 @@ class Hub:
     def tick(self, now: float) -> None:
         """Heartbeats, limits of time, and parked sessions that nobody came back for; a few times a second."""
         worst = 0.0
-        for place in list(self._places.values()):
+        for place in self._places:
             stream, link = place.stream, place.link
             if link is None:
                 if now >= place.parked_until:
@@ -127,12 +109,12 @@ class Hub:
         self._telemetry.lag.set(worst)
         self._telemetry.queue.set(self.rounds.waiting)
         self._telemetry.sessions.set(self.busy)
-        self._telemetry.parked.set(len(self._parked))
+        self._telemetry.parked.set(self._places.parked)
 
     def drain(self) -> None:
         """End all sessions in order: what they heard is said, then `end`."""
         self.draining = True
-        for place in list(self._places.values()):
+        for place in self._places:
             if place.link is None:
                 self._drop(place)
             else:
@@ -155,7 +137,7 @@ class Hub:
 
     def _has_room(self, link: Link, principal: Principal, now: float) -> bool:
         limits = self._config.limits
-        streams = [place.stream for place in self._places.values() if place.link is not None]
+        streams = [place.stream for place in self._places if place.link is not None]
         own = sum(stream.owner == principal.name for stream in streams)
         if len(streams) >= limits.sessions or own >= (principal.sessions or limits.sessions_per_token):
             self._fail(link, "too_many_sessions", "all sessions are taken; try again later", retryable=True)
@@ -170,7 +152,7 @@ class Hub:
         slack = self._config.limits.lag_seconds / 2
         lags = [
             place.stream.lag(now)
-            for place in self._places.values()
+            for place in self._places
             if place.link is not None
             and place.stream.start.options.pace == "live"
             and place.stream.received_seconds <= now - place.begun + slack
@@ -186,17 +168,14 @@ class Hub:
         except AudioError as error:
             self._fail(link, "unsupported_format", str(error))
             return
-        place = _Place(stream, secrets.token_urlsafe(24), now, link)
-        self._places[number] = place
-        self._tokens[_digest(place.token)] = number
+        place = self._places.add(stream, now, link)
         self.rounds.join(stream)
         self._telemetry.started.inc()
         self._greet(place, link, resumed=False, now=now)
 
     def _resume(self, start: Start, link: Link, principal: Principal, now: float) -> None:
         assert start.resume is not None
-        number = self._tokens.get(_digest(start.resume.token))
-        place = None if number is None else self._places.get(number)
+        place = self._places.by_token(start.resume.token)
         if place is None or place.stream.owner != principal.name:
             self._fail(link, "resume_unknown", "no such session is kept; begin a new one")
             return
@@ -210,7 +189,7 @@ class Hub:
         if place.link is not None:  # the old connection has not noticed that it is broken
             place.link.stream = None
             place.link.close(TAKEN_OVER, "resumed elsewhere")
-        self._parked.pop(place.stream.number, None)
+        self._places.unpark(place)
         place.link = link
         place.stream.rewind()
         if place.stream.ending:  # the client may not know that its `end` arrived
@@ -222,7 +201,7 @@ class Hub:
         if place.over:
             link.close()
 
-    def _greet(self, place: _Place, link: Link, *, resumed: bool, now: float) -> None:
+    def _greet(self, place: Place, link: Link, *, resumed: bool, now: float) -> None:
         stream = place.stream
         link.stream, link.beat_at = stream, now + stream.start.options.heartbeat_seconds
         link.acked_seconds = stream.received_seconds
@@ -293,7 +272,7 @@ class Hub:
         elif ended:
             link.close()
 
-    def _warn_of_lag(self, place: _Place, link: Link, lag: float) -> None:
+    def _warn_of_lag(self, place: Place, link: Link, lag: float) -> None:
         """Say that live sound is about to be dropped, before it is; again only once it was better."""
         limit = self._config.limits.lag_seconds
         if lag > limit / 2 and not place.is_behind and place.stream.start.options.pace == "live":
@@ -310,12 +289,7 @@ class Hub:
         elif place is not None:
             self._drop(place)
 
-    def _least_missed(self) -> _Place:
-        """Of the parked: who has hardly begun goes first; who comes and goes costs nobody a long talk."""
-        places = [self._places[number] for number in self._parked]
-        return next((place for place in places if place.stream.received_seconds < SHORT_SECONDS), places[0])
-
-    def _wind_up(self, place: _Place, code: str, message: str) -> None:
+    def _wind_up(self, place: Place, code: str, message: str) -> None:
         stream, link = place.stream, place.link
         if link is not None:
             link.say(WarningMessage.model_validate({"code": code, "message": message}))
@@ -329,24 +303,14 @@ class Hub:
 
     def _refuse(self, link: Link, error: Error) -> None:
         self._telemetry.refused.labels(error.code).inc()
-        place = self._place(link)
+        place = self._places.of(link)
         link.refuse(error)
         link.stream = None
         if place is not None:
             self._drop(place)
 
-    def _drop(self, place: _Place) -> None:
+    def _drop(self, place: Place) -> None:
         """Forget a stream; a worker that has it finishes its turn for nobody."""
         place.stream.abandon()
         self.rounds.leave(place.stream)
-        self._parked.pop(place.stream.number, None)
-        self._places.pop(place.stream.number, None)
-        self._tokens.pop(_digest(place.token), None)
-
-    def _place(self, link: Link) -> _Place | None:
-        return None if link.stream is None else self._places.get(link.stream.number)
-
-
-def _digest(token: str) -> bytes:
-    """Tokens are looked up by their digest, so that how long a look takes says nothing of them."""
-    return hashlib.sha256(token.encode()).digest()
+        self._places.remove(place)

@@ -1,6 +1,7 @@
 """A worker's side of a stream: its messages become sound, and the engine's session hears it."""
 
-from rtspk.engine.session import Session, SessionParts
+from rtspk.engine.session import Session
+from rtspk.engine.session_state import SessionParts
 from rtspk.errors import GalleryError, RtspkError, SessionError
 from rtspk.server.messages import AudioFormat, EndRequest, Label, Merge, WarningMessage
 from rtspk.server.sound import decoder_of

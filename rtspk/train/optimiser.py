@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from rtspk.errors import ConfigError
+from rtspk.train.muon import Muon
 from rtspk.train.recipe import LoopConfig
 
 __all__ = ["Optimiser", "cycle_ends", "rate_at"]
@@ -15,8 +16,7 @@ __all__ = ["Optimiser", "cycle_ends", "rate_at"]
 class Optimiser:
     """One or two of torch's optimisers as one; matrices decay, gains and offsets do not.
 
-    "muon" (K. Jordan, 2024) turns the gradients of the network's matrices into orthogonal steps, of the
-    size that AdamW's would have (arXiv:2502.16982); all else goes by AdamW.
+    "muon" is for the network's matrices alone (`rtspk.train.muon`); all else goes by AdamW.
     """
 
     def __init__(self, learner: nn.Module, loop: LoopConfig) -> None:
@@ -27,11 +27,7 @@ class Optimiser:
         if loop.optimiser == "muon":
             matrices = [p for name, p in decayed.items() if p.ndim == 2 and name.startswith("network.")]
             decayed = {name: p for name, p in decayed.items() if not any(p is m for m in matrices)}
-            self._parts.append(
-                torch.optim.Muon(
-                    matrices, lr=loop.rate, weight_decay=loop.weight_decay, adjust_lr_fn="match_rms_adamw"
-                )
-            )
+            self._parts.append(Muon(matrices, loop.rate, loop.weight_decay))
         groups = [
             {"params": list(decayed.values()), "weight_decay": loop.weight_decay},
             {"params": others, "weight_decay": 0.0},

@@ -15,7 +15,8 @@ from rtspk.engine.gallery import Gallery
 from rtspk.engine.identity import Identities
 from rtspk.engine.pipeline import LocalSession
 from rtspk.engine.segmenter import Segmenter, load_segmenter
-from rtspk.engine.session import Session, SessionParts, SessionState
+from rtspk.engine.session import Session
+from rtspk.engine.session_state import SessionParts, SessionState
 from rtspk.engine.settings import HOP, SessionConfig, TrackerConfig
 from rtspk.engine.tracker import Tracker
 from rtspk.engine.tracker_state import Decision, Heard, LabelChange, TrackerState, piece_of

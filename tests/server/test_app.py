@@ -141,5 +141,5 @@ def test_the_gates_of_the_server_hold_and_latency_is_the_clients(serve, wire):
     socket = server.connect()
     socket.send(wire.start(options={"latency": 2.0, "max_speakers": 3}))
     wire.said(socket, "ready")
-    config = next(iter(server.app._hub._places.values())).stream.take().opening.config
+    config = next(iter(server.app._hub._places)).stream.take().opening.config
     assert (config.identity.probability, config.latency, config.max_speakers) == (0.9, 2.0, 3)

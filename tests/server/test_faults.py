@@ -78,7 +78,7 @@ def test_a_peer_that_does_not_even_answer_pings_is_let_go_and_its_session_kept(s
     again.close()
     while server.app._hub.busy:
         assert server.request("GET", "/readyz")[0] == 200
-    assert len(server.app._hub._parked) == 1
+    assert server.app._hub._places.parked == 1
 
 
 def test_a_peer_that_does_nothing_but_ping_is_cut_off(serve):
@@ -121,7 +121,7 @@ def test_a_fault_of_the_server_ends_one_session_without_its_text_and_no_other(
     wire.said(good, "ready")
     bad.send(wire.start())
     number = wire.said(bad, "ready")[-1]["session"]
-    server.app._hub._places[number].stream.replay = Broken()
+    server.app._hub._places.get(number).stream.replay = Broken()
     for piece in wire.pieces(conversation):
         bad.send(piece)
     error = wire.said(bad, "error")[-1]

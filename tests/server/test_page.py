@@ -303,7 +303,7 @@ def test_a_broken_connection_is_resumed_without_a_word(browser, serve, known):
     page.open(f"http://127.0.0.1:{server.port}/")
     page.do("document.getElementById('listen').click()")
     page.until("document.querySelectorAll('.turns li').length >= 1")
-    place = next(iter(server.app._hub._places.values()))
+    place = next(iter(server.app._hub._places))
     place.link.socket.loop.call_soon_threadsafe(place.link.cut)
     page.until("document.getElementById('state').dataset.state === 'reconnecting'")
     page.until("document.getElementById('state').dataset.state === 'open'")

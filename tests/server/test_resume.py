@@ -83,7 +83,7 @@ def test_a_client_that_does_not_read_is_cut_off_and_may_come_back(serve, wire):
     raw = server.connect()
     raw.send(wire.start())
     ready = wire.said(raw, "ready")[-1]
-    hub_link = next(iter(server.app._hub._places.values())).link
+    hub_link = next(iter(server.app._hub._places)).link
     hub_link.socket.transport.pause_reading()
     for _ in range(200):  # what a full socket does: nothing leaves the outbox
         hub_link.socket.loop.call_soon_threadsafe(hub_link.outbox.append, "")
@@ -112,7 +112,7 @@ def test_who_comes_and_goes_does_not_cost_a_long_session_its_place(serve, wire, 
         short.send(wire.start())
         wire.said(short, "ready")
         short.socket.shutdown(sockets.SHUT_RDWR)
-    while len(server.app._hub._parked) < 3 or server.app._hub.busy:
+    while server.app._hub._places.parked < 3 or server.app._hub.busy:
         assert server.request("GET", "/readyz")[0] == 200
     again = server.connect()
     again.send(wire.start(resume={"token": token, "seq": 0}))

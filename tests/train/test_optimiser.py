@@ -5,6 +5,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the torch extra")
 
 from rtspk.errors import ConfigError  # noqa: E402 - behind the skip
+from rtspk.train.muon import Muon  # noqa: E402
 from rtspk.train.optimiser import Optimiser, rate_at  # noqa: E402
 from rtspk.train.recipe import LoopConfig  # noqa: E402
 
@@ -51,6 +52,24 @@ def test_it_goes_on_from_its_state(kind):
     second.restore(first.state())
     go(broken, second, 3)
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), broken.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (3, 8), (8, 3)])
+def test_muon_steps_as_torchs_own_does(shape):
+    torch.manual_seed(0)
+    ours = torch.nn.Parameter(torch.randn(shape))
+    theirs = torch.nn.Parameter(ours.detach().clone())
+    settings = {"lr": 0.02, "weight_decay": 0.1}
+    pairs = [
+        (ours, Muon([ours], **settings)),
+        (theirs, torch.optim.Muon([theirs], adjust_lr_fn="match_rms_adamw", **settings)),
+    ]
+    for _ in range(5):
+        gradient = torch.randn(shape)
+        for matrix, optimiser in pairs:
+            matrix.grad = gradient.clone()
+            optimiser.step()
+    torch.testing.assert_close(ours, theirs, rtol=0.0, atol=2e-3)  # theirs rounds to bfloat16
 
 
 def test_an_unknown_optimiser_is_named():

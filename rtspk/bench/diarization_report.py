@@ -1,0 +1,156 @@
+"""What came of diarization over a folder of recordings: scores, tables, JSON."""
+
+import json
+from dataclasses import dataclass, field
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from rtspk.metrics import DiarizationError, JaccardError, SpeakerCountError
+
+__all__ = ["DiarizationReport", "FileResult", "Score"]
+
+Json = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How far one answer is from the truth; `+` pools files."""
+
+    error: DiarizationError = field(default_factory=DiarizationError)
+    jaccard: JaccardError = field(default_factory=JaccardError)
+    count: SpeakerCountError = field(default_factory=SpeakerCountError)
+
+    def __add__(self, other: "Score") -> "Score":
+        return Score(self.error + other.error, self.jaccard + other.jaccard, self.count + other.count)
+
+    def to_json(self) -> Json:
+        """Rates as shares of the reference speech, and by how many speakers the answer is off."""
+        total = self.error.total or 1.0
+        return {
+            "der": round(self.error.rate, 5),
+            "miss": round(self.error.miss / total, 5),
+            "false_alarm": round(self.error.false_alarm / total, 5),
+            "confusion": round(self.error.confusion / total, 5),
+            "jer": round(self.jaccard.rate, 5),
+            "speaker_count_error": round(self.count.mean, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """One recording: both scores, and what is measured beside them; `+` pools files.
+
+    The flip rate is `flipped / said`: the share of all time with a label whose label another event changed
+    later. A segment's delay is the time of the stream at which its first label came,
+    tentative or final, less its start.
+    """
+
+    first: Score = field(default_factory=Score)
+    revised: Score = field(default_factory=Score)
+    said: int = 0  # samples with a label in time
+    flipped: int = 0  # of these, samples whose label was changed later
+    delays: tuple[float, ...] = ()  # seconds from the start of each segment to its first label
+    processing_seconds: float = 0.0  # of the processor, so that a busy machine does not count
+    audio_seconds: float = 0.0
+
+    def __add__(self, other: "FileResult") -> "FileResult":
+        return FileResult(
+            self.first + other.first,
+            self.revised + other.revised,
+            self.said + other.said,
+            self.flipped + other.flipped,
+            self.delays + other.delays,
+            self.processing_seconds + other.processing_seconds,
+            self.audio_seconds + other.audio_seconds,
+        )
+
+    def to_json(self) -> Json:
+        """The first-said rates, and what goes with both answers."""
+        delay = round(float(np.median(self.delays)), 3) if self.delays else None
+        return {
+            **self.first.to_json(),
+            "flip_rate": round(self.flipped / self.said, 5) if self.said else 0.0,
+            "time_to_first_label": delay,
+            "rtf": round(self.processing_seconds / self.audio_seconds, 5) if self.audio_seconds else 0.0,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DiarizationReport:
+    """All recordings of a folder, and how they were scored."""
+
+    latency: float  # seconds
+    collar: float  # seconds, half before and half after each boundary
+    region: str  # "uem" or "file"
+    files: tuple[tuple[str, FileResult], ...]
+
+    @property
+    def total(self) -> FileResult:
+        """All recordings pooled."""
+        return sum((result for _, result in self.files), FileResult())
+
+    def to_json(self) -> str:
+        """One object on one line."""
+        total = self.total
+        keys: Json = {
+            "latency": self.latency,
+            "collar": self.collar,
+            "overlap": True,
+            "region": self.region,
+            "speech_activity": "own",
+            "files": {name: result.to_json() for name, result in self.files},
+            "total": total.to_json(),
+            "revised": total.revised.to_json(),
+        }
+        return json.dumps(keys)
+
+    def table(self, console: Console) -> None:
+        """Print a row for each recording and one for all, and say how they were scored."""
+        region = "inside the UEM" if self.region == "uem" else "whole files"
+        table = Table(
+            title=f"latency {self.latency:g} s, as first said",
+            title_justify="left",
+            caption=f"collar {self.collar:g} s in all (half before, half after each boundary), "
+            f"overlap scored, {region}, speech activity: own",
+            caption_justify="left",
+        )
+        table.add_column("file")
+        for column in (
+            "DER",
+            "miss",
+            "false alarm",
+            "confusion",
+            "JER",
+            "speakers off",
+            "flipped",
+            "delay",
+            "RTF",
+        ):
+            table.add_column(column, justify="right")
+        total = self.total
+        for name, result in self.files:
+            table.add_row(name, *_cells(result.first, result))
+        table.add_section()
+        table.add_row("all", *_cells(total.first, total), style="bold")
+        table.add_row("all, revised", *_cells(total.revised, None))
+        console.print(table)
+
+
+def _cells(score: Score, result: FileResult | None) -> list[str]:
+    total = score.error.total or 1.0
+    rates = (
+        score.error.rate,
+        *(part / total for part in (score.error.miss, score.error.false_alarm, score.error.confusion)),
+    )
+    cells = [*(f"{rate:.1%}" for rate in (*rates, score.jaccard.rate)), f"{score.count.mean:.2g}"]
+    if result is None:
+        return [*cells, "", "", ""]
+    delay = f"{np.median(result.delays):.2f} s" if result.delays else "-"
+    return [
+        *cells,
+        f"{result.flipped / result.said:.1%}" if result.said else "-",
+        delay,
+        f"{result.processing_seconds / result.audio_seconds:.2g}" if result.audio_seconds else "-",
+    ]
