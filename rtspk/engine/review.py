@@ -26,6 +26,7 @@ DOUBT: float = 1.5  # log odds that a voice needs at first, less and less
 DOUBT_SECONDS: float = 2.0  # until it has spoken so long
 CLEAR: float = 0.5  # of the speech that a new voice needs, where it is like nobody known,
 SURE_SECONDS: float = 1.0  # but not less: one window may be anything
+LATELY: int = 3 * 10  # pieces of ten hops: who was not heard in them is no newcomer any more
 BONDED: float = 1.0  # how much closer windows of labels count that somebody said are one person
 
 
@@ -89,12 +90,18 @@ class Review:
             memory.labels[group == row] = label
         for joined in gone:
             state.join(joined.gone, joined.kept)
-        born = []
+        born: list[Birth] = []
+        newcomers: list[int] = []
         mass = np.bincount(group, memory.weights, count)
         for number in np.argsort(-mass, kind="stable"):
             own = group == number
-            if int(number) not in label_of and self._is_new(own, own & (before == NOBODY), state, anchors):
+            if int(number) in label_of:
+                continue
+            if self._is_new(own, own & (before == NOBODY), state, anchors):
                 born.append(self._bear(own, before, state))
+            elif self._may_be_new(own, state):
+                newcomers += memory.pieces[own].tolist()
+        state.newcomers = frozenset(newcomers)
         if state.labels:
             state.centre()
         return [*gone, *born]
@@ -163,8 +170,7 @@ class Review:
             return False
         seconds = float(memory.weights[own].sum())
         mean = memory.weights[own] @ memory.vectors[own]
-        certainty = float(memory.weights[own] @ memory.certainties[own]) / seconds - config.birth_certainty
-        voice = certainty if self.voicing is None else self.voicing.score(mean) + SURELY * certainty
+        certainty, voice = self._voice(own, memory)
         if seconds >= config.least_speech_seconds and voice >= 0.0 and anchors.recognises(mean, seconds):
             return True
         if certainty < 0.0:
@@ -179,6 +185,26 @@ class Review:
             return False
         doubt = DOUBT * max(0.0, 1.0 - seconds / DOUBT_SECONDS)
         return self.voicing is None or voice >= doubt
+
+    def _voice(self, own: NDArray[np.bool_], memory: Memory) -> tuple[float, float]:
+        """How much surer a group is speech than it has to be, and the log odds that it is a voice."""
+        weights = memory.weights[own]
+        certainty = float(weights @ memory.certainties[own]) / float(weights.sum())
+        certainty -= self.config.birth_certainty
+        if self.voicing is None:
+            return certainty, certainty
+        return certainty, self.voicing.score(weights @ memory.vectors[own]) + SURELY * certainty
+
+    def _may_be_new(self, own: NDArray[np.bool_], state: TrackerState) -> bool:
+        """Whether a group that is not proven yet is more likely somebody new than any of the labels."""
+        memory = state.memory
+        if not state.labels or len(state.labels) >= self.max_speakers:
+            return False
+        if int(memory.pieces.max()) - int(memory.pieces[own].max()) > LATELY:
+            return False
+        mean = memory.weights[own] @ memory.vectors[own]
+        is_clear = self._nearest(own, mean, state) < self.config.clear_cosine
+        return is_clear and self._voice(own, memory)[1] >= 0.0
 
     @staticmethod
     def _nearest(own: NDArray[np.bool_], mean: FloatArray, state: TrackerState) -> float:

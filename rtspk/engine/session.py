@@ -133,6 +133,10 @@ class Session:
             if label_text(label) == speaker:
                 return label
         known = ", ".join(label_text(label) for label in self.state.tracker.labels) or "none yet"
+        if self._turns.has_newcomer and speaker == label_text(self.state.turns.next_label):
+            raise SessionError(
+                f"wanted more speech of {speaker}, who may turn out to be one of {known}: try again soon"
+            )
         raise SessionError(f"wanted a label of this session ({known}), got {speaker!r}")
 
     def finish(self) -> None:
@@ -229,6 +233,7 @@ class Session:
                 self._change(change)
             if changes:
                 self._turns.reconsider(self._judge)
+            self._turns.recast(self._whose)
             self._turns.extend(
                 [
                     Said(
@@ -277,7 +282,6 @@ class Session:
         if isinstance(change, Joined):
             self._joined(change.gone, change.kept)
         elif isinstance(change, Birth):
-            self.state.turns.events.append(SpeakerEvent("new", label_text(change.label)))
             self._turns.born(change.label, change.pieces)
 
     def _judge(self, label: int, vector: FloatArray) -> int:
@@ -288,6 +292,9 @@ class Session:
             return label
         own = float(state.centroid(label) @ vector)
         return nearest if cosine - own >= self._parts.config.tracker.update_margin else label
+
+    def _whose(self, pieces: Sequence[int], vector: FloatArray | None) -> int:
+        return self._parts.tracker.whose(pieces, vector, self.state.tracker)
 
     def _joined(self, gone: int, kept: int) -> None:
         """Say that a label is part of another from now on."""
@@ -303,6 +310,8 @@ class Session:
 
     def _end(self) -> None:
         self._turns.close()
+        self.state.tracker.newcomers = frozenset()
+        self._turns.recast(self._whose)
         self._finalise(self.state.frontend.received + FORGET)
         self.state.ended = True
         samples, speakers = self.state.frontend.received, len(self.state.tracker.labels)

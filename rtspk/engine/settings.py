@@ -20,7 +20,7 @@ class ActivityConfig:
     offset: float = 0.35
     shortest_seconds: float = 0.1  # a shorter blip is no speech
     gap_seconds: float = 0.2  # a shorter pause is no pause
-    join_seconds: float = 0.3  # nor does a shorter one end a turn
+    join_seconds: float = 0.4  # nor does a shorter one end a turn
     # How much earlier windows count in what a later one knows of too; None: as the segmenter's card says.
     memory: float | None = None
     # Of a window's end, which has not heard what comes next, they learn nothing.
@@ -47,8 +47,10 @@ class TrackerConfig:
     birth_seconds: float = 4.0  # speech in hops that agree on a new voice before it gets a label,
     early_seconds: float = 0.5  # less at the beginning,
     settled_seconds: float = 120.0  # until so much was spoken,
-    clear_cosine: float = 0.2  # and half of it where a voice is less close to all labels than this;
+    clear_cosine: float = 0.2  # and half of it where a voice is less close to all labels than this, which is
+    # shown as the next label until then;
     birth_certainty: float = 0.66  # that the segmenter has of it: barks and cries are less surely speech
+    beside_cosine: float = 0.2  # who is heard beside somebody else and is less close to their label is nobody
     first_seconds: float = 0.5  # likewise for the first voice of a session
     update_margin: float = 0.07  # a turn changes its label only for one that is so much nearer
     memory: int = 240  # windows that are grouped anew in every hop;

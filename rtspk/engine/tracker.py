@@ -18,6 +18,7 @@ from rtspk.engine.powerset import LOCAL_SPEAKERS
 from rtspk.engine.review import Review
 from rtspk.engine.settings import HOP, TrackerConfig
 from rtspk.engine.tracker_state import (
+    NEXT,
     RECENT,
     Chances,
     Decision,
@@ -36,6 +37,7 @@ __all__ = ["Tracker"]
 AT_ONCE: int = samples_of(0.2)  # of speech under another voice's: no mere change of turns
 FULL_WEIGHT_SECONDS: float = 1.0  # of speech; a window with less is weaker evidence
 LEAST_CHANCE: float = 1e-9
+NEWCOMER: float = 0.5  # confidence in a label that is not given yet
 HINT_SECONDS: float = 0.3  # of speech that one local speaker shares with a piece: half of what that may say
 
 
@@ -83,11 +85,32 @@ class Tracker:
             state.recent[one.piece] = belief
         while len(state.recent) > RECENT:
             del state.recent[next(iter(state.recent))]
+        faint = self._faint(heard, beliefs, cosines)
         decisions = [
-            self._decide(one, belief, cosine, state)
-            for one, belief, cosine in zip(heard, beliefs, cosines, strict=True)
+            Decision(one.piece, NOBODY, 0.0, 0.0, provisional=True)
+            if row in faint
+            else self._decide(one, belief, cosine, state)
+            for row, (one, belief, cosine) in enumerate(zip(heard, beliefs, cosines, strict=True))
         ]
         return decisions, changes
+
+    def whose(self, pieces: Sequence[int], vector: FloatArray | None, state: TrackerState) -> int:
+        """The label of what was said under `NEXT`: its windows' own, `NEXT` still, or the nearest.
+
+        Args:
+            pieces: what was said
+            vector: what was heard of it, float32 [shape=(dimension,)]
+            state: the session's memory
+        """
+        memory = state.memory
+        own = memory.labels[np.isin(memory.pieces, pieces)]
+        own = own[own != NOBODY]
+        if len(own):
+            labels, counts = np.unique(own, return_counts=True)
+            return int(labels[np.argmax(counts)])
+        if vector is None or not state.newcomers.isdisjoint(pieces):
+            return NEXT
+        return self.nearest(vector, state)[0]
 
     def nearest(self, vector: FloatArray, state: TrackerState) -> tuple[int, float]:
         """The label whose centroid is nearest to a vector, and the cosine; -1 where there is none."""
@@ -161,11 +184,25 @@ class Tracker:
         belief = prior * np.exp(evidence - evidence.max())
         return np.asarray(belief / belief.sum())
 
+    def _faint(
+        self, heard: Sequence[Heard], beliefs: Sequence[Chances], cosines: Sequence[FloatArray]
+    ) -> set[int]:
+        """The rows of who is heard beside others and sounds like nobody: an echo, music, the other again."""
+        scores = {
+            row: float(cosine[int(np.argmax(belief))])
+            for row, (one, belief, cosine) in enumerate(zip(heard, beliefs, cosines, strict=True))
+            if one.shared >= AT_ONCE and len(cosine)
+        }
+        best = max(scores, key=lambda row: scores[row], default=None)
+        return {row for row, score in scores.items() if row != best and score < self.config.beside_cosine}
+
     def _decide(self, heard: Heard, belief: Chances, cosines: FloatArray, state: TrackerState) -> Decision:
         """The likeliest label; provisional where the window itself has none yet."""
         best = int(np.argmax(belief))
         own = np.flatnonzero(state.memory.pieces == heard.piece)
         provisional = bool(len(own)) and int(state.memory.labels[own[0]]) == NOBODY
+        if heard.piece in state.newcomers:
+            return Decision(heard.piece, NEXT, 0.0, NEWCOMER, provisional)
         state.speech[best] += 0 if provisional else heard.speech
         score = float(cosines[best]) if len(cosines) else 0.0
         return Decision(heard.piece, state.labels[best], score, float(belief[best]), provisional)

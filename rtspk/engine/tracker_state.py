@@ -9,6 +9,7 @@ from rtspk.engine.memory import Memory
 from rtspk.types import Embedding, FloatArray, seconds_of
 
 __all__ = [
+    "NEXT",
     "RECENT",
     "Birth",
     "Chances",
@@ -23,6 +24,7 @@ __all__ = [
     "piece_of",
 ]
 
+NEXT: int = -2  # the label of whoever may be new: shown as the next one that is to be given
 RECENT: int = 3 * 22  # pieces whose beliefs are kept: more than a segmenter's window of 10 s holds
 
 Chances = np.ndarray[tuple[int], np.dtype[np.float64]]
@@ -57,7 +59,8 @@ class Heard:
 class Decision:
     """Who speaks in one piece; label -1 where no voice is known yet.
 
-    `provisional` marks a piece that goes to the nearest label though it may be a new voice's.
+    `provisional` marks a piece that may be a new voice's: under `NEXT`, or under the nearest label where that
+    is likely enough.
     """
 
     piece: int
@@ -108,6 +111,7 @@ class TrackerState:
     bonds: set[int] = field(default_factory=set)  # labels that somebody said are one person
     memory: Memory = field(default_factory=Memory)
     closeness: Closeness = field(default_factory=Closeness)
+    newcomers: frozenset[int] = frozenset()  # pieces of voices that may be new and have no label yet
     born: int = 0  # labels given so far
     last_hop: int = -1  # the last hop with speech
     since: int = 0  # reviews since the last slow path

@@ -3,12 +3,13 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
 import numpy as np
 
-from rtspk.engine.events import Change, Event, Reason, ReviseEvent, SegmentEvent
-from rtspk.engine.tracker_state import Decision
+from rtspk.engine.events import Change, Event, Reason, ReviseEvent, SegmentEvent, SpeakerEvent
+from rtspk.engine.tracker_state import NEXT, Decision
 from rtspk.types import FloatArray, Segment, Turn, samples_of
 
 __all__ = ["Draft", "Said", "Turns", "TurnsState", "label_text", "mean_vector"]
@@ -79,6 +80,8 @@ class TurnsState:
     finals: deque[Final] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     names: dict[int, str] = field(default_factory=dict)
     next_id: int = 1
+    next_label: int = 0  # how `NEXT` is shown
+    announced: int = 0  # labels that were said to be new
     events: list[Event] = field(default_factory=list)
 
 
@@ -88,6 +91,11 @@ class Turns:
     def __init__(self, state: TurnsState, join: int) -> None:
         self.state = state
         self._join = join  # samples; a shorter pause does not end a turn
+
+    @property
+    def has_newcomer(self) -> bool:
+        """Whether somebody who may be new is shown under the next label."""
+        return any(draft.label == NEXT for draft in self._drafts()) or bool(self._newcomers())
 
     def extend(self, hop: Sequence[Said]) -> None:
         """Give the speech of one hop to whoever was decided on."""
@@ -188,8 +196,10 @@ class Turns:
         self.state.closed = [d for d in self.state.closed if d.label != UNKNOWN or d.end > before]
 
     def born(self, label: int, pieces: tuple[int, ...]) -> None:
-        """Give a new label the earlier turns that were its own."""
+        """Give a new label the earlier turns that were its own; whoever else may be new is shown anew."""
         own = set(pieces)
+        self.state.next_label = label + 1
+        self._announce(label)
         for draft in self._drafts():
             if draft.provisional and 2 * len(own.intersection(draft.pieces)) >= len(draft.pieces):
                 draft.label, draft.provisional = label, False
@@ -198,6 +208,24 @@ class Turns:
             f for f in self.state.finals if f.pieces and 2 * len(own.intersection(f.pieces)) >= len(f.pieces)
         ]
         self._revise(mine, label, "new")
+        for draft in self._drafts():
+            if draft.label == NEXT:
+                self._say(draft, "tentative")
+        self._revise(self._newcomers(), NEXT, "corrected")
+
+    def recast(self, whose: Callable[[Sequence[int], FloatArray | None], int]) -> None:
+        """Ask again who they are that may be new.
+
+        Args:
+            whose: from a turn's pieces and vector to the label that it should have, or `NEXT` still
+        """
+        for draft in self._drafts():
+            if draft.label == NEXT and (label := whose(draft.pieces, mean_vector(draft))) != NEXT:
+                draft.provisional = False
+                self.relabel(draft, label)
+        for final in self._newcomers():
+            if (label := whose(final.pieces, final.vector)) != NEXT:
+                self._revise([final], label, "corrected")
 
     def merge(self, gone: int, kept: int) -> None:
         """All turns of one label are another's."""
@@ -216,15 +244,34 @@ class Turns:
         reason: Reason = "named" if before is None else "renamed"
         self._revise([f for f in self.state.finals if f.label == label], label, reason)
 
+    def _text(self, label: int) -> str:
+        """How a label is written; who may be new is announced, if it has not been done."""
+        if label == NEXT:
+            label = self.state.next_label
+            self._announce(label)
+        return label_text(label)
+
+    def _announce(self, label: int) -> None:
+        """Say once that a label is new."""
+        if label >= self.state.announced:
+            self.state.announced = label + 1
+            self.state.events.append(SpeakerEvent("new", label_text(label)))
+
+    def _newcomers(self) -> list[Final]:
+        """The final segments of who may be new."""
+        return [f for f in islice(reversed(self.state.finals), RECONSIDERED) if f.label == NEXT]
+
     def _drafts(self) -> list[Draft]:
         return [*self.state.closed, *self.state.open]
 
     def _revise(self, finals: list[Final], label: int, reason: Reason) -> None:
         changes = []
         for final in finals:
-            final.rev, final.label, final.pieces = final.rev + 1, label, ()
+            final.rev, final.label = final.rev + 1, label
+            if reason != "corrected":  # they may be a new voice's all the same
+                final.pieces = ()
             changes.append(
-                Change(final.id, final.rev, label_text(label), self.state.names.get(label), reason)
+                Change(final.id, final.rev, self._text(label), self.state.names.get(label), reason)
             )
         if changes:
             self.state.events.append(ReviseEvent(tuple(changes)))
@@ -235,7 +282,7 @@ class Turns:
         draft.rev += 1
         turn = Turn(
             Segment(draft.start, draft.end),
-            label_text(draft.label),
+            self._text(draft.label),
             self.state.names.get(draft.label),
             draft.score / max(1, draft.scored),
             draft.confidence / max(1, draft.scored),

@@ -1,6 +1,7 @@
 """Labels: kept through pauses and strays, by who speaks at once and who spoke before."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -83,6 +84,31 @@ def test_two_who_speak_at_once_are_two_people():
         talk.hop += 1
         assert [d.label for d in decisions] == labels
         assert changes == []
+
+
+@pytest.mark.parametrize(("share", "label"), [(0.5, 1), (0.95, -1)])
+def test_who_is_heard_beside_somebody_and_sounds_like_no_label_is_nobody(share, label):
+    talk = Talk()
+    known_two(talk)
+    other = between(talk, 1, 5, share)
+    decisions, _ = talk.hear(
+        Heard(piece_of(talk.hop, 0), HOP, talk.window(0), shared=HOP),
+        Heard(piece_of(talk.hop, 1), HOP, other, alone=False, shared=HOP),
+    )
+    assert [d.label for d in decisions] == [0, label]
+
+
+def test_who_is_heard_alone_or_sounds_most_like_a_label_is_somebody():
+    talk = Talk()
+    known_two(talk)
+    faint = between(talk, 1, 5, 0.95)
+    heard = Heard(piece_of(talk.hop, 0), HOP, faint, alone=False)
+    state = pickle.dumps(talk.state)
+    ((alone,), _) = talk.hear(heard)
+    talk.state = pickle.loads(state)
+    fainter = Heard(piece_of(talk.hop, 1), HOP, talk.window(6), alone=False, shared=HOP)
+    ((best, other), _) = talk.hear(replace(heard, shared=HOP), fainter)
+    assert (alone.label, best.label, other.label) == (1, 1, -1)
 
 
 def test_a_local_speaker_stays_who_they_were():

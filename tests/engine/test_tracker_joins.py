@@ -23,7 +23,7 @@ def test_labels_that_turn_out_to_be_one_voice_are_joined_into_the_one_that_holds
 
 
 def test_what_was_one_label_is_split_when_there_is_enough_of_the_second_voice():
-    close = TrackerConfig(group_cosine=-0.2)
+    close = TrackerConfig(group_cosine=-0.2, clear_cosine=-1.0)
     talk = Talk(close)
     talk.say(0, 40)
     assert {d.label for d in talk.say(1, 20)} == {0}
