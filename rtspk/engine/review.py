@@ -100,7 +100,7 @@ class Review:
             if self._is_new(own, own & (before == NOBODY), state, anchors):
                 born.append(self._bear(own, before, state))
             elif self._may_be_new(own, state):
-                newcomers += memory.pieces[own].tolist()
+                newcomers += memory.pieces[own & (before == NOBODY)].tolist()
         state.newcomers = frozenset(newcomers)
         if state.labels:
             state.centre()

@@ -5,6 +5,7 @@ import pytest
 
 from rtspk.engine.events import ReviseEvent, SegmentEvent, SpeakerEvent
 from rtspk.engine.settings import HOP, TrackerConfig
+from rtspk.engine.tracker import Tracker
 from rtspk.engine.tracker_state import NEXT, Decision, Heard, piece_of
 from rtspk.engine.turns import Said, Turns, TurnsState
 from rtspk.engine.voicing import Voicing
@@ -34,6 +35,18 @@ def test_what_is_a_little_like_a_label_stays_with_it(clear, label):
     talk.say(0, 20)
     (decision,), _ = talk.hear(Heard(piece_of(talk.hop, 0), HOP, between(talk, 0, 1, 0.5)))
     assert (decision.label, decision.provisional) == (label, True)
+
+
+def test_what_had_a_label_is_no_newcomer():
+    """A second voice under the first one's label, which is about to be parted from it."""
+    talk = Talk(TrackerConfig(group_cosine=-0.2, clear_cosine=-1.0, slow_seconds=NEVER))
+    talk.say(0, 40)
+    talk.say(1, 10)
+    assert talk.state.labels == [0]
+    talk.tracker = Tracker(TrackerConfig(split_seconds=NEVER, birth_seconds=NEVER, slow_seconds=NEVER), 20)
+    (decision,) = talk.say(1, 1)
+    assert (decision.label, decision.provisional) == (NEXT, True)
+    assert talk.state.newcomers == {decision.piece}
 
 
 def test_there_is_no_next_one_where_no_more_are_allowed():
