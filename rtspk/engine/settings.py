@@ -47,12 +47,11 @@ class TrackerConfig:
     birth_seconds: float = 4.0  # speech in hops that agree on a new voice before it gets a label,
     early_seconds: float = 0.5  # less at the beginning,
     settled_seconds: float = 120.0  # until so much was spoken,
-    clear_cosine: float = 0.2  # and half of it where a voice is less close to all labels than this, which is
-    # shown as the next label until then;
+    clear_cosine: float = 0.2  # and half of it where a voice, shown as the next label, is less close to all;
     birth_certainty: float = 0.66  # that the segmenter has of it: barks and cries are less surely speech
-    beside_cosine: float = 0.2  # who is heard beside somebody else and is less close to their label is nobody
     first_seconds: float = 0.5  # likewise for the first voice of a session
     update_margin: float = 0.07  # a turn changes its label only for one that is so much nearer
+    beside_cosine: float = 0.2  # who is heard beside somebody else and is less close to their label is nobody
     memory: int = 240  # windows that are grouped anew in every hop;
     group_cosine: float = 0.2  # groups whose pairs are this close in the mean are one voice's
     known_seconds: float = 8.0  # of speech; labels with so much are joined by the slow path alone
