@@ -71,6 +71,15 @@ class Review:
         group = mixture(memory.vectors, memory.weights, start)
         return [*self._relabel(self._parted(group, state, apart), state, anchors or Anchors()), Regrouped()]
 
+    @staticmethod
+    def bear(own: NDArray[np.bool_], state: TrackerState) -> Birth:
+        """A label for a group; the pieces that had none are its own."""
+        memory = state.memory
+        pieces = tuple(int(piece) for piece in memory.pieces[own & (memory.labels == NOBODY)])
+        label = state.bear(pieces)
+        memory.labels[own] = label
+        return Birth(label, pieces)
+
     def _relabel(self, group: NDArray[np.int64], state: TrackerState, anchors: Anchors) -> list[LabelChange]:
         """Give labels to groups, and each window the label of its own."""
         memory = state.memory
@@ -98,7 +107,7 @@ class Review:
             if int(number) in label_of:
                 continue
             if self._is_new(own, own & (before == NOBODY), state, anchors):
-                born.append(self._bear(own, before, state))
+                born.append(self.bear(own, state))
             elif self._may_be_new(own, state):
                 newcomers += memory.pieces[own & (before == NOBODY)].tolist()
         state.newcomers = frozenset(newcomers)
@@ -256,15 +265,6 @@ class Review:
         if min(self._seconds(one, state), self._seconds(other, state)) < self.config.known_seconds:
             return False
         return float(state.centroid(one) @ state.centroid(other)) < self.config.join_cosine
-
-    @staticmethod
-    def _bear(own: NDArray[np.bool_], before: NDArray[np.int64], state: TrackerState) -> Birth:
-        """A label for a group; the pieces that had none are its own."""
-        memory = state.memory
-        pieces = tuple(int(piece) for piece in memory.pieces[own & (before == NOBODY)])
-        label = state.bear(pieces)
-        memory.labels[own] = label
-        return Birth(label, pieces)
 
 
 def _numbered(group: NDArray[np.int64]) -> NDArray[np.int64]:

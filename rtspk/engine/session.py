@@ -129,14 +129,16 @@ class Session:
         self._joined(first, second)
 
     def _label_of(self, speaker: str) -> int:
+        """A label by how it is written; whoever may be new is somebody as soon as a person speaks of them."""
         for label in self.state.tracker.labels:
             if label_text(label) == speaker:
                 return label
+        if speaker == label_text(self.state.turns.next_label):
+            birth = self._parts.tracker.adopt(self.state.tracker)
+            if birth is not None:
+                self._turns.born(birth.label, birth.pieces)
+                return birth.label
         known = ", ".join(label_text(label) for label in self.state.tracker.labels) or "none yet"
-        if self._turns.has_newcomer and speaker == label_text(self.state.turns.next_label):
-            raise SessionError(
-                f"wanted more speech of {speaker}, who may turn out to be one of {known}: try again soon"
-            )
         raise SessionError(f"wanted a label of this session ({known}), got {speaker!r}")
 
     def finish(self) -> None:

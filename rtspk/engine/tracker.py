@@ -20,6 +20,7 @@ from rtspk.engine.settings import HOP, TrackerConfig
 from rtspk.engine.tracker_state import (
     NEXT,
     RECENT,
+    Birth,
     Chances,
     Decision,
     Heard,
@@ -93,6 +94,15 @@ class Tracker:
             for row, (one, belief, cosine) in enumerate(zip(heard, beliefs, cosines, strict=True))
         ]
         return decisions, changes
+
+    def adopt(self, state: TrackerState) -> Birth | None:
+        """Take somebody's word that who may be new is somebody; None where nobody may be."""
+        if not state.newcomers:
+            return None
+        birth = self._review.bear(np.isin(state.memory.pieces, list(state.newcomers)), state)
+        state.newcomers = frozenset()
+        state.centre()
+        return birth
 
     def whose(self, pieces: Sequence[int], vector: FloatArray | None, state: TrackerState) -> int:
         """The label of what was said under `NEXT`: its windows' own, `NEXT` still, or the nearest.

@@ -92,11 +92,6 @@ class Turns:
         self.state = state
         self._join = join  # samples; a shorter pause does not end a turn
 
-    @property
-    def has_newcomer(self) -> bool:
-        """Whether somebody who may be new is shown under the next label."""
-        return any(draft.label == NEXT for draft in self._drafts()) or bool(self._newcomers())
-
     def extend(self, hop: Sequence[Said]) -> None:
         """Give the speech of one hop to whoever was decided on."""
         for said in hop:

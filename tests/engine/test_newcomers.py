@@ -6,7 +6,7 @@ import pytest
 from rtspk.engine.events import ReviseEvent, SegmentEvent, SpeakerEvent
 from rtspk.engine.settings import HOP, TrackerConfig
 from rtspk.engine.tracker import Tracker
-from rtspk.engine.tracker_state import NEXT, Decision, Heard, piece_of
+from rtspk.engine.tracker_state import NEXT, Birth, Decision, Heard, piece_of
 from rtspk.engine.turns import Said, Turns, TurnsState
 from rtspk.engine.voicing import Voicing
 from rtspk.types import Segment
@@ -87,6 +87,17 @@ def test_a_newcomer_who_was_somebody_known_gets_their_label():
     assert talk.tracker.whose([piece], talk.voice(0), talk.state) == 1
 
 
+def test_a_newcomer_is_somebody_by_a_persons_word():
+    talk = Talk(slow())
+    talk.say(0, 20)
+    assert talk.tracker.adopt(talk.state) is None
+    piece = piece_of(talk.hop, 0)
+    talk.say(1, 1)
+    assert talk.tracker.adopt(talk.state) == Birth(1, (piece,))
+    assert [d.label for d in talk.say(1, 2)] == [1, 1]
+    assert talk.tracker.nearest(talk.voice(1), talk.state)[0] == 1
+
+
 class Speech:
     """Hops of speech under one label after another, the first of which is given."""
 
@@ -146,19 +157,6 @@ def test_a_label_is_announced_once_before_it_is_shown():
     ]
     assert [one for one in said if isinstance(one, tuple)] == [("new", "S1"), ("new", "S2")]
     assert said.index(("new", "S2")) < said.index("S2")
-
-
-@pytest.mark.parametrize("final", [False, True])
-def test_it_is_known_whether_there_is_a_newcomer(final):
-    speech = Speech()
-    speech.say(0, 4)
-    assert not speech.turns.has_newcomer
-    speech.say(NEXT, 2)
-    if final:
-        speech.finalise()
-    assert speech.turns.has_newcomer
-    speech.turns.recast(lambda *_: 0)
-    assert not speech.turns.has_newcomer
 
 
 @pytest.mark.parametrize("final", [False, True])

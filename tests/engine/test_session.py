@@ -314,6 +314,19 @@ def test_labels_that_a_person_merges_are_one(setup, conversation):
         session.label(known[1], "Ben")
 
 
+def test_whoever_may_be_new_can_be_named(setup, conversation):
+    config = TrackerConfig(group_cosine=0.97, clear_cosine=0.99, early_seconds=4.0, slow_seconds=1e6)
+    slow = replace(setup, parts=replace(setup.parts, tracker=Tracker(config, 20)))
+    session = slow.begin()
+    tracker = session._session.state.tracker
+    hops = (conversation[start : start + HOP] for start in range(0, len(conversation), HOP))
+    assert any("S2" in labels_of(session.push(hop)) for hop in hops)
+    assert tracker.labels == [0]
+    events = session.label("S2", "Ben")
+    assert SpeakerEvent("named", "S2", name="Ben") in events
+    assert tracker.labels == [0, 1]
+
+
 def test_a_label_that_is_none_cannot_be_named(setup):
     with pytest.raises(SessionError, match=r"wanted a label of this session \(none yet\), got 'S7'"):
         setup.begin().label("S7", "Anna")
