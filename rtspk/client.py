@@ -39,14 +39,15 @@ class Client:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """Begin a session; arguments as for `AsyncClient`."""
+        self._client = AsyncClient(
+            url, token=token, latency=latency, max_speakers=max_speakers, pace=pace, tls=tls
+        )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="rtspk-client", daemon=True)
         self._thread.start()
         self._finished = self._closed = False
         try:
-            self._client = self._do(
-                _entered(url, token=token, latency=latency, max_speakers=max_speakers, pace=pace, tls=tls)
-            )
+            self._do(self._client.__aenter__())
         except BaseException:
             self._stop()
             raise
@@ -135,16 +136,3 @@ class Client:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-
-
-async def _entered(
-    url: str,
-    *,
-    token: str | None,
-    latency: float,
-    max_speakers: int,
-    pace: Literal["live", "file"],
-    tls: ssl.SSLContext | None,
-) -> AsyncClient:
-    client = AsyncClient(url, token=token, latency=latency, max_speakers=max_speakers, pace=pace, tls=tls)
-    return await client.__aenter__()

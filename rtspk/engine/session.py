@@ -102,10 +102,10 @@ class Session:
             SessionError: no such label, or a session without a gallery.
             GalleryError: a name that is none.
         """
-        label, identities = self._label_of(speaker), self._parts.identities
+        identities = self._parts.identities
         if identities is None:
             raise SessionError(f"wanted a session with a gallery to name {speaker}, got one without")
-        name = clean_name(name)
+        name, label = clean_name(name), self._label_of(speaker)
         if keep:
             memory = self.state.tracker.memory
             own = memory.labels == label

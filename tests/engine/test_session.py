@@ -17,7 +17,7 @@ from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.settings import HOP, TrackerConfig
 from rtspk.engine.tracker import Tracker
 from rtspk.engine.tracker_state import Heard
-from rtspk.errors import AudioError, ModelError, SessionError
+from rtspk.errors import AudioError, GalleryError, ModelError, SessionError
 from rtspk.rttm import to_rttm_turns
 from rtspk.types import Embedding, FloatArray, Segment, samples_of
 
@@ -321,7 +321,9 @@ def test_whoever_may_be_new_can_be_named(setup, conversation):
     tracker = session._session.state.tracker
     hops = (conversation[start : start + HOP] for start in range(0, len(conversation), HOP))
     assert any("S2" in labels_of(session.push(hop)) for hop in hops)
-    assert tracker.labels == [0]
+    with pytest.raises(GalleryError):
+        session.label("S2", "")
+    assert tracker.labels == [0]  # a name that is none makes nobody new
     events = session.label("S2", "Ben")
     assert SpeakerEvent("named", "S2", name="Ben") in events
     assert tracker.labels == [0, 1]
