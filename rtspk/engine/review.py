@@ -69,7 +69,8 @@ class Review:
         least = self._least(self.config.part_cosine, state)
         start = groups(self._alike(state, apart), memory.weights, least)
         group = mixture(memory.vectors, memory.weights, start)
-        return [*self._relabel(self._parted(group, state, apart), state, anchors or Anchors()), Regrouped()]
+        parted = self._parted(group, state, apart)
+        return [*self._relabel(parted, state, anchors or Anchors(), slow=True), Regrouped()]
 
     @staticmethod
     def bear(own: NDArray[np.bool_], state: TrackerState) -> Birth:
@@ -80,8 +81,14 @@ class Review:
         memory.labels[own] = label
         return Birth(label, pieces)
 
-    def _relabel(self, group: NDArray[np.int64], state: TrackerState, anchors: Anchors) -> list[LabelChange]:
-        """Give labels to groups, and each window the label of its own."""
+    def _relabel(
+        self, group: NDArray[np.int64], state: TrackerState, anchors: Anchors, *, slow: bool = False
+    ) -> list[LabelChange]:
+        """Give labels to groups, and each window the label of its own.
+
+        What had a label leaves it for one of its own where two slow paths in a row say so: of many windows of
+        one voice some are nearer to each other, and what the fast path parts by these the slow one joins.
+        """
         memory = state.memory
         count = int(group.max()) + 1
         held = np.zeros((count, len(state.labels)))  # seconds of each label in each group
@@ -101,16 +108,26 @@ class Review:
             state.join(joined.gone, joined.kept)
         born: list[Birth] = []
         newcomers: list[int] = []
+        leaving: list[int] = []
         mass = np.bincount(group, memory.weights, count)
         for number in np.argsort(-mass, kind="stable"):
-            own = group == number
             if int(number) in label_of:
                 continue
-            if self._is_new(own, own & (before == NOBODY), state, anchors):
+            own = group == number
+            fresh, pieces = own & (before == NOBODY), memory.pieces[own].tolist()
+            leaves = slow and mass[number] >= self.config.split_seconds
+            left_before = leaves and 2 * len(state.leaving.intersection(pieces)) >= len(pieces)
+            proof = np.inf if left_before else float(memory.weights[fresh].sum()) + LEAST
+            if self._is_new(own, proof, state, anchors):
                 born.append(self.bear(own, state))
-            elif self._may_be_new(own, state):
-                newcomers += memory.pieces[own & (before == NOBODY)].tolist()
+                continue
+            if leaves:
+                leaving += pieces
+            if self._may_be_new(own, state):
+                newcomers += memory.pieces[fresh].tolist()
         state.newcomers = frozenset(newcomers)
+        if slow:
+            state.leaving = frozenset(leaving)
         if state.labels:
             state.centre()
         return [*gone, *born]
@@ -166,13 +183,11 @@ class Review:
         """What is remembered of a label's speech."""
         return float(state.memory.weights[state.memory.labels == label].sum())
 
-    def _is_new(
-        self, own: NDArray[np.bool_], fresh: NDArray[np.bool_], state: TrackerState, anchors: Anchors
-    ) -> bool:
+    def _is_new(self, own: NDArray[np.bool_], proof: float, state: TrackerState, anchors: Anchors) -> bool:
         """Whether a group without a label is somebody: enough of it, surely speech, and surely a voice.
 
-        What another label had until now is less of a proof than windows that nobody had. Whom the gallery
-        knows needs to be a voice alone: music may be near to somebody too.
+        `proof` is how many seconds speak for it. Whom the gallery knows needs to be a voice alone: music may
+        be near to somebody too.
         """
         memory, config = state.memory, self.config
         if len(state.labels) >= self.max_speakers:
@@ -184,8 +199,6 @@ class Review:
             return True
         if certainty < 0.0:
             return False
-        # What has been with another label for long enough needs no more proof.
-        proof = np.inf if seconds >= config.split_seconds else float(memory.weights[fresh].sum()) + LEAST
         needed = self._birth_seconds(state)
         if proof < min(needed, max(SURE_SECONDS, CLEAR * needed)):
             return False

@@ -22,16 +22,40 @@ def test_labels_that_turn_out_to_be_one_voice_are_joined_into_the_one_that_holds
     assert set(talk.state.memory.labels.tolist()) == {joined.kept} == set(talk.state.labels)
 
 
-def test_what_was_one_label_is_split_when_there_is_enough_of_the_second_voice():
-    close = TrackerConfig(group_cosine=-0.2, clear_cosine=-1.0)
-    talk = Talk(close)
+def two_voices_under_one_label(split: float, slow: float = 4.0) -> Talk:
+    """Ten seconds of a second voice, all of which has the first one's label; then it would be told apart."""
+    talk = Talk(TrackerConfig(group_cosine=-0.2, clear_cosine=-1.0, slow_seconds=NEVER))
     talk.say(0, 40)
     assert {d.label for d in talk.say(1, 20)} == {0}
-    for split, labels in ((15.0, [0]), (8.0, [0, 1])):  # ten seconds of it, all of which had a label
-        talk.tracker = Tracker(TrackerConfig(split_seconds=split), 20)
-        talk.say(0, 1)
+    talk.tracker = Tracker(TrackerConfig(split_seconds=split, slow_seconds=slow), 20)
+    talk.state.since = 0
+    return talk
+
+
+def test_what_was_one_label_is_split_when_there_is_enough_of_the_second_voice():
+    for split, labels in ((15.0, [0]), (8.0, [0, 1])):
+        talk = two_voices_under_one_label(split)
+        talk.say(0, 16)
         assert talk.state.labels == labels
     assert [talk.tracker.nearest(talk.voice(n), talk.state)[0] for n in (0, 1)] == [0, 1]
+
+
+def test_a_label_is_split_by_two_slow_paths_in_a_row():
+    talk = two_voices_under_one_label(8.0)
+    talk.say(0, 8)
+    assert talk.state.labels == [0]
+    assert len(talk.state.leaving) == 20
+    talk.say(0, 7)
+    assert talk.state.labels == [0]
+    talk.say(0, 1)
+    assert talk.state.labels == [0, 1]
+    assert not talk.state.leaving
+
+
+def test_the_fast_path_alone_never_splits_a_label():
+    talk = two_voices_under_one_label(8.0, slow=NEVER)
+    talk.say(0, 40)
+    assert talk.state.labels == [0]
 
 
 @pytest.mark.parametrize(("keep", "changes"), [(0.0, [Joined(1, 0)]), (0.3, [])])
