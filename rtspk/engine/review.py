@@ -84,13 +84,18 @@ class Review:
     def _relabel(
         self, group: NDArray[np.int64], state: TrackerState, anchors: Anchors, *, slow: bool = False
     ) -> list[LabelChange]:
-        """Give labels to groups, and each window the label of its own.
+        """Give labels to groups, and each window the label of its own."""
+        fresh = state.memory.labels == NOBODY
+        known, gone = self._keep(group, state)
+        born = self._bear(group, known, fresh, state, anchors, slow=slow)
+        if state.labels:
+            state.centre()
+        return [*gone, *born]
 
-        What had a label leaves it for one of its own where two slow paths in a row say so: of many windows of
-        one voice some are nearer to each other, and what the fast path parts by these the slow one joins.
-        """
-        memory = state.memory
-        count = int(group.max()) + 1
+    @staticmethod
+    def _keep(group: NDArray[np.int64], state: TrackerState) -> tuple[set[int], list[Joined]]:
+        """Give each label to the group that holds most of it: these groups, and labels that have none."""
+        memory, count = state.memory, int(group.max()) + 1
         held = np.zeros((count, len(state.labels)))  # seconds of each label in each group
         for column, label in enumerate(state.labels):
             held[:, column] = np.bincount(group, memory.weights * (memory.labels == label), count)
@@ -101,36 +106,50 @@ class Review:
             for column, label in enumerate(state.labels)
             if label not in label_of.values()
         ]
-        before = memory.labels.copy()
         for row, label in label_of.items():
             memory.labels[group == row] = label
         for joined in gone:
             state.join(joined.gone, joined.kept)
-        born: list[Birth] = []
+        return set(label_of), gone
+
+    def _bear(
+        self,
+        group: NDArray[np.int64],
+        known: set[int],
+        fresh: NDArray[np.bool_],
+        state: TrackerState,
+        anchors: Anchors,
+        *,
+        slow: bool,
+    ) -> list[Birth]:
+        """Give new labels to those of the other groups that are somebody.
+
+        What had a label leaves it for one of its own where two slow paths in a row say so: of many windows of
+        one voice some are nearer to each other, and what the fast path parts by these the slow one joins.
+        """
+        memory, born = state.memory, []
         newcomers: list[int] = []
         leaving: list[int] = []
-        mass = np.bincount(group, memory.weights, count)
+        mass = np.bincount(group, memory.weights)
         for number in np.argsort(-mass, kind="stable"):
-            if int(number) in label_of:
+            if int(number) in known:
                 continue
             own = group == number
-            fresh, pieces = own & (before == NOBODY), memory.pieces[own].tolist()
+            pieces = memory.pieces[own].tolist()
             leaves = slow and mass[number] >= self.config.split_seconds
             left_before = leaves and 2 * len(state.leaving.intersection(pieces)) >= len(pieces)
-            proof = np.inf if left_before else float(memory.weights[fresh].sum()) + LEAST
+            proof = np.inf if left_before else float(memory.weights[own & fresh].sum()) + LEAST
             if self._is_new(own, proof, state, anchors):
                 born.append(self.bear(own, state))
                 continue
             if leaves:
                 leaving += pieces
             if self._may_be_new(own, state):
-                newcomers += memory.pieces[fresh].tolist()
+                newcomers += memory.pieces[own & fresh].tolist()
         state.newcomers = frozenset(newcomers)
         if slow:
             state.leaving = frozenset(leaving)
-        if state.labels:
-            state.centre()
-        return [*gone, *born]
+        return born
 
     def _alike(self, state: TrackerState, apart: Collection[int]) -> NDArray[np.float32]:
         """How alike windows are, where what was decided before holds on to itself."""
