@@ -134,18 +134,22 @@ def test_speech_that_is_heard_of_late_is_encoded_after_all(frontend, trunk, conv
     assert len(trunk.asked) == 2
 
 
-def test_a_window_that_several_share_holds_rows(frontend, trunk, conversation):
+@pytest.mark.parametrize(("others", "encoded"), [(7, True), (10, False)])
+def test_a_window_that_several_share_holds_rows_where_they_share_much(
+    frontend, trunk, conversation, others, encoded
+):
     state = frontend.empty()
     list(frontend.blocks(conversation[: 8 * HOP], state))
     stretch = Segment(8 * HOP - STRETCH, 8 * HOP)
     active = np.zeros((100, 3), bool)
-    active[60:, 0] = active[60:70, 1] = True
+    active[60:, 0] = active[60 : 60 + others, 1] = True  # of 40 ms each
     known = LocalActivity(0, active, active.astype(np.float32))
     mask, _ = frontend.mask(stretch, 0, known, 1, state)
     (window,) = frontend.windows(stretch, [mask], known, state)
-    assert not window.encoded
-    assert window.features.shape == (len(window.mask), 80)
-    assert not trunk.asked
+    assert window.encoded is encoded
+    assert len(window.features) == len(window.mask)
+    assert (window.features.shape[1] == 80) is not encoded
+    assert bool(trunk.asked) is encoded
 
 
 def test_a_trunk_of_two_inputs_is_refused():
