@@ -87,7 +87,7 @@ class Review:
         """Give labels to groups, and each window the label of its own."""
         fresh = state.memory.labels == NOBODY
         known, gone = self._keep(group, state)
-        born = self._bear(group, known, fresh, state, anchors, slow=slow)
+        born = self._births(group, known, fresh, state, anchors, slow=slow)
         if state.labels:
             state.centre()
         return [*gone, *born]
@@ -112,7 +112,7 @@ class Review:
             state.join(joined.gone, joined.kept)
         return set(label_of), gone
 
-    def _bear(
+    def _births(
         self,
         group: NDArray[np.int64],
         known: set[int],
