@@ -23,7 +23,7 @@ __all__ = ["Frontend", "FrontendState"]
 
 KEPT_SECONDS: float = 16.0  # more than the longest latency and window together
 # What was tried: bench/LOG.md.
-SHARED: int = 30  # rows of others in a stretch that a voice has to itself all the same; they are not pooled
+SHARED: int = 30  # rows of others in a stretch that a voice has to itself all the same
 
 
 @dataclass(slots=True)

@@ -85,16 +85,15 @@ class Review:
         self, group: NDArray[np.int64], state: TrackerState, anchors: Anchors, *, slow: bool = False
     ) -> list[LabelChange]:
         """Give labels to groups, and each window the label of its own."""
-        fresh = state.memory.labels == NOBODY
         known, gone = self._keep(group, state)
-        born = self._births(group, known, fresh, state, anchors, slow=slow)
+        born = self._births(group, known, state, anchors, slow=slow)
         if state.labels:
             state.centre()
         return [*gone, *born]
 
     @staticmethod
     def _keep(group: NDArray[np.int64], state: TrackerState) -> tuple[set[int], list[Joined]]:
-        """Give each label to the group that holds most of it: these groups, and labels that have none."""
+        """Give each label to the group that holds most of it: these groups, and the labels that go."""
         memory, count = state.memory, int(group.max()) + 1
         held = np.zeros((count, len(state.labels)))  # seconds of each label in each group
         for column, label in enumerate(state.labels):
@@ -116,7 +115,6 @@ class Review:
         self,
         group: NDArray[np.int64],
         known: set[int],
-        fresh: NDArray[np.bool_],
         state: TrackerState,
         anchors: Anchors,
         *,
@@ -129,23 +127,25 @@ class Review:
         """
         memory, born = state.memory, []
         newcomers: list[int] = []
-        leaving: list[int] = []
+        leaving: set[int] = set()
         mass = np.bincount(group, memory.weights)
         for number in np.argsort(-mass, kind="stable"):
             if int(number) in known:
                 continue
             own = group == number
-            pieces = memory.pieces[own].tolist()
-            leaves = slow and mass[number] >= self.config.split_seconds
-            left_before = leaves and 2 * len(state.leaving.intersection(pieces)) >= len(pieces)
-            proof = np.inf if left_before else float(memory.weights[own & fresh].sum()) + LEAST
+            fresh = own & (memory.labels == NOBODY)
+            proof = float(memory.weights[fresh].sum()) + LEAST
+            leaves: set[int] = set()
+            if slow and mass[number] >= self.config.split_seconds:
+                leaves = set(memory.pieces[own].tolist())
+                if 2 * len(leaves & state.leaving) >= len(leaves):
+                    proof = np.inf
             if self._is_new(own, proof, state, anchors):
                 born.append(self.bear(own, state))
                 continue
-            if leaves:
-                leaving += pieces
+            leaving |= leaves
             if self._may_be_new(own, state):
-                newcomers += memory.pieces[own & fresh].tolist()
+                newcomers += memory.pieces[fresh].tolist()
         state.newcomers = frozenset(newcomers)
         if slow:
             state.leaving = frozenset(leaving)

@@ -112,7 +112,7 @@ class TrackerState:
     memory: Memory = field(default_factory=Memory)
     closeness: Closeness = field(default_factory=Closeness)
     newcomers: frozenset[int] = frozenset()  # pieces of voices that may be new and have no label yet
-    leaving: frozenset[int] = frozenset()  # pieces that the last slow path had part from their labels
+    leaving: frozenset[int] = frozenset()  # pieces that the last slow path would part from their labels
     born: int = 0  # labels given so far
     last_hop: int = -1  # the last hop with speech
     since: int = 0  # reviews since the last slow path
