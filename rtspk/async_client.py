@@ -38,8 +38,8 @@ class AsyncClient:
         url: str,
         *,
         token: str | None = None,
-        latency: float = 1.0,
-        max_speakers: int = 20,
+        latency: float | None = None,
+        max_speakers: int | None = None,
         pace: Literal["live", "file"] = "live",
         tls: ssl.SSLContext | None = None,
         resume: bool = True,
@@ -49,8 +49,8 @@ class AsyncClient:
         Args:
             url: ws://HOST:PORT or wss://HOST:PORT
             token: a bearer token of the server, where it wants one
-            latency: seconds, 0.5 to 5; everything older is final
-            max_speakers: labels at most
+            latency: seconds, 0.5 to 5; everything older is final; None: as the server is set
+            max_speakers: labels at most; None: likewise
             pace: "live" sound is dropped when the server cannot keep up; a "file" is sent as fast as it works
             tls: for certificates that this machine does not know
             resume: go on where it was when the connection breaks

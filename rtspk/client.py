@@ -33,8 +33,8 @@ class Client:
         url: str,
         *,
         token: str | None = None,
-        latency: float = 1.0,
-        max_speakers: int = 20,
+        latency: float | None = None,
+        max_speakers: int | None = None,
         pace: Literal["live", "file"] = "live",
         tls: ssl.SSLContext | None = None,
     ) -> None:

@@ -37,7 +37,7 @@ def demo(
             help="N times real time; else 4 on a terminal, fast in a pipe.",
         ),
     ] = None,
-    latency: Latency = 1.0,
+    latency: Latency = None,
     model: ModelFolder = None,
     device: Device = "auto",
 ) -> None:
@@ -46,9 +46,9 @@ def demo(
     Two of its speakers are enrolled first, from other recordings of theirs; the third is a stranger.
     """
     from rtspk.config import read_toml
-    from rtspk.engine.settings import SessionConfig
+    from rtspk.engine.settings import session_config
 
-    config = SessionConfig(latency=latency)
+    config = session_config(None, latency=latency)
     speed = _speed(pace)
     if not output_dir.is_dir():
         raise ConfigError(f"wanted a folder for the outputs, got {output_dir}")

@@ -48,8 +48,8 @@ def listen(
             "--pace", metavar="fast|realtime", help="Of a file: as fast as it goes, or in its own time."
         ),
     ] = "fast",
-    latency: Latency = 1.0,
-    max_speakers: MaxSpeakers = 20,
+    latency: Latency = None,
+    max_speakers: MaxSpeakers = None,
     config: ConfigFile = None,
     gallery: GalleryFile = None,
     model: ModelFolder = None,

@@ -57,7 +57,7 @@ def diarization(
     uem: Annotated[
         Path | None, typer.Option("--uem", metavar="DIR", help="What is scored, a UEM for each.")
     ] = None,
-    latency: Latency = 1.0,
+    latency: Latency = None,
     grid: Annotated[
         str, typer.Option("--grid", metavar="S,S...", help="Several latencies one after another.")
     ] = "",
@@ -135,7 +135,7 @@ def identification(
     reference: Annotated[
         Path, typer.Option("--reference", metavar="DIR", help="An RTTM of the same stem for each.")
     ],
-    latency: Latency = 1.0,
+    latency: Latency = None,
     segment: Annotated[
         float, typer.Option("--segment", metavar="S", help="Seconds of speech that are looked up one by one.")
     ] = 3.0,
@@ -147,15 +147,15 @@ def identification(
     """Who is it, among the enrolled, or nobody: rates at false alarms, and how soon a name comes."""
     from rtspk.bench.identification import evaluate_identification
     from rtspk.engine.pipeline import Engine
-    from rtspk.engine.settings import SessionConfig
+    from rtspk.engine.settings import session_config
 
-    SessionConfig(latency=latency)  # refuses what cannot be, before the work
+    wanted = session_config(None, latency=latency).latency  # refuses what cannot be, before the work
     if not 0.5 <= segment <= 60.0:
         raise ConfigError(f"wanted a --segment of 0.5 to 60 seconds, got {segment:g}")
     with progress() as advance:
         engine = Engine.load(":memory:", model=model, segmenter=segmenter, device=device)
         report = evaluate_identification(
-            engine, gallery_audio, audio, reference, advance, latency=latency, segment=segment
+            engine, gallery_audio, audio, reference, advance, latency=wanted, segment=segment
         )
     if as_json:
         say(report.to_json())

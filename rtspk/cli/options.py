@@ -54,10 +54,13 @@ Microphone = Annotated[
     typer.Option("--microphone", metavar="NAME", help="By number or part of its name (`rtspk devices`)."),
 ]
 Latency = Annotated[
-    float, typer.Option("--latency", metavar="S", help="Seconds, 0.5 to 5; everything older is final.")
+    float | None,
+    typer.Option("--latency", metavar="S", help="Seconds, 0.5 to 5; everything older is final. Else 1."),
 ]
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="Gates as TOML, as `rtspk tune` writes them."),
 ]
-MaxSpeakers = Annotated[int, typer.Option("--max-speakers", metavar="N", help="Labels at most.")]
+MaxSpeakers = Annotated[
+    int | None, typer.Option("--max-speakers", metavar="N", help="Labels at most, up to 100.")
+]

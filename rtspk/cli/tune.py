@@ -21,7 +21,7 @@ def tune(
     uem: Annotated[
         Path | None, typer.Option("--uem", metavar="DIR", help="What is scored, a UEM for each.")
     ] = None,
-    latency: Latency = 1.0,
+    latency: Latency = None,
     trials: Annotated[int, typer.Option("--trials", metavar="N", help="Settings to try.")] = 60,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of what is tried.")] = 0,
     config: ConfigFile = None,

@@ -24,7 +24,7 @@ from rtspk.engine.registry import resolve_model
 from rtspk.engine.segmenter import Segmenter, find_segmenter, load_segmenter
 from rtspk.engine.session import Session
 from rtspk.engine.session_state import SessionParts
-from rtspk.engine.settings import SessionConfig
+from rtspk.engine.settings import MOST_SPEAKERS, SessionConfig
 from rtspk.engine.tracker import Tracker
 from rtspk.engine.unit import unit
 from rtspk.engine.voiceprint import Voiceprint, voiceprint
@@ -177,7 +177,7 @@ class Engine:
         return self.gallery.on_disk and isinstance(self.embedder, OnnxEmbedder)
 
     def session(
-        self, *, latency: float = 1.0, max_speakers: int = 20, config: SessionConfig | None = None
+        self, *, latency: float = 1.0, max_speakers: int = MOST_SPEAKERS, config: SessionConfig | None = None
     ) -> LocalSession:
         """Begin a stream.
 

@@ -7,9 +7,18 @@ from rtspk.config import read_toml
 from rtspk.errors import ConfigError
 from rtspk.types import SAMPLE_RATE
 
-__all__ = ["HOP", "ActivityConfig", "IdentityConfig", "SessionConfig", "TrackerConfig", "session_config"]
+__all__ = [
+    "HOP",
+    "MOST_SPEAKERS",
+    "ActivityConfig",
+    "IdentityConfig",
+    "SessionConfig",
+    "TrackerConfig",
+    "session_config",
+]
 
 HOP: int = SAMPLE_RATE // 2  # 0.5 s: how often the engine decides; 50 feature frames
+MOST_SPEAKERS: int = 100  # labels of a session; each keeps some of the windows that are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +61,7 @@ class TrackerConfig:
     first_seconds: float = 0.5  # likewise for the first voice of a session
     update_margin: float = 0.07  # a turn changes its label only for one that is so much nearer
     beside_cosine: float = 0.2  # who is heard beside somebody else and is less close to their label is nobody
-    memory: int = 240  # windows that are grouped anew in every hop;
+    memory: int = 240  # windows that are grouped anew in every hop, up to twice as many where many speak;
     group_cosine: float = 0.2  # groups whose pairs are this close in the mean are one voice's
     known_seconds: float = 8.0  # of speech; labels with so much are joined by the slow path alone
     join_cosine: float = 0.55  # and only where they are so close
@@ -88,7 +97,7 @@ class SessionConfig:
     """All settings of a session."""
 
     latency: float = 1.0  # seconds; everything older is final
-    max_speakers: int = 20
+    max_speakers: int = MOST_SPEAKERS
     activity: ActivityConfig = field(default_factory=ActivityConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     identity: IdentityConfig = field(default_factory=IdentityConfig)
@@ -96,8 +105,18 @@ class SessionConfig:
     def __post_init__(self) -> None:
         if not 0.5 <= self.latency <= 5.0:
             raise ConfigError(f"wanted a latency of 0.5 to 5 seconds, got {self.latency:g}")
-        if not 1 <= self.max_speakers <= 100:
-            raise ConfigError(f"wanted 1 to 100 speakers at most, got {self.max_speakers}")
+        if not 1 <= self.max_speakers <= MOST_SPEAKERS:
+            raise ConfigError(f"wanted 1 to {MOST_SPEAKERS} speakers at most, got {self.max_speakers}")
+
+    def with_choice(
+        self, *, latency: float | None = None, max_speakers: int | None = None
+    ) -> "SessionConfig":
+        """These settings but for what a user chose; None where nothing was. Raises ConfigError likewise."""
+        return replace(
+            self,
+            latency=self.latency if latency is None else latency,
+            max_speakers=self.max_speakers if max_speakers is None else max_speakers,
+        )
 
 
 def session_config(
@@ -109,8 +128,4 @@ def session_config(
         ConfigError: the file is no valid config, or a number is out of its range.
     """
     config = SessionConfig() if path is None else read_toml(path, SessionConfig)
-    return replace(
-        config,
-        latency=config.latency if latency is None else latency,
-        max_speakers=config.max_speakers if max_speakers is None else max_speakers,
-    )
+    return config.with_choice(latency=latency, max_speakers=max_speakers)

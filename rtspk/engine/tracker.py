@@ -40,6 +40,7 @@ FULL_WEIGHT_SECONDS: float = 1.0  # of speech; a window with less is weaker evid
 LEAST_CHANCE: float = 1e-9
 NEWCOMER: float = 0.5  # confidence in a label that is not given yet
 HINT_SECONDS: float = 0.3  # of speech that one local speaker shares with a piece: half of what that may say
+EACH: int = 12  # windows that a label should have room for
 
 
 class Tracker:
@@ -147,7 +148,7 @@ class Tracker:
                 seconds_of(one.speech),
                 one.certainty,
                 one.piece,
-                self.config.memory,
+                self._room(state),
                 self._hints(one),
             )
             state.closeness.hear(_linked_cosines(one, state))
@@ -160,6 +161,11 @@ class Tracker:
             state.since = 0
             changes += self._review.regroup(state, apart, anchors)
         return changes
+
+    def _room(self, state: TrackerState) -> int:
+        """Windows that are remembered: more where many speak, so that each has some, up to twice as many."""
+        usual = self.config.memory
+        return max(usual, min(EACH * len(state.labels), 2 * usual))
 
     def _hints(self, heard: Heard) -> dict[int, float]:
         """What the segmenter says for and against earlier pieces, and those beside it, being this voice."""

@@ -3,7 +3,6 @@
 import logging
 import secrets
 from collections.abc import Sequence
-from dataclasses import replace
 
 from rtspk.engine.events import EndEvent
 from rtspk.errors import AudioError
@@ -160,8 +159,8 @@ class Hub:
         return bool(lags) and sorted(lags)[len(lags) // 2] > slack
 
     def _open(self, start: Start, link: Link, principal: Principal, now: float) -> None:
-        options = start.options
-        config = replace(self._config.session, latency=options.latency, max_speakers=options.max_speakers)
+        options, config = start.options, self._config.session
+        config = config.with_choice(latency=options.latency, max_speakers=options.max_speakers)
         number = secrets.token_hex(6)
         try:
             stream = Stream(number, principal.name, start, config, self._config.limits)

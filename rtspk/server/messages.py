@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from rtspk.engine.events import Reason
+from rtspk.engine.settings import MOST_SPEAKERS
 from rtspk.errors import FormatError
 
 __all__ = [
@@ -69,8 +70,13 @@ class AudioFormat(_Asked):
 class Options(_Asked):
     """What a session may choose."""
 
-    latency: Annotated[float, Field(ge=0.5, le=5.0, description="seconds; everything older is final")] = 1.0
-    max_speakers: Annotated[int, Field(ge=1, le=100)] = 20
+    latency: Annotated[
+        float | None,
+        Field(ge=0.5, le=5.0, description="seconds; everything older is final. Else as the server is set"),
+    ] = None
+    max_speakers: Annotated[
+        int | None, Field(ge=1, le=MOST_SPEAKERS, description="labels at most. Else likewise")
+    ] = None
     pace: Annotated[
         Literal["live", "file"],
         Field(description="live sound is dropped when the server cannot keep up; a file is made to wait"),

@@ -14,7 +14,7 @@ def ready_of(stream: Stream, model: str, token: str, resume_seconds: float, *, r
         resume_token=token,
         resume_seconds=resume_seconds,
         model=model,
-        latency=stream.start.options.latency,
+        latency=stream.latency,
         resumed=resumed,
         received=stream.received,
         audio_ms=_milliseconds(stream.received_seconds),

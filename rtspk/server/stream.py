@@ -26,6 +26,7 @@ class Stream:
 
     def __init__(self, number: str, owner: str, start: Start, config: SessionConfig, limits: Limits) -> None:
         self.number, self.owner, self.start = number, owner, start
+        self.latency = config.latency  # s
         self.replay = Replay(limits.replay_bytes)
         self.received = 0  # units of the wire
         self.received_seconds = 0.0

@@ -50,6 +50,13 @@ def seconds_of(name, segments):
     return sum(s["end"] - s["start"] for s in segments if s["name"] == name)
 
 
+def test_a_config_says_what_no_option_does(rtspk, talk, gallery, tmp_path):
+    (tmp_path / "room.toml").write_text("max_speakers = 1\n")
+    for options, speakers in ((), 1), (("--max-speakers", "2"), 2):
+        said = rtspk("listen", talk[0], "--gallery", gallery, "--config", "room.toml", *options)
+        assert events_of(said.stdout)[-1]["speakers"] == speakers
+
+
 def test_a_file_and_the_same_sound_on_stdin_give_the_same_events_with_names(rtspk, talk, gallery):
     path, pcm = talk
     from_file = rtspk("listen", path, "--gallery", gallery, "--picture", "talk.png")

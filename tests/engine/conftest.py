@@ -17,7 +17,7 @@ from rtspk.engine.pipeline import LocalSession
 from rtspk.engine.segmenter import Segmenter, load_segmenter
 from rtspk.engine.session import Session
 from rtspk.engine.session_state import SessionParts, SessionState
-from rtspk.engine.settings import HOP, SessionConfig, TrackerConfig
+from rtspk.engine.settings import HOP, MOST_SPEAKERS, SessionConfig, TrackerConfig
 from rtspk.engine.tracker import Tracker
 from rtspk.engine.tracker_state import Decision, Heard, LabelChange, TrackerState, piece_of
 from rtspk.engine.voicing import Voicing
@@ -144,7 +144,7 @@ class Talk:
     def __init__(
         self,
         config: TrackerConfig | None = None,
-        max_speakers: int = 20,
+        max_speakers: int = MOST_SPEAKERS,
         seed: int = 0,
         voicing: Voicing | None = None,
     ) -> None:

@@ -51,6 +51,14 @@ def test_a_voice_like_nobody_known_needs_half_the_speech(clear, hops):
     assert talk.state.born == 2
 
 
+def test_sixty_voices_are_sixty_labels_and_the_first_is_known_again():
+    talk = Talk()
+    for number in range(60):
+        talk.say(number, 10)
+    assert talk.state.born == len(talk.state.labels) == 60
+    assert {decision.label for decision in talk.say(0, 4)} == {0}
+
+
 def test_no_more_labels_than_allowed():
     talk = Talk(max_speakers=2)
     for number in range(5):

@@ -143,3 +143,9 @@ def test_the_gates_of_the_server_hold_and_latency_is_the_clients(serve, wire):
     wire.said(socket, "ready")
     config = next(iter(server.app._hub._places)).stream.take().opening.config
     assert (config.identity.probability, config.latency, config.max_speakers) == (0.9, 2.0, 3)
+
+
+def test_who_chooses_nothing_has_what_the_server_is_set_to(serve, wire):
+    socket = serve(session=SessionConfig(latency=3.5)).connect()
+    socket.send(wire.start())
+    assert wire.said(socket, "ready")[-1]["latency"] == 3.5
