@@ -118,7 +118,7 @@ def _evaluate(
             to_turns(said.revised_turns(case.name)),
             pictures / f"{case.name}.png",
             title=f"{case.name}, latency {settings.latency:g} s: DER {first.error.rate:.1%} as first said, "
-            f"{revised.error.rate:.1%} revised",
+            f"{revised.error.rate:.1%} revised (collar {collar:g} s, overlap scored, own speech activity)",
             reference=to_turns(case.turns),
             end=length,
         )

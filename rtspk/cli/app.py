@@ -28,6 +28,7 @@ from rtspk.cli import (
     voices,
     voicing,
 )
+from rtspk.cli.misuse import Misuse, told
 from rtspk.errors import RtspkError
 
 __all__ = ["app", "main"]
@@ -35,7 +36,7 @@ __all__ = ["app", "main"]
 P = ParamSpec("P")
 
 EPILOG = (
-    "Environment: RTSPK_GALLERY, RTSPK_MODEL, RTSPK_MODELS; "
+    "Environment: RTSPK_GALLERY, RTSPK_MODEL, RTSPK_MODELS, RTSPK_SEGMENTER, RTSPK_DEVICE, RTSPK_TOKEN; "
     "RTSPK_TRACEBACK=1 shows where an internal failure began."
 )
 
@@ -56,7 +57,18 @@ def main() -> None:
         if reconfigure is not None:
             # Names in any script, also where the locale knows fewer letters than they have.
             reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
-    app(args=_with_default_microphone(sys.argv[1:]), prog_name="rtspk")
+    args = _with_default_microphone(sys.argv[1:])
+    try:
+        status = app(args=args, prog_name="rtspk", standalone_mode=False)
+    except typer.Abort:
+        sys.exit(1)
+    except Exception as error:
+        if not isinstance(error, Misuse):
+            raise
+        if said := told(error, args):
+            _complain(said)
+        sys.exit(error.exit_code)
+    sys.exit(status)
 
 
 def _with_default_microphone(args: list[str]) -> list[str]:

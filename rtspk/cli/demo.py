@@ -1,7 +1,6 @@
 """`rtspk demo`: a bundled conversation with two enrolled voices and a stranger, labelled as it plays."""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -12,17 +11,9 @@ from rtspk.cli.screen import note, plain, waiting
 from rtspk.data import DEMO
 from rtspk.errors import ConfigError
 
-__all__ = ["Material", "demo"]
+__all__ = ["demo"]
 
 QUICK: float = 4.0  # times real time: fast enough not to bore, slow enough to follow
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """What `demo.toml` lists, by file name beside it."""
-
-    conversation: str
-    voices: dict[str, str]  # name -> clip
 
 
 def demo(
@@ -45,14 +36,14 @@ def demo(
 
     Two of its speakers are enrolled first, from other recordings of theirs; the third is a stranger.
     """
-    from rtspk.config import read_toml
+    from rtspk.data.material import Material
     from rtspk.engine.settings import session_config
 
     config = session_config(None, latency=latency)
     speed = _speed(pace)
     if not output_dir.is_dir():
         raise ConfigError(f"wanted a folder for the outputs, got {output_dir}")
-    material = read_toml(DEMO / "demo.toml", Material)
+    material = Material.read()
     from rtspk.cli.output import check_picture, check_writable, rendered
     from rtspk.cli.sources import FileSource
     from rtspk.cli.stream import Outputs, run

@@ -18,7 +18,7 @@ Suite = Callable[[int, int], "Iterable[Result]"]
 
 __all__ = ["bench", "diarization", "identification", "trials"]
 
-SUITES: tuple[str, ...] = ("kernels", "latency", "embedder", "gallery", "throughput")
+SUITES: tuple[str, ...] = ("kernels", "latency", "embedder", "gallery", "throughput", "accuracy")
 
 
 def trials(
@@ -34,8 +34,11 @@ def trials(
 ) -> None:
     """Equal error rate and minDCF of pairs of clips, at full length, 3, 2, 1.5 and 1 s."""
     from rtspk.bench.trials import evaluate_trials
+    from rtspk.cli.output import check_picture
     from rtspk.engine.pipeline import Engine
 
+    if picture is not None:
+        check_picture(picture)
     with progress() as advance:
         engine = Engine.load(":memory:", model=model, device=device)
         report = evaluate_trials(engine, file, lambda done, of: advance("clips", done, of))
@@ -164,7 +167,9 @@ def identification(
 
 
 def bench(
-    suite: Annotated[str, typer.Argument(metavar="kernels|latency|embedder|gallery|throughput|all")] = "all",
+    suite: Annotated[
+        str, typer.Argument(metavar="kernels|latency|embedder|gallery|throughput|accuracy|all")
+    ] = "all",
     seed: Annotated[int, typer.Option("--seed", metavar="N")] = 0,
     runs: Annotated[
         int, typer.Option("--runs", metavar="N", help="Of each case; the median counts. Throughput: one.")
@@ -179,7 +184,7 @@ def bench(
     ] = 1_000_000,
     as_json: AsJson = False,
 ) -> None:
-    """How fast: a table, or with --json one line a case."""
+    """How fast, and on the bundled conversation how well: a table, or with --json one line a case."""
     if suite not in {*SUITES, "all"}:
         raise ConfigError(f"wanted a bench of {', '.join(SUITES)} or all, got {suite!r}")
     if runs < 1:
@@ -217,6 +222,10 @@ def _suite(name: str, model: Path | None, peer: Path | None, exemplars: int) -> 
         from rtspk.bench import kernels
 
         return kernels.run
+    if name == "accuracy":
+        from rtspk.bench import accuracy
+
+        return accuracy.run
     from rtspk.bench import latency
 
     return latency.run

@@ -41,7 +41,7 @@ SegmenterFolder = Annotated[
         "--segmenter",
         envvar="RTSPK_SEGMENTER",
         metavar="light|FOLDER",
-        help="Another segmenter: a folder with its card.toml, or the light one, less than half of the work.",
+        help="Another segmenter: a folder with its card.toml, or the light one that comes with rtspk.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for programs.")]

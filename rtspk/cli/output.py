@@ -68,8 +68,11 @@ def check_writable(path: Path) -> None:
         raise ConfigError(f"wanted a file to write, got the folder {path}")
     if not path.parent.is_dir():
         raise ConfigError(f"wanted a file in an existing folder, got {path}")
-    target = path if path.exists() else path.parent
-    if not os.access(target, os.W_OK):
+    target = Path(os.path.realpath(path))
+    wanted = [target] if target.exists() else []
+    if target.is_file() or not wanted:  # it is made or replaced as a whole, which its folder has to allow
+        wanted.append(target.parent)
+    if not all(os.access(one, os.W_OK) for one in wanted):
         raise StorageError(f"wanted to write {path}, got permission denied")
 
 

@@ -97,7 +97,7 @@ def waiting(what: str) -> Iterator[None]:
 
 
 def seconds_of(samples: int) -> float:
-    """Turn a count of samples at 16 kHz into seconds, as `rtspk.types` does, without loading numpy."""
+    """Turn a count of samples at 16 kHz into seconds, as `rtspk.types` does, which is loaded late."""
     from rtspk import types
 
     return types.seconds_of(samples)

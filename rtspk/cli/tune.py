@@ -64,7 +64,7 @@ def tune(
         print_json(
             {
                 "config": str(out),
-                "latency": latency,
+                "latency": start.latency,
                 "trials": trials,
                 "seed": seed,
                 "before": {"der": before.first.to_json()["der"], "revised": before.revised.to_json()["der"]},
@@ -72,7 +72,9 @@ def tune(
             }
         )
         return
+    region = "whole files" if uem is None else "what the UEM says"
     say(
         f"{plain(str(out))}: DER {before.first.error.rate:.1%} -> {after.first.error.rate:.1%} first said, "
-        f"{before.revised.error.rate:.1%} -> {after.revised.error.rate:.1%} revised, on these recordings"
+        f"{before.revised.error.rate:.1%} -> {after.revised.error.rate:.1%} revised, on these recordings "
+        f"(latency {start.latency:g} s, collar 0, overlap scored, {region}, own speech activity)"
     )

@@ -3,6 +3,7 @@
 Local means within one window: which voice is number 1 is new in each.
 """
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -24,8 +25,9 @@ __all__ = ["ACTIVITY_HOP", "LIGHT", "ROWS", "Segmenter", "SegmenterCard", "find_
 ACTIVITY_HOP: int = 640  # samples, 40 ms: what is decided at once
 ROWS: int = 4  # feature rows of 10 ms in it
 LEAST: int = 2  # activity frames that a network takes
-SILENT: float = 7.0  # mean log-mel of a row: about that of white noise 79 dB below full scale
-SILENT_POWER: float = 10.0**-7.9  # the same of samples
+SILENT: dict[str, float] = {"samples": 10.0**-7.9, "log-mel": math.exp(7.0)}  # power 79 dB below full scale
+BELOW: float = 10.0**-4.5  # where all is soft: 45 dB below the mean of the last seconds,
+LEAST_SILENT: float = 10.0**-2.1  # but not more than 21 dB lower: 16-bit numbers hold nothing there
 MODELS: Path = Path(__file__).parents[1] / "models"
 BUNDLED: Path = MODELS / "segmenter"
 LIGHT: str = "light"  # the name of the smaller one that comes with rtspk
@@ -90,7 +92,8 @@ class Segmenter:
         assert isinstance(self._network, RecurrentNetwork)
         classes = self._network.at(_middles(first, last), hearing.classes, hearing.begin * FRAME)
         loud = hearing.power[(first - last) * ROWS - hearing.received % ACTIVITY_HOP // RAW_ROW :]
-        is_loud = loud[: (last - first) * ROWS].reshape(-1, ROWS).max(1) > SILENT_POWER
+        count, _, power = (sum(column) for column in zip(*hearing.levels, strict=True))
+        is_loud = loud[: (last - first) * ROWS].reshape(-1, ROWS).max(1) > self._silent(power / count)
         return first, np.asarray(speaker_probabilities(classes) * is_loud[:, None], np.float32)
 
     def speakers(self, rows: FloatArray) -> FloatArray:
@@ -130,10 +133,16 @@ class Segmenter:
         return out
 
     def _loud(self, rows: FloatArray) -> NDArray[np.bool_]:
-        groups = rows.reshape(-1, ROWS, rows.shape[1])
-        if self.features is None:
-            return np.asarray(np.square(groups).mean(2).max(1) > SILENT_POWER)
-        return np.asarray(groups.mean(2).max(1) > SILENT)
+        """Which activity frames of a window hold any sound, bool [shape=(rows / 4,)]."""
+        power = np.square(rows).mean(1) if self.features is None else np.exp(rows.mean(1))
+        return np.asarray(
+            power.reshape(-1, ROWS).max(1) > self._silent(float(power.mean()) if len(power) else 0.0)
+        )
+
+    def _silent(self, power: float) -> float:
+        """The power up to which there is no sound, where the mean of the last seconds is `power`."""
+        usual = SILENT[self.card.input]
+        return min(usual, max(LEAST_SILENT * usual, BELOW * power))
 
     def _classes(self, rows: FloatArray) -> FloatArray:
         frames = len(rows) // ROWS

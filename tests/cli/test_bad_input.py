@@ -115,6 +115,8 @@ def test_a_gallery_that_is_not_there(rtspk, voices):
         (["--picture", "talk.txt"], ["wanted a picture ending in"]),
         (["--latency", "9"], ["wanted a latency of 0.5 to 5 seconds, got 9"]),
         (["--max-speakers", "0"], ["wanted 1 to 100 speakers"]),
+        (["--latency", "soon"], ["'--latency'", "a valid number", "got 'soon' (rtspk listen --help"]),
+        (["--nope"], ["No such option: --nope"]),
         (["--pace", "slow"], ["wanted --pace as fast or realtime"]),
         (["--rate", "16000"], ["wanted --rate only with raw sound"]),
         (["--mic"], ["wanted a SOURCE, - or --mic, got two of them"]),

@@ -1,12 +1,13 @@
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from rtspk.cli.output import JsonLines, check_writable, format_of, rendered
 from rtspk.engine.events import EndEvent, SegmentEvent, SpeakerEvent
-from rtspk.errors import ConfigError
+from rtspk.errors import ConfigError, StorageError
 from rtspk.rttm import parse_rttm
 from rtspk.transcript import Transcript
 from rtspk.types import Segment, Turn, samples_of
@@ -106,3 +107,16 @@ def test_a_file_that_can_be_written_is_left_as_it_was(tmp_path):
     path = tmp_path / "talk.rttm"
     check_writable(path)
     assert not path.exists()
+
+
+def test_a_folder_that_may_not_be_written_is_found_out_before_the_work(tmp_path, monkeypatch):
+    path = tmp_path / "talk.rttm"
+    path.touch()
+    tmp_path.chmod(0o555)
+    if os.geteuid() == 0:  # root may write everywhere, so the system's answer has to be played
+        monkeypatch.setattr(os, "access", lambda one, _: Path(one) != tmp_path)
+    try:
+        with pytest.raises(StorageError, match=r"wanted to write .*talk\.rttm, got permission denied$"):
+            check_writable(path)
+    finally:
+        tmp_path.chmod(0o755)
