@@ -3,6 +3,7 @@
 Importing this costs nothing: the engine and its libraries load when they are first asked for.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "SessionConfig", "__version__", "errors"]
 
 __version__ = "0.1.0"
+
+# ONNX Runtime from 1.29 on tells its makers of every run, unless this is so before it is imported.
+for _name in ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED"):
+    os.environ.setdefault(_name, "1")
 
 _HOMES: dict[str, str] = {"Engine": "rtspk.engine.pipeline", "SessionConfig": "rtspk.engine.settings"}
 

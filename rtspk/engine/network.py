@@ -14,6 +14,7 @@ class Network:
     def __init__(self, path: Path, threads: int = 1) -> None:
         import onnxruntime
 
+        onnxruntime.disable_telemetry_events()  # where it keeps to this alone, as on Windows
         if not path.is_file():
             raise ModelError(f"wanted an ONNX file at {path}, got nothing there")
         options = onnxruntime.SessionOptions()

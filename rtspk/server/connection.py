@@ -11,12 +11,14 @@ from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event
 
+from rtspk.server.answer import Answer, fault, to_response
+
 __all__ = ["HEAD_SECONDS", "BodyConnection", "BodyError"]
 
 LONGEST_HEAD: int = 64 << 10  # bytes; the library has limits of its own for lines and their number
 LONGEST_NUMBER: int = 18  # digits of a length; Python refuses to read thousands, and no body is that long
 HEAD_SECONDS: float = 10.0  # for the whole head, or whoever sends a byte a minute holds a socket for it
-MOST_PINGS: int = 100  # in a second; each is answered, which costs more than the messages that have a limit
+MOST_PINGS: int = 100  # in a second, or answers to them; each costs more than the messages that have a limit
 SLICE: int = 16 << 10  # bytes
 MOST_SOCKETS: int = 4096  # also of those that have sent no request yet; each costs some 20 KB
 
@@ -60,21 +62,32 @@ class BodyConnection(ServerConnection):
         self._head = None
         if self._hurry is not None:
             self._hurry.cancel()
-        lines = head.split(b"\r\n")
-        kept = []
+        first, *lines = head.split(b"\r\n")
+        kept, lengths, upgrades = [first], set(), False
         for line in lines:
-            name, _, value = line.partition(b":")
-            if name.lower() == b"content-length" and value.strip().isdigit():
-                self._length = int(value.strip()[:LONGEST_NUMBER])
-            else:
-                self._expects |= name.lower() == b"expect" and value.strip().lower() == b"100-continue"
-                kept.append(line)
-        if self._length:
-            self._body = bytearray(rest)
-            super().data_received(b"\r\n".join(kept))
-        else:
-            super().data_received(head)
+            name, value = (part.strip().lower() for part in line.partition(b":")[::2])
+            if name == b"content-length":
+                lengths.add(value)
+                continue
+            if name == b"transfer-encoding":
+                self._refuse(fault(411, "length", "wanted a body of a known length, got Transfer-Encoding"))
+                return
+            self._expects |= (name, value) == (b"expect", b"100-continue")
+            upgrades |= name == b"upgrade"
+            kept.append(line)
+        if not first.isascii() or len(lengths) > 1 or not all(value.isdigit() for value in lengths):
+            self._refuse(fault(400, "request", "wanted one length in digits, and an address in ASCII"))
+            return
+        self._length = int((lengths.pop() if lengths else b"0")[:LONGEST_NUMBER])
+        self._body = bytearray(rest) if self._length else None
+        super().data_received(b"\r\n".join(kept))
+        if upgrades and self._body is None:  # else it is another request, and this connection takes one
             self._go_on(rest)
+
+    def _refuse(self, answer: Answer) -> None:
+        """Answer what is no request that the library knows, and close."""
+        self.transport.write(to_response(answer).serialize())
+        self.transport.close()
 
     def read_body(self, most: int) -> "asyncio.Future[bytes]":
         """The body, once it is whole; BodyError where it is longer than `most` bytes or breaks off."""
@@ -91,8 +104,8 @@ class BodyConnection(ServerConnection):
         return self._whole
 
     def process_event(self, event: Event) -> None:
-        """Take a frame; a peer that does nothing but ping is cut off."""
-        if isinstance(event, Frame) and event.opcode is Opcode.PING:
+        """Take a frame; a peer that does nothing but ping, or answer what nobody asked, is cut off."""
+        if isinstance(event, Frame) and event.opcode in {Opcode.PING, Opcode.PONG}:
             now = self.loop.time()
             if now - self._pings_since > 1.0:
                 self._pings, self._pings_since = 0, now

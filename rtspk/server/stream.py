@@ -51,10 +51,15 @@ class Stream:
         """Take a binary message, which may end within a sample; raises AudioError for what is no sound."""
         for part in self._cut(data):
             units, seconds = self._meter.measure(part)
+            had_hop = self._has_hop()
             self.received += units
             self.received_seconds += seconds
             self.waiting_seconds += seconds
             self._inbox.append(Piece(part, seconds, now))
+            if not had_hop:  # nobody was late with what came before
+                for piece in self._inbox:
+                    if isinstance(piece, Piece):
+                        piece.arrived = now
 
     def order(self, order: Order) -> None:
         """Take an order; it holds from behind the sound that came before."""
@@ -82,8 +87,7 @@ class Stream:
         """Whether a worker would get anywhere: an order waits, or sound that makes a hop whole."""
         if self.taken or not self._inbox:
             return False
-        waiting = samples_of(self.waiting_seconds)
-        return bool(self._orders) or (self.heard + waiting) // HOP > self.heard // HOP
+        return bool(self._orders) or self._has_hop()
 
     def take(self) -> Turn:
         """The next turn; the stream is the worker's until `give_back`."""
@@ -115,7 +119,7 @@ class Stream:
     def lag(self, now: float) -> float:
         """Seconds for which the oldest sound that could be worked on has waited."""
         oldest = next((item.arrived for item in self._inbox if isinstance(item, Piece)), now)
-        return max(0.0, now - oldest) if self.taken or self.is_ready() else 0.0
+        return max(0.0, now - oldest) if self._has_hop() else 0.0
 
     @property
     def processed_seconds(self) -> float:
@@ -125,6 +129,11 @@ class Stream:
     def rewind(self) -> None:
         """Agree with the client on `received`: half a sample that came last will come again."""
         self._rest = b""
+
+    def _has_hop(self) -> bool:
+        """Whether what waits makes a hop whole, behind what a worker has."""
+        before = self.heard + samples_of(self._taken_seconds)
+        return (before + samples_of(self.waiting_seconds)) // HOP > before // HOP
 
     def _cut(self, data: bytes) -> list[bytes]:
         width = self._meter.width

@@ -81,11 +81,12 @@ def test_a_peer_that_does_not_even_answer_pings_is_let_go_and_its_session_kept(s
     assert server.app._hub._places.parked == 1
 
 
-def test_a_peer_that_does_nothing_but_ping_is_cut_off(serve):
+@pytest.mark.parametrize("opcode", [0x89, 0x8A])
+def test_a_peer_that_does_nothing_but_ping_or_pong_is_cut_off(serve, opcode):
     server = serve()
     with sockets.create_connection(("127.0.0.1", server.port), timeout=30) as busy:
         busy.sendall(upgrade(server.port))
-        ping = b"\x89\x80\0\0\0\0"
+        ping = bytes([opcode]) + b"\x80\0\0\0\0"
         with contextlib.suppress(ConnectionError):
             busy.sendall(ping * 20_000)
         answers = b""

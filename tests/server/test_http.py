@@ -205,6 +205,29 @@ def test_what_is_no_request_is_closed_and_the_server_goes_on(serve, data):
     assert server.request("GET", "/healthz")[0] == 200
 
 
+@pytest.mark.parametrize(
+    ("request_line", "header", "status"),
+    [
+        (b"POST /v1/speakers/A", b"Transfer-Encoding: chunked", 411),
+        (b"POST /v1/speakers/A", b"Content-Length: -5", 400),
+        (b"POST /v1/speakers/A", b"Content-Length: 5\r\nContent-Length: 6", 400),
+        (b"GET /\xff", b"Accept: */*", 400),
+    ],
+)
+def test_a_request_that_cannot_be_read_is_told_why(serve, request_line, header, status):
+    with sockets.create_connection(("127.0.0.1", serve().port), timeout=30) as raw:
+        raw.sendall(request_line + b" HTTP/1.1\r\nHost: localhost\r\n" + header + b"\r\n\r\n12345")
+        answer = raw.makefile("rb").read()
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b'"message": "wanted ' in answer
+
+
+def test_of_several_requests_at_once_the_first_is_answered(serve):
+    with sockets.create_connection(("127.0.0.1", serve().port), timeout=30) as raw:
+        raw.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3)
+        assert raw.makefile("rb").read().startswith(b"HTTP/1.1 200 OK")
+
+
 def test_a_length_of_five_thousand_digits_is_too_long_like_any_other(serve):
     with sockets.create_connection(("127.0.0.1", serve().port), timeout=30) as raw:
         head = b"POST /v1/speakers/A HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
