@@ -32,7 +32,7 @@ __all__ = ["App", "raise_file_limit", "run"]
 LISTEN_PATHS: frozenset[str] = frozenset({"/", "/v1/listen"})
 SOCKETS: int = 8192  # twice what connections may be, so that accepting never fails
 TICK_SECONDS: float = 0.25
-HTTP_SECONDS: float = 60.0  # for a request with all that it asks for, such as a long clip to enrol
+HTTP_SECONDS: float = 300.0  # for a request with all that it asks for, such as a long clip to enrol
 CLOSE_SECONDS: float = 5.0
 QUEUE: int = 2  # messages that wait to be taken, each up to `message_bytes`; more wait in the socket
 ACCEPTING: int = 4  # turns of the loop, at most, from a socket that is accepted to the task that handles it
@@ -156,7 +156,7 @@ class App:
         sender = asyncio.create_task(_send(link))
         try:
             await self._receive(link, hub)
-            await sender
+            await asyncio.gather(sender, _pass_over(socket))
         except ConnectionClosed:
             pass
         except Exception as error:  # whatever it is, the other connections go on
@@ -209,6 +209,13 @@ class App:
         socket = cast("BodyConnection", connection)
         answer = await self._site.answer(socket, request, draining=self._hub.draining)
         return to_response(answer, head=request.method == "HEAD")
+
+
+async def _pass_over(socket: BodyConnection) -> None:
+    """Read on until the connection is closed: behind what nobody reads the peer's own close would wait."""
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            await socket.recv()
 
 
 async def _send(link: Link) -> None:

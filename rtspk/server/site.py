@@ -18,6 +18,8 @@ from rtspk.server.telemetry import Telemetry
 
 __all__ = ["Site", "one_header"]
 
+BODY_SECONDS: float = 60.0  # for a body to come whole
+
 
 class Site:
     """All that is on the port beside the streams."""
@@ -72,9 +74,12 @@ class Site:
             return missing
         name = unquote(path.removeprefix("/v1/speakers").removeprefix("/")) or None
         try:
-            body = await connection.read_body(self._clip_bytes)
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await connection.read_body(self._clip_bytes)
         except BodyError as error:
             return fault(413, "too_large", str(error))
+        except TimeoutError:
+            return fault(408, "timeout", f"wanted the body within {BODY_SECONDS:g} s, got less of it")
         return await asyncio.to_thread(answer_speakers, self._engine, request.method, name, body)
 
     def _missing(self, request: Request, scope: Scope) -> Answer | None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from rtspk.server import app
 from rtspk.server.config import Limits
 
 
@@ -81,6 +82,16 @@ def test_a_peer_that_does_not_even_answer_pings_is_let_go_and_its_session_kept(s
     assert server.app._hub._places.parked == 1
 
 
+def test_a_refused_client_that_went_on_sending_is_closed_at_once(serve, wire, monkeypatch):
+    monkeypatch.setattr(app, "CLOSE_SECONDS", 3600.0)
+    server = serve()
+    with sockets.create_connection(("127.0.0.1", server.port), timeout=30) as raw:
+        start = wire.start(format={"encoding": "opus", "rate": 44100}).encode()
+        close = frame(0x88, (1000).to_bytes(2, "big"))
+        raw.sendall(upgrade(server.port) + frame(0x81, start) + frame(0x82, bytes(3200)) * 8 + close)
+        assert b"unsupported_format" in raw.makefile("rb").read()
+
+
 @pytest.mark.parametrize("opcode", [0x89, 0x8A])
 def test_a_peer_that_does_nothing_but_ping_or_pong_is_cut_off(serve, opcode):
     server = serve()
@@ -94,6 +105,11 @@ def test_a_peer_that_does_nothing_but_ping_or_pong_is_cut_off(serve, opcode):
             while more := busy.recv(65536):
                 answers += more
     assert answers.count(b"\x8a\x00") < 10_000
+
+
+def frame(opcode, data):
+    size = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2, "big")
+    return bytes([opcode]) + size + bytes(4) + data
 
 
 def upgrade(port):
