@@ -21,6 +21,7 @@ PIECE: int = samples_of(6.0)  # net speech of one piece: beyond it a vector gain
 PART: int = samples_of(2.0)  # short enough that two people who take turns seldom share one
 PRINTED: int = samples_of(4.0)  # the best of many prints with less is often near to a stranger
 PRINTS: int = 4  # of one voice in one session
+PAUSE: int = samples_of(0.6)  # so much of a longer one is heard: what is farther changes no print
 LEAST: int = samples_of(0.5)  # net speech without which nothing can be said
 CLIPPED: float = 0.985  # of full scale
 
@@ -133,20 +134,16 @@ def _speech(samples: FloatArray, segmenter: Segmenter, activity: ActivityConfig)
 
 
 def _pieces(features: FloatArray, mask: NDArray[np.bool_], hop: int, longest: int) -> list[Window]:
-    """Equal shares of the speech, none longer than so many samples."""
+    """Equal shares of the speech, none longer than so many samples; long pauses are cut out of them."""
     spoken = np.flatnonzero(mask)
     count = -(-len(spoken) * hop // longest)
+    margin = np.arange(-(PAUSE // hop // 2), PAUSE // hop // 2 + 1)
     windows = []
     for own in np.array_split(spoken, count):
-        first, last = int(own[0]), int(own[-1]) + 1
-        windows.append(
-            Window(
-                Segment(first * hop, last * hop),
-                features[first:last],
-                mask[first:last].astype(np.float32),
-                len(own) * hop,
-            )
-        )
+        first, last = int(own[0]), int(own[-1])
+        near = np.unique((own[:, None] + margin).clip(first, last))  # rows
+        segment = Segment(first * hop, (last + 1) * hop)
+        windows.append(Window(segment, features[near], mask[near].astype(np.float32), len(own) * hop))
     return windows
 
 

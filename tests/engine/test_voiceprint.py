@@ -7,7 +7,7 @@ from rtspk.audio import read_audio
 from rtspk.bench.latency import voices
 from rtspk.engine.embedder import load_embedder
 from rtspk.engine.settings import ActivityConfig
-from rtspk.engine.voiceprint import PART, PIECE, ClipQuality, _decay, condensed, voiceprint
+from rtspk.engine.voiceprint import PART, PAUSE, PIECE, ClipQuality, _decay, _pieces, condensed, voiceprint
 from rtspk.types import Embedding, Segment, samples_of
 
 
@@ -61,6 +61,20 @@ def test_parts_are_the_same_speech_in_shorter_pieces(segmenter, clip):
     without = voiceprint(clip, segmenter, embedder, ActivityConfig(), "the clip")
     assert without.parts == ()
     assert np.array_equal(without.vector, whole.vector)
+
+
+def test_windows_are_as_long_as_their_speech_however_long_the_pauses():
+    features = np.arange(60_000, dtype=np.float32)[:, None].repeat(2, 1)  # rows of 10 ms
+    mask = np.zeros(len(features), bool)
+    for second in (10, 200, 201, 590):
+        mask[100 * second : 100 * second + 80] = True
+    (window,) = _pieces(features, mask, 160, PIECE)
+    assert window.segment == Segment(1000 * 160, 59_080 * 160)
+    assert (window.mask.sum() * 160, window.net_speech) == (samples_of(3.2), samples_of(3.2))
+    rows = window.features[:, 0].astype(int)
+    assert np.array_equal(rows[window.mask > 0], np.flatnonzero(mask))
+    assert {200 * 100 + 80, 201 * 100 - 1} <= set(rows)  # a short pause stays
+    assert len(rows) * 160 == samples_of(3.2 + 0.2) + 2 * PAUSE
 
 
 def test_made_up_speech_has_a_quality(segmenter):
