@@ -19,7 +19,6 @@ from rtspk.engine.frontend import Frontend
 from rtspk.engine.gallery import Gallery, clean_name
 from rtspk.engine.gallery_file import default_gallery
 from rtspk.engine.identity import Identities, matches
-from rtspk.engine.memory import groups
 from rtspk.engine.registry import resolve_model
 from rtspk.engine.segmenter import Segmenter, find_segmenter, load_segmenter
 from rtspk.engine.session import Session
@@ -156,7 +155,6 @@ class Engine:
             ConfigError: a GPU was asked for and there is none.
             GalleryError: there is no such gallery, or another model made it.
         """
-        groups(np.eye(2, dtype=np.float32), np.ones(2, np.float32), 0.5)  # compiled before sound comes
         folder = resolve_model(model)
         embedder = load_backend(folder, device=device, threads=threads)
         listener = load_segmenter(find_segmenter(segmenter or os.environ.get("RTSPK_SEGMENTER")))
