@@ -148,7 +148,7 @@ class Engine:
                 rtspk, None what the variable RTSPK_SEGMENTER says, or else the larger one
             device: where the embedder runs: "cpu", "cuda", or "auto", a GPU where there is one
             create: make the gallery where there is none; else a named one that is missing is an error
-            threads: for the network on a CPU
+            threads: for the networks on a CPU
 
         Raises:
             ModelError: a model is missing or damaged.
@@ -157,7 +157,7 @@ class Engine:
         """
         folder = resolve_model(model)
         embedder = load_backend(folder, device=device, threads=threads)
-        listener = load_segmenter(find_segmenter(segmenter or os.environ.get("RTSPK_SEGMENTER")))
+        listener = load_segmenter(find_segmenter(segmenter or os.environ.get("RTSPK_SEGMENTER")), threads)
         path = default_gallery() if gallery is None else Path(gallery)
         kept: Path | None = path
         if str(gallery) == ":memory:":

@@ -157,3 +157,10 @@ def test_a_segmenter_that_is_sure_of_barks_wants_more_for_a_new_voice_where_noth
         monkeypatch.setattr(one.embedder, "voicing", None)
     assert gates() == [sure.segmenter.card.birth_certainty, config.tracker.birth_certainty]
     assert gates()[0] > gates()[1]
+
+
+def test_threads_are_for_both_networks_and_change_no_answer(engine):
+    several = Engine.load(":memory:", device="cpu", threads=2)
+    assert several.segmenter._network._filters._session.get_session_options().intra_op_num_threads == 2
+    rows = engine.segmenter.rows(read_audio(TALK)[: samples_of(12.0)])
+    assert np.array_equal(several.segmenter.speech(rows), engine.segmenter.speech(rows))
