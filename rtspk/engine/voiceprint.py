@@ -12,6 +12,7 @@ from rtspk.engine.segmenter import ACTIVITY_HOP, ROWS, Segmenter
 from rtspk.engine.settings import ActivityConfig
 from rtspk.engine.unit import unit
 from rtspk.errors import AudioError
+from rtspk.kernels.framing import check_samples
 from rtspk.kernels.mel import log_mel
 from rtspk.types import SAMPLE_RATE, Embedding, FloatArray, Segment, Window, samples_of, seconds_of
 
@@ -81,8 +82,9 @@ def voiceprint(
         with_parts: embed the speech in short parts too, to hear whether they are one voice
 
     Raises:
-        AudioError: less than half a second of speech.
+        AudioError: less than half a second of speech, or samples of another shape or type.
     """
+    samples = check_samples(samples)
     speech = _speech(samples, segmenter, activity)  # (activity frames,)
     config = embedder.card.features
     features = (
@@ -113,14 +115,20 @@ def condensed(windows: Sequence[Embedding], most: int = PRINTS) -> list[Embeddin
         windows: unit vectors and the speech behind each
         most: prints
     """
-    sums = [one.vector * np.float32(one.net_speech) for one in windows]
-    speech = [one.net_speech for one in windows]
-    while len(sums) > 1 and (len(sums) > most or min(speech) < PRINTED):
+    if not windows:
+        return []
+    speech = np.array([one.net_speech for one in windows])  # (n,)
+    sums = np.stack([one.vector * np.float32(one.net_speech) for one in windows])  # (n, dimension)
+    while len(sums) > 1 and (len(sums) > most or speech.min() < PRINTED):
         least = int(np.argmin(speech))
-        gone, its_speech = sums.pop(least), speech.pop(least)
-        near = int(np.argmax([float(unit(one) @ unit(gone)) for one in sums]))
-        sums[near], speech[near] = sums[near] + gone, speech[near] + its_speech
-    return [Embedding(unit(one), Segment(0, net), net) for one, net in zip(sums, speech, strict=True)]
+        gone, its_speech = sums[least], speech[least]
+        sums, speech = np.delete(sums, least, 0), np.delete(speech, least)
+        near = int(np.argmax(sums @ gone / np.linalg.norm(sums, axis=1)))
+        sums[near] += gone
+        speech[near] += its_speech
+    return [
+        Embedding(unit(one), Segment(0, net), net) for one, net in zip(sums, speech.tolist(), strict=True)
+    ]
 
 
 def _speech(samples: FloatArray, segmenter: Segmenter, activity: ActivityConfig) -> NDArray[np.bool_]:
