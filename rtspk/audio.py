@@ -15,7 +15,7 @@ import numpy as np
 
 from rtspk.errors import AudioError
 from rtspk.resample import Resampler
-from rtspk.types import SAMPLE_RATE, Chunk, FloatArray, samples_of
+from rtspk.types import LOUDEST, SAMPLE_RATE, Chunk, FloatArray, samples_of
 
 if TYPE_CHECKING:
     import av
@@ -40,7 +40,6 @@ _OPEN_SECONDS: float = 15.0  # how long a URL may take to answer
 _READ_SECONDS: float = 30.0  # how long a URL may send nothing
 _HOLE_SECONDS: float = 0.1  # a shorter hole in the timestamps is jitter
 _LONGEST_HOLE_SECONDS: float = 60.0  # a longer one is another clock, such as a joined file's
-_LOUDEST: float = 1e6  # full scale is 1; no sound is beyond this, and squares stay finite in float32
 _READ_BYTES: int = 1 << 16
 _DAMAGE_LIMIT: int = 64  # container errors in a row without one packet between them
 
@@ -305,13 +304,13 @@ def _mono(values: "NDArray[np.generic]") -> FloatArray:
 
 def _is_sound(block: FloatArray) -> bool:
     """Whether every sample is a number that sound can have; NaN compares as false."""
-    return not len(block) or bool(np.abs(block).max() <= _LOUDEST)
+    return not len(block) or bool(np.abs(block).max() < LOUDEST)
 
 
 def _check_sound(block: FloatArray, name: str, before: int, rate: int) -> None:
     """Refuse what is no sound, and say where; `before` samples at `rate` came ahead of the block."""
     if not _is_sound(block):
-        first = int(np.argmin(np.abs(block) <= _LOUDEST))
+        first = int(np.argmin(np.abs(block) < LOUDEST))
         at = (before + first) / rate
         raise AudioError(f"{name}: wanted samples about -1 to 1, got {block[first]:.3g} at {at:.3f} s")
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from rtspk.errors import DeviceError, SessionError
 from rtspk.resample import Resampler
-from rtspk.types import SAMPLE_RATE, Chunk, FloatArray
+from rtspk.types import LOUDEST, SAMPLE_RATE, Chunk, FloatArray
 
 if TYPE_CHECKING:
     import sounddevice
@@ -31,7 +31,6 @@ _FIRST_SECONDS: float = 5.0  # wireless microphones take a while to wake up
 _CLOSE_SECONDS: float = 1.0  # closing takes milliseconds where it works
 _POLL_SECONDS: float = 0.1  # how soon Ctrl-C and `stop` are seen
 _BACKLOG_SECONDS: float = 10.0
-_LOUDEST: float = 1e6  # full scale is 1; beyond this, or NaN, a driver has failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +221,7 @@ class Microphone:
                 yield np.zeros(piece, dtype=np.float32)
                 hole -= piece
             block = np.frombuffer(data, dtype=np.float32)
-            block = np.where(np.abs(block) <= _LOUDEST, block, np.float32(0))
+            block = np.where(np.abs(block) < LOUDEST, block, np.float32(0))  # else the driver has failed
             yield block.reshape(-1, self._channels).mean(axis=1, dtype=np.float32)  # (n,)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rtspk.errors import FormatError
 
-__all__ = ["TABLE", "People", "people_in"]
+__all__ = ["NOT_SOUND", "TABLE", "People", "people_in"]
 
 TABLE = "enrol.csv"  # as `rtspk simulate --enrol` writes it: speaker, file, enrolled
 
@@ -67,6 +67,9 @@ def _listed(table: Path, folder: Path) -> People | None:
     missing = {"speaker", "file", "enrolled"} - set(rows[0] if rows else ())
     if missing:
         raise FormatError(f"wanted columns {', '.join(sorted(missing))} in {table}, got none such")
+    for number, row in enumerate(rows, start=1):
+        if None in (row["speaker"], row["file"], row["enrolled"]):
+            raise FormatError(f"wanted speaker, file and enrolled in row {number} of {table}, got fewer")
     people: People = {}
     own = [row for row in rows if (table.parent / row["file"]).resolve().is_relative_to(folder.resolve())]
     if not own:

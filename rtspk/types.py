@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "LOUDEST",
     "SAMPLE_RATE",
     "Chunk",
     "Embedding",
@@ -20,6 +21,9 @@ __all__ = [
 ]
 
 SAMPLE_RATE: int = 16_000  # Hz; everything inside is mono float32 at this rate
+
+# Samples below it are taken: far above any real sound in -1..1, far below what overflows a power spectrum.
+LOUDEST: float = 2.0**20
 
 FloatArray = NDArray[np.float32]
 

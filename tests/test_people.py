@@ -44,6 +44,7 @@ def test_a_table_says_who_is_to_be_enrolled_from_both_folders(tmp_path):
         ("speaker,file\na,enrol/a.flac\n", "wanted columns enrolled"),
         ("speaker,file,enrolled\na,enrol/none.flac,yes\n", r"wanted the clip enrol/none\.flac"),
         ("speaker,file,enrolled\na,enrol/a.flac,no\n", "got nobody"),
+        ("speaker,file,enrolled\na,enrol/a.flac,yes\na\n", r"in row 2 of .*enrol\.csv, got fewer"),
         ("", "wanted columns"),
     ],
 )

@@ -19,6 +19,7 @@ from rtspk.engine.pipeline import Engine
 from rtspk.engine.settings import SessionConfig
 from rtspk.errors import AudioError, FormatError
 from rtspk.metrics import diarization_error, jaccard_error, speaker_count_error
+from rtspk.people import NOT_SOUND
 from rtspk.rttm import ScoredRegion, SpeakerTurn, read_rttm, read_uem, to_turns
 from rtspk.timeline import draw_timeline
 from rtspk.types import FloatArray, samples_of, seconds_of
@@ -27,11 +28,6 @@ __all__ = ["evaluate_diarization"]
 
 CHUNK_SECONDS: float = 0.1  # what a live source hands over
 REST_SECONDS: float = 1.0  # of silence behind the latency, so that the last words become final
-
-# What may lie beside a recording under its name.
-NOT_SOUND = frozenset(
-    {".rttm", ".uem", ".ctm", ".stm", ".txt", ".json", ".csv", ".xml", ".srt", ".vtt", ".md", ".png", ".svg"}
-)
 
 
 def evaluate_diarization(

@@ -54,7 +54,7 @@ def evaluate_identification(
 
     Raises:
         FormatError: nobody to enrol, no reference, no strangers or no enrolled people in the references.
-        AudioError: a recording or a clip that is missing or cannot be read.
+        AudioError: a recording or a clip that is missing or cannot be read; clips without speech of anybody.
     """
     settings = replace(config or SessionConfig(), latency=latency)
     people = people_in(gallery_audio)
@@ -74,6 +74,8 @@ def evaluate_identification(
         except AudioError:
             refused.append(name)
         progress("enrolling", number, len(people))
+    if len(refused) == len(people):
+        raise AudioError(f"wanted clips with speech in {gallery_audio}, got none of {len(people)} people")
     probes: list[Probe] = []
     stream = StreamResult()
     for number, ((_, sound), turns) in enumerate(zip(cases, truths, strict=True), start=1):

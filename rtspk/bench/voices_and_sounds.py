@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from rtspk.audio import read_audio
-from rtspk.bench.diarization import NOT_SOUND
 from rtspk.engine.anchors import Anchors
 from rtspk.engine.pipeline import Engine
 from rtspk.engine.session import Session
@@ -17,6 +16,7 @@ from rtspk.engine.tracker import Tracker
 from rtspk.engine.tracker_state import Decision, Heard, LabelChange, TrackerState, hop_of
 from rtspk.engine.voicing import Voicing
 from rtspk.errors import FormatError
+from rtspk.people import NOT_SOUND
 from rtspk.rttm import read_rttm
 from rtspk.types import FloatArray, samples_of
 

@@ -259,8 +259,11 @@ def _saved(path: Path, model: Path | None) -> Finding:
         return Finding("repair", "fail", str(error))
     lost = f"; {done.lost} damaged prints are lost" if done.lost else ""
     nameless = f"; {done.nameless} names are gone: rename `recovered ...`" if done.nameless else ""
+    clips = f" and {done.clips} clips" if done.clips else ""
+    gone = f"; {done.lost_clips} damaged clips are lost" if done.lost_clips else ""
     said = (
-        f"{done.prints} prints of {done.names} names saved{lost}{nameless}; the damaged file is {done.kept}"
+        f"{done.prints} prints{clips} of {done.names} names saved{lost}{gone}{nameless}; "
+        f"the damaged file is {done.kept}"
     )
     return Finding("repair", "ok", said)
 

@@ -3,6 +3,7 @@
 None of it runs a model: a gallery is opened as the one of the model that it names itself.
 """
 
+import itertools
 import sqlite3
 import sys
 from contextlib import closing
@@ -186,7 +187,7 @@ def reenroll(
         for number, (name, clips) in enumerate(heard.items(), start=1):
             engine.enroll(name, *(samples for _, samples in clips), keep_clips=True)
             advance("listening to the voices", number, len(heard))
-    aside = path.with_name(f"{path.name}.of-{old.model_id}".replace("/", "_"))
+    aside = _aside(path, old.model_id)
     for end in BESIDE:
         part = path.with_name(path.name + end)
         if part.exists():
@@ -235,6 +236,13 @@ def _opened(gallery: Path | None) -> "Gallery":
         raise GalleryError(f"wanted a gallery at {path}, got nothing there; `rtspk enroll` makes one")
     model, dimension = model_of(path) or ("", 0)
     return Gallery.open(path, model, dimension, create=False)
+
+
+def _aside(path: Path, model: str) -> Path:
+    """Where a model's gallery goes when another's takes its place: never where one went before."""
+    name = f"{path.name}.of-{model}".replace("/", "_")
+    ends = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    return next(free for end in ends if not (free := path.with_name(name + end)).exists())
 
 
 def _record_json(record: "SpeakerRecord") -> dict[str, object]:

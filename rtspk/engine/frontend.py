@@ -16,8 +16,9 @@ from rtspk.engine.segmenter import ACTIVITY_HOP, ROWS, Segmenter
 from rtspk.engine.settings import HOP, ActivityConfig
 from rtspk.engine.trunk import Trunk, TrunkFrames, picture
 from rtspk.errors import AudioError
+from rtspk.kernels.framing import refuse_values
 from rtspk.kernels.mel import MelConfig
-from rtspk.types import FloatArray, Segment, Window, samples_of
+from rtspk.types import LOUDEST, FloatArray, Segment, Window, samples_of
 
 __all__ = ["Frontend", "FrontendState"]
 
@@ -67,13 +68,12 @@ class Frontend:
         """Take samples; yields the stream time, in samples, behind each block that they complete.
 
         Raises:
-            AudioError: not float32 of one dimension, or not finite; the stream stays as it was.
+            AudioError: not float32 of one dimension, or values that no sound has; the stream stays as it was.
         """
         if samples.ndim != 1 or samples.dtype != np.float32:
             raise AudioError(f"wanted mono float32 samples, got {samples.dtype} of shape {samples.shape}")
-        if not np.isfinite(samples).all():
-            bad = state.received + int(np.flatnonzero(~np.isfinite(samples))[0])
-            raise AudioError(f"wanted finite samples, got {samples[bad - state.received]} at sample {bad}")
+        if not (np.abs(samples) < LOUDEST).all():
+            raise refuse_values(samples, state.received)
         state.received += len(samples)
         sound = np.concatenate([state.pending, samples])
         whole = len(sound) - len(sound) % HOP

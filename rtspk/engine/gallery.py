@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from rtspk.engine.calibration import Calibration
-from rtspk.engine.gallery_clips import Clips, read_clips, write_clips
+from rtspk.engine.gallery_clips import Clips, move_clips, read_clips, write_clips
 from rtspk.engine.gallery_codes import drop_codes
 from rtspk.engine.gallery_file import STORED, GalleryFile, Value, vectors_of
 from rtspk.engine.gallery_index import GalleryIndex
@@ -204,7 +204,7 @@ class Gallery:
             with self._file.writing():
                 gone, kept = self._need(source), self._need(into)
                 self._file.write("UPDATE exemplars SET speaker = ? WHERE speaker = ?", kept, gone)
-                write_clips(self._file, kept, read_clips(self._file, gone))
+                move_clips(self._file, gone, kept)
                 self._file.write("DELETE FROM speakers WHERE id = ?", gone)
                 drop_codes(self._file, self.dimension, [-gone])
                 self._file.count_up("removals")

@@ -9,7 +9,7 @@ from rtspk.engine.gallery_file import GalleryFile
 from rtspk.errors import GalleryError
 from rtspk.types import FloatArray
 
-__all__ = ["Clips", "read_clips", "write_clips"]
+__all__ = ["Clips", "move_clips", "read_clips", "unpacked", "write_clips"]
 
 Clips = Sequence[tuple[str, FloatArray]]  # what each was read from, and its samples at 16 kHz
 
@@ -33,17 +33,28 @@ def write_clips(file: GalleryFile, speaker: int, clips: Clips) -> None:
         file.write("INSERT INTO clips (speaker, source, sound) VALUES (?, ?, ?)", *values)
 
 
+def move_clips(file: GalleryFile, gone: int, kept: int) -> None:
+    """Inside `writing`: the clips of one speaker are another's."""
+    if _has_clips(file):
+        file.write("UPDATE clips SET speaker = ? WHERE speaker = ?", kept, gone)
+
+
 def read_clips(file: GalleryFile, speaker: int) -> list[tuple[str, FloatArray]]:
     """The clips that were kept of a speaker; none in a gallery that never kept any."""
-    if not file.read("SELECT 1 FROM sqlite_master WHERE name = 'clips'"):
+    if not _has_clips(file):
         return []
-    clips = []
-    for source, sound in file.read("SELECT source, sound FROM clips WHERE speaker = ? ORDER BY id", speaker):
-        try:
-            steps = np.frombuffer(zlib.decompress(sound if isinstance(sound, bytes) else b""), "<i2")
-        except (zlib.error, ValueError) as error:
-            raise GalleryError(
-                f"wanted a clip in the gallery {file.where}, got a damaged one: {source!s}"
-            ) from error
-        clips.append((str(source), (steps / np.float32(FULL)).astype(np.float32)))
-    return clips
+    rows = file.read("SELECT source, sound FROM clips WHERE speaker = ? ORDER BY id", speaker)
+    return [(str(source), unpacked(sound, str(source), file.where)) for source, sound in rows]
+
+
+def unpacked(sound: object, source: str, where: str) -> FloatArray:
+    """The samples of a clip in the gallery `where`, float32 [shape=(n,)]; one that is damaged is refused."""
+    try:
+        steps = np.frombuffer(zlib.decompress(sound if isinstance(sound, bytes) else b""), "<i2")
+    except (zlib.error, ValueError) as error:
+        raise GalleryError(f"wanted a clip in the gallery {where}, got a damaged one: {source}") from error
+    return (steps / np.float32(FULL)).astype(np.float32)
+
+
+def _has_clips(file: GalleryFile) -> bool:
+    return bool(file.read("SELECT 1 FROM sqlite_master WHERE name = 'clips'"))

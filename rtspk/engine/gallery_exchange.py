@@ -150,7 +150,9 @@ def _check_seal(export: _Export, key: bytes | None, path: Path) -> None:
     if export.version == 1:
         return
     try:
-        broken = seal is None or not hmac.compare_digest(_seal(export, key, seal.salt).value, seal.value)
+        broken = seal is None or not hmac.compare_digest(
+            _seal(export, key, seal.salt).value.encode(), seal.value.encode()
+        )
     except ValueError:  # a salt that is no number
         broken = True
     if broken:

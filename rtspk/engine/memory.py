@@ -1,18 +1,17 @@
-"""The windows that a session remembers of its voices, and how they fall into groups."""
+"""The windows that a session remembers of its voices."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from rtspk.engine.unit import unit
+from rtspk.kernels.groups import NEVER
 from rtspk.types import FloatArray
 
-__all__ = ["NEVER", "NOBODY", "Memory", "groups"]
+__all__ = ["NOBODY", "Memory"]
 
-NEVER: float = -9.0  # less alike than anything: groups that hold two such windows are never joined
 NOBODY: int = -1  # the label of a window whose voice has none yet
 FORGOTTEN: int = 3 * 2 * 90  # pieces in 90 s: what has no label after that is forgotten
 
@@ -125,83 +124,3 @@ def _grown(square: FloatArray, row: FloatArray) -> FloatArray:
     grown[:-1, :-1] = square
     grown[-1] = grown[:, -1] = row
     return grown
-
-
-def groups(alike: FloatArray, weights: FloatArray, least: float) -> NDArray[np.int64]:
-    """Group windows from the bottom up, by how alike all pairs of two groups are in the mean.
-
-    Args:
-        alike: float32 [shape=(n, n)], symmetric; `NEVER` parts two for good; its diagonal plays no part
-        weights: float32 [shape=(n,)], how much each counts
-        least: groups that are less alike are not joined
-
-    Returns:
-        int64 [shape=(n,)], the number of each one's group, from 0 on in the order of their first windows
-    """
-    return _numbers(alike.astype(np.float64), weights.astype(np.float64), least)
-
-
-@numba.njit(cache=True)
-def _numbers(
-    alike: NDArray[np.float64], mass: NDArray[np.float64], least: float
-) -> NDArray[np.int64]:  # pragma: no cover
-    """The number of each window's group; `alike` and `mass` are worked on."""
-    count = len(mass)
-    member = np.arange(count)  # of each window one of its group before it, or itself
-    alive = np.ones(count, np.bool_)
-    near = np.zeros(count, np.int64)  # the nearest other group of each,
-    best = np.full(count, NEVER)  # and how alike the two are; what is gone is like nothing
-    for i in range(count):
-        near[i], best[i] = _nearest(alike, alive, i)
-    for _ in range(count - 1):
-        one = int(np.argmax(best))
-        if best[one] < least or best[one] <= NEVER / 2:
-            break
-        a, b = min(one, near[one]), max(one, near[one])
-        _join(alike, alive, mass, a, b)
-        member[b] = a
-        best[b] = NEVER
-        near[a], best[a] = _nearest(alike, alive, a)
-        for k in range(count):
-            if not alive[k] or k == a:
-                continue
-            if near[k] in (a, b):
-                near[k], best[k] = _nearest(alike, alive, k)
-            elif alike[k, a] > best[k]:
-                near[k], best[k] = a, alike[k, a]
-    number, known = np.zeros(count, np.int64), 0
-    for i in range(count):
-        if member[i] == i:
-            number[i] = known
-            known += 1
-        else:
-            number[i] = number[member[i]]
-    return number
-
-
-@numba.njit(cache=True)
-def _join(
-    alike: NDArray[np.float64], alive: NDArray[np.bool_], mass: NDArray[np.float64], a: int, b: int
-) -> None:  # pragma: no cover
-    """Make group `b` part of group `a`."""
-    total = mass[a] + mass[b]
-    for k in range(len(mass)):
-        if alive[k] and k not in (a, b):
-            value = NEVER
-            if alike[a, k] > NEVER / 2 and alike[b, k] > NEVER / 2:
-                value = (alike[a, k] * mass[a] + alike[b, k] * mass[b]) / total
-            alike[a, k] = alike[k, a] = value
-    mass[a] = total
-    alive[b] = False
-
-
-@numba.njit(cache=True)
-def _nearest(
-    alike: NDArray[np.float64], alive: NDArray[np.bool_], one: int
-) -> tuple[int, float]:  # pragma: no cover
-    """The group that is most like one, and how much."""
-    near, best = 0, NEVER
-    for k in range(len(alive)):
-        if alive[k] and k != one and alike[one, k] > best:
-            near, best = k, alike[one, k]
-    return near, best

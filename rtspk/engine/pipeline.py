@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass, replace
-from itertools import combinations
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,7 +18,6 @@ from rtspk.engine.frontend import Frontend
 from rtspk.engine.gallery import Gallery, clean_name
 from rtspk.engine.gallery_file import default_gallery
 from rtspk.engine.identity import Identities, matches
-from rtspk.engine.memory import groups
 from rtspk.engine.registry import resolve_model
 from rtspk.engine.segmenter import Segmenter, find_segmenter, load_segmenter
 from rtspk.engine.session import Session
@@ -149,17 +147,16 @@ class Engine:
                 rtspk, None what the variable RTSPK_SEGMENTER says, or else the larger one
             device: where the embedder runs: "cpu", "cuda", or "auto", a GPU where there is one
             create: make the gallery where there is none; else a named one that is missing is an error
-            threads: for the network on a CPU
+            threads: for the networks on a CPU
 
         Raises:
             ModelError: a model is missing or damaged.
             ConfigError: a GPU was asked for and there is none.
             GalleryError: there is no such gallery, or another model made it.
         """
-        groups(np.eye(2, dtype=np.float32), np.ones(2, np.float32), 0.5)  # compiled before sound comes
         folder = resolve_model(model)
         embedder = load_backend(folder, device=device, threads=threads)
-        listener = load_segmenter(find_segmenter(segmenter or os.environ.get("RTSPK_SEGMENTER")))
+        listener = load_segmenter(find_segmenter(segmenter or os.environ.get("RTSPK_SEGMENTER")), threads)
         path = default_gallery() if gallery is None else Path(gallery)
         kept: Path | None = path
         if str(gallery) == ":memory:":
@@ -207,12 +204,7 @@ class Engine:
 
         With parts, its speech is also embedded in pieces of 2 s.
         """
-        if isinstance(clip, np.ndarray):
-            samples, what = clip, "the samples"
-        else:
-            samples, what = read_audio(clip), str(clip)
-        activity = SessionConfig().activity
-        return voiceprint(samples, self.segmenter, self.embedder, activity, what, with_parts=with_parts)
+        return self._voiceprint(_sound(clip), _called(clip), with_parts=with_parts)
 
     def enroll(self, name: str, *clips: str | Path | FloatArray, keep_clips: bool = False) -> Enrolment:
         """Store the voice of some clips under a name, new or known; all of them or none.
@@ -223,29 +215,33 @@ class Engine:
             keep_clips: keep the sound too, so that another model can hear it when it takes this one's place
 
         Raises:
-            AudioError: a clip cannot be read, or holds too little speech.
+            AudioError: a clip cannot be read, or holds too little speech; samples of another shape or type.
             GalleryError: a name that is none.
             StorageError: the disk is full; nothing was stored, nothing lost.
         """
+        name = clean_name(name)
         if not clips:
             raise AudioError(f"wanted at least one clip for {name!r}, got none")
-        prints = [self.voiceprint(clip, with_parts=True) for clip in clips]
+        sources = ["samples" if isinstance(clip, np.ndarray) else Path(clip).name for clip in clips]
+        prints: list[Voiceprint] = []
+        kept: list[tuple[str, FloatArray]] = []
+        for clip, source in zip(clips, sources, strict=True):
+            sound = _sound(clip)
+            prints.append(self._voiceprint(sound, _called(clip), with_parts=True))
+            if keep_clips:
+                kept.append((source, sound))
         everything = unit(np.sum([p.vector * np.float32(p.net_speech) for p in prints], axis=0))
         net_speech = sum(p.net_speech for p in prints)
         quality = min(p.quality.score for p in prints)
         found = self._matches(everything, net_speech, 3, quality)
-        near = next((m for m in found if m.name != clean_name(name) and m.probability >= NEAR), None)
+        near = next((m for m in found if m.name != name and m.probability >= NEAR), None)
         warnings = _warnings(prints, net_speech, self._one_voice(prints), near)
-        sources = ["samples" if isinstance(clip, np.ndarray) else Path(clip).name for clip in clips]
         self.gallery.add(
             name,
             [piece for p in prints for piece in p.pieces],
             [source for source, p in zip(sources, prints, strict=True) for _ in p.pieces],
             qualities=[p.quality.score for p in prints for _ in p.pieces],
-            clips=[
-                (source, clip if isinstance(clip, np.ndarray) else read_audio(clip))
-                for source, clip in zip(sources if keep_clips else (), clips, strict=False)
-            ],
+            clips=kept,
         )
         exemplars = sum(len(p.pieces) for p in prints)
         complete = round(min(1.0, net_speech / ENOUGH), 3)
@@ -257,7 +253,9 @@ class Engine:
         """The enrolled names nearest to a clip, and the best one where it is probable enough."""
         heard = self.voiceprint(clip)
         found = self._matches(heard.vector, heard.net_speech, count, heard.quality.score)
-        best = found[0] if found else Match("", 0.0, 0.0)
+        if not found:
+            return Identification(None, 0.0, 0.0, (), heard.net_speech)
+        best = found[0]
         name = best.name if best.probability >= probability else None
         return Identification(name, best.score, best.probability, tuple(found), heard.net_speech)
 
@@ -268,6 +266,10 @@ class Engine:
         probability = self.embedder.card.calibration.probability(score, min(a.net_speech, b.net_speech))
         return Verification(probability >= 0.5, score, probability)
 
+    def _voiceprint(self, samples: FloatArray, what: str, *, with_parts: bool) -> Voiceprint:
+        activity = SessionConfig().activity
+        return voiceprint(samples, self.segmenter, self.embedder, activity, what, with_parts=with_parts)
+
     def _matches(self, vector: FloatArray, net_speech: int, count: int, quality: float) -> list[Match]:
         cohort = self.embedder.cohort
         return matches(self.gallery, self.naming, vector, net_speech, count, cohort=cohort, quality=quality)
@@ -275,13 +277,26 @@ class Engine:
     def _one_voice(self, prints: list[Voiceprint]) -> float:
         """Probability that the parts that are least alike are of one voice."""
         parts = [part for p in prints for part in p.parts]
-        probability = self.embedder.card.calibration.probability
-        chances = sorted(
-            probability(float(a.vector @ b.vector), min(a.net_speech, b.net_speech))
-            for a, b in combinations(parts, 2)
+        if len(parts) < 2:
+            return 1.0
+        vectors, speech = np.stack([part.vector for part in parts]), np.array([p.net_speech for p in parts])
+        one, other = np.triu_indices(len(parts), 1)  # (pairs,)
+        chances = self.embedder.card.calibration.probabilities(
+            (vectors @ vectors.T)[one, other], np.minimum(speech[one], speech[other])
         )
         # Among very many pairs of one voice some are unlike, and two voices make more than a few.
-        return chances[int(FEWEST * len(chances))] if chances else 1.0
+        least = int(FEWEST * len(chances))
+        return float(np.partition(chances, least)[least])
+
+
+def _sound(clip: str | Path | FloatArray) -> FloatArray:
+    """The samples of a clip."""
+    return clip if isinstance(clip, np.ndarray) else read_audio(clip)
+
+
+def _called(clip: str | Path | FloatArray) -> str:
+    """What errors call a clip."""
+    return "the samples" if isinstance(clip, np.ndarray) else str(clip)
 
 
 def _naming(folder: Path) -> Calibration | None:

@@ -54,12 +54,11 @@ class Registry:
     def models(self) -> list[InstalledModel]:
         """The bundled model, then the installed ones by name."""
         state = self._state()
-        installed = sorted(card.parent for card in self.folder.glob("*/card.toml"))
         return [
             _described(BUNDLED / "embedder", "production", in_use=state.in_use == SHIPPED),
             *(
                 _described(one, state.stages.get(one.name, STAGES[0]), in_use=state.in_use == one.name)
-                for one in installed
+                for one in self._folders()
             ),
         ]
 
@@ -118,11 +117,16 @@ class Registry:
         name = self._state().in_use if model is None else str(model)
         return BUNDLED / "embedder" if name == SHIPPED else self._installed(name)
 
+    def _folders(self) -> list[Path]:
+        """What is installed, by name; not what is being copied."""
+        found = (card.parent for card in self.folder.glob("*/card.toml"))
+        return sorted(one for one in found if IDENTITY.fullmatch(one.name))
+
     def _installed(self, name: str) -> Path:
         folder = self.folder / name
         if IDENTITY.fullmatch(name) and (folder / "card.toml").is_file():
             return folder
-        ids = ", ".join([SHIPPED, *sorted(card.parent.name for card in self.folder.glob("*/card.toml"))])
+        ids = ", ".join([SHIPPED, *(one.name for one in self._folders())])
         raise ModelError(f"wanted a model: a folder with card.toml, or one of {ids}; got {name!r}")
 
     def _copy(self, source: Path, target: Path, names: list[str]) -> None:

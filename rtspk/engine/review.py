@@ -7,12 +7,13 @@ from numpy.typing import NDArray
 
 from rtspk.assignment import assign
 from rtspk.engine.anchors import Anchors
-from rtspk.engine.memory import NEVER, NOBODY, Memory, groups
+from rtspk.engine.memory import NOBODY, Memory
 from rtspk.engine.mixture import mixture
 from rtspk.engine.settings import TrackerConfig
 from rtspk.engine.tracker_state import Birth, Joined, LabelChange, Regrouped, TrackerState
 from rtspk.engine.unit import unit
 from rtspk.engine.voicing import Voicing
+from rtspk.kernels.groups import NEVER, groups
 from rtspk.types import FloatArray
 
 __all__ = ["Review"]

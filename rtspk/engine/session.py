@@ -51,7 +51,7 @@ class Session:
 
         Raises:
             SessionError: the session is finished.
-            AudioError: samples of another shape or type, or not finite; the session stays as it was.
+            AudioError: samples of another shape or type, or that no sound has; the session stays as it was.
         """
         if self.state.finished:
             raise SessionError(f"wanted no audio after finish, got {len(samples)} samples")

@@ -1,6 +1,6 @@
 """What a session can be told: the user's latency, and the tracker's gates with their reasons."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from rtspk.config import read_toml
@@ -16,6 +16,21 @@ __all__ = [
     "TrackerConfig",
     "session_config",
 ]
+
+# What a number may be where it is not a chance from 0 to 1: by its table and name, or else by its last word.
+RANGES: dict[str, tuple[float, float]] = {
+    "tracker.memory": (10, 2000),
+    "tracker.before_seconds": (0.0, 10.0),  # a stream keeps the sound of the longest latency and of this
+    "tracker.least_speech_seconds": (0.01, 10.0),  # a row: of nothing no network can be asked
+    "tracker.settled_seconds": (0.1, 1e6),
+    "tracker.young_seconds": (0.1, 1e6),
+    "tracker.sharpness": (0.0, 300.0),  # beyond it chances are no float64 any more,
+    "tracker.switch": (0.001, 1.0),  # nor is one that has been nought for once ever more
+    "tracker.link_switch": (0.001, 1.0),
+    "identity.candidates": (1, 100),
+    "seconds": (0.0, 1e6),
+    "cosine": (-1.0, 1.0),
+}
 
 HOP: int = SAMPLE_RATE // 2  # 0.5 s: how often the engine decides; 50 feature frames
 MOST_SPEAKERS: int = 100  # labels of a session; each keeps some of the windows that are remembered
@@ -107,6 +122,9 @@ class SessionConfig:
             raise ConfigError(f"wanted a latency of 0.5 to 5 seconds, got {self.latency:g}")
         if not 1 <= self.max_speakers <= MOST_SPEAKERS:
             raise ConfigError(f"wanted 1 to {MOST_SPEAKERS} speakers at most, got {self.max_speakers}")
+        for table in ("activity", "tracker", "identity"):
+            for name, value in asdict(getattr(self, table)).items():
+                _check(table, name, value)
 
     def with_choice(
         self, *, latency: float | None = None, max_speakers: int | None = None
@@ -117,6 +135,13 @@ class SessionConfig:
             latency=self.latency if latency is None else latency,
             max_speakers=self.max_speakers if max_speakers is None else max_speakers,
         )
+
+
+def _check(table: str, name: str, value: float | None) -> None:
+    """Refuse a number outside its range; NaN is outside of all."""
+    low, high = RANGES.get(f"{table}.{name}") or RANGES.get(name.rsplit("_", 1)[-1], (0.0, 1.0))
+    if value is not None and not low <= value <= high:
+        raise ConfigError(f"wanted [{table}] {name} of {low:g} to {high:.7g}, got {value:g}")
 
 
 def session_config(

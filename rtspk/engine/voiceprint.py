@@ -12,6 +12,7 @@ from rtspk.engine.segmenter import ACTIVITY_HOP, ROWS, Segmenter
 from rtspk.engine.settings import ActivityConfig
 from rtspk.engine.unit import unit
 from rtspk.errors import AudioError
+from rtspk.kernels.framing import check_samples
 from rtspk.kernels.mel import log_mel
 from rtspk.types import SAMPLE_RATE, Embedding, FloatArray, Segment, Window, samples_of, seconds_of
 
@@ -21,6 +22,7 @@ PIECE: int = samples_of(6.0)  # net speech of one piece: beyond it a vector gain
 PART: int = samples_of(2.0)  # short enough that two people who take turns seldom share one
 PRINTED: int = samples_of(4.0)  # the best of many prints with less is often near to a stranger
 PRINTS: int = 4  # of one voice in one session
+PAUSE: int = samples_of(0.6)  # so much of a longer one is heard: what is farther changes no print
 LEAST: int = samples_of(0.5)  # net speech without which nothing can be said
 CLIPPED: float = 0.985  # of full scale
 
@@ -80,8 +82,9 @@ def voiceprint(
         with_parts: embed the speech in short parts too, to hear whether they are one voice
 
     Raises:
-        AudioError: less than half a second of speech.
+        AudioError: less than half a second of speech, or samples of another shape or type.
     """
+    samples = check_samples(samples)
     speech = _speech(samples, segmenter, activity)  # (activity frames,)
     config = embedder.card.features
     features = (
@@ -112,14 +115,20 @@ def condensed(windows: Sequence[Embedding], most: int = PRINTS) -> list[Embeddin
         windows: unit vectors and the speech behind each
         most: prints
     """
-    sums = [one.vector * np.float32(one.net_speech) for one in windows]
-    speech = [one.net_speech for one in windows]
-    while len(sums) > 1 and (len(sums) > most or min(speech) < PRINTED):
+    if not windows:
+        return []
+    speech = np.array([one.net_speech for one in windows])  # (n,)
+    sums = np.stack([one.vector * np.float32(one.net_speech) for one in windows])  # (n, dimension)
+    while len(sums) > 1 and (len(sums) > most or speech.min() < PRINTED):
         least = int(np.argmin(speech))
-        gone, its_speech = sums.pop(least), speech.pop(least)
-        near = int(np.argmax([float(unit(one) @ unit(gone)) for one in sums]))
-        sums[near], speech[near] = sums[near] + gone, speech[near] + its_speech
-    return [Embedding(unit(one), Segment(0, net), net) for one, net in zip(sums, speech, strict=True)]
+        gone, its_speech = sums[least], speech[least]
+        sums, speech = np.delete(sums, least, 0), np.delete(speech, least)
+        near = int(np.argmax(sums @ gone / np.linalg.norm(sums, axis=1)))
+        sums[near] += gone
+        speech[near] += its_speech
+    return [
+        Embedding(unit(one), Segment(0, net), net) for one, net in zip(sums, speech.tolist(), strict=True)
+    ]
 
 
 def _speech(samples: FloatArray, segmenter: Segmenter, activity: ActivityConfig) -> NDArray[np.bool_]:
@@ -133,20 +142,16 @@ def _speech(samples: FloatArray, segmenter: Segmenter, activity: ActivityConfig)
 
 
 def _pieces(features: FloatArray, mask: NDArray[np.bool_], hop: int, longest: int) -> list[Window]:
-    """Equal shares of the speech, none longer than so many samples."""
+    """Equal shares of the speech, none longer than so many samples; long pauses are cut out of them."""
     spoken = np.flatnonzero(mask)
     count = -(-len(spoken) * hop // longest)
+    margin = np.arange(-(PAUSE // hop // 2), PAUSE // hop // 2 + 1)
     windows = []
     for own in np.array_split(spoken, count):
-        first, last = int(own[0]), int(own[-1]) + 1
-        windows.append(
-            Window(
-                Segment(first * hop, last * hop),
-                features[first:last],
-                mask[first:last].astype(np.float32),
-                len(own) * hop,
-            )
-        )
+        first, last = int(own[0]), int(own[-1])
+        near = np.unique((own[:, None] + margin).clip(first, last))  # rows
+        segment = Segment(first * hop, (last + 1) * hop)
+        windows.append(Window(segment, features[near], mask[near].astype(np.float32), len(own) * hop))
     return windows
 
 

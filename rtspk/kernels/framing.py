@@ -11,11 +11,10 @@ import numpy as np
 
 from rtspk.errors import AudioError, ConfigError
 from rtspk.kernels.jit import Scalar, contiguous, kernel
-from rtspk.types import SAMPLE_RATE, FloatArray
+from rtspk.types import LOUDEST, SAMPLE_RATE, FloatArray
 
 __all__ = [
     "FLOAT32",
-    "LOUDEST",
     "FrameConfig",
     "check_samples",
     "frame",
@@ -23,9 +22,6 @@ __all__ = [
     "refuse_values",
     "window_shape",
 ]
-
-# Far above any real sound in -1..1, far below what overflows a float32 power spectrum.
-LOUDEST: float = 2.0**20
 
 FLOAT32 = np.dtype(np.float32)  # comparing with a dtype is several times quicker than with a type
 
@@ -92,10 +88,10 @@ def check_samples(samples: FloatArray) -> FloatArray:
     return contiguous(samples)
 
 
-def refuse_values(samples: FloatArray) -> AudioError:
-    """Say which sample a kernel refused."""
+def refuse_values(samples: FloatArray, before: int = 0) -> AudioError:
+    """Say which sample is refused, where so many came ahead of these."""
     bad = int(np.argmin(np.abs(samples) < LOUDEST))
-    return AudioError(f"wanted finite samples in -1..1, got {samples[bad]} at sample {bad}")
+    return AudioError(f"wanted finite samples in -1..1, got {samples[bad]} at sample {before + bad}")
 
 
 @lru_cache(maxsize=16)

@@ -54,31 +54,36 @@ def _cache_directory() -> str:
     return str(folder)
 
 
-def _compile(function: F, signature: str | None, *, cached: bool) -> F:
+def _compile(function: F, signature: str | None, *, cached: bool, exact: bool) -> F:
     # Inlined by force: a kernel that is called with constants is then compiled for these constants.
     decorate = numba.njit(
-        signature, cache=cached, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True
+        signature,
+        cache=cached,
+        nogil=True,
+        fastmath=False if exact else FASTMATH,
+        error_model="numpy",
+        forceinline=True,
     )
     return cast("F", decorate(function))
 
 
-def kernel(signature: str | None = None) -> Callable[[F], F]:
+def kernel(signature: str | None = None, *, exact: bool = False) -> Callable[[F], F]:
     """Compile a function for one signature, without the GIL, cached on disk.
 
     A kernel allocates nothing: its caller hands it the arrays to write to. One without a signature is a part
     of others: it is compiled into them, and costs nothing at import. Where no folder can be written, kernels
-    are compiled anew in each process.
+    are compiled anew in each process. An exact one computes as it is written, the same on every processor.
     """
 
     def decorate(function: F) -> F:
         if signature is None:
-            return _compile(function, None, cached=False)
+            return _compile(function, None, cached=False, exact=exact)
         chosen = numba.config.CACHE_DIR  # type: ignore[attr-defined]  # numba makes it as it starts
         numba.config.CACHE_DIR = _cache_directory()  # type: ignore[attr-defined]  # likewise
         try:
-            return _compile(function, signature, cached=True)
+            return _compile(function, signature, cached=True, exact=exact)
         except (OSError, RuntimeError):
-            return _compile(function, signature, cached=False)
+            return _compile(function, signature, cached=False, exact=exact)
         finally:
             numba.config.CACHE_DIR = chosen  # type: ignore[attr-defined]  # likewise
 

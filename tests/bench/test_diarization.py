@@ -221,6 +221,12 @@ def test_the_table_says_how_it_was_scored(talk):
         assert words in out.getvalue()
 
 
+def test_what_lies_beside_a_recording_and_is_none_is_passed_over(talk):
+    for name in ("talk.jsonl", "talk.toml", "talk.jpg"):
+        (talk / name).write_text("no sound")
+    assert evaluate([], talk).total.first.error.total > 0
+
+
 def test_what_is_missing_is_said_before_anything_is_streamed(talk, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -95,6 +95,12 @@ def test_rates_are_those_of_the_pieces(talk):
     assert engine.sessions[0].latency == 2.0
 
 
+def test_where_nobody_can_be_enrolled_that_is_said(talk):
+    write_wav(talk / "people" / "Anna.wav", np.zeros(16000, np.float32))
+    with pytest.raises(AudioError, match=r"wanted clips with speech in .*people, got none of 2 people"):
+        evaluate(Oracle(), talk)
+
+
 def test_the_report_has_the_promised_keys(talk):
     report = evaluate(Oracle(), talk)
     keys = json.loads(report.to_json())

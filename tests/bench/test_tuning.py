@@ -1,5 +1,7 @@
 """Tuning: never worse than the start on what it was given, repeatable, and a config that reads back."""
 
+from dataclasses import replace
+
 import pytest
 
 from rtspk.bench.tuning import SPACE, config_text, tune
@@ -68,7 +70,10 @@ def test_a_config_reads_back(tmp_path):
 
 def test_every_gate_is_a_setting_within_its_range():
     for gate in SPACE:
-        assert gate.low <= getattr(getattr(SessionConfig(), gate.table), gate.name) <= gate.high
+        usual = getattr(SessionConfig(), gate.table)
+        assert gate.low <= getattr(usual, gate.name) <= gate.high
+        for value in (gate.low, gate.high):
+            assert SessionConfig(**{gate.table: replace(usual, **{gate.name: value})})
 
 
 def test_no_trial_is_refused(engine, folder):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rtspk.audio import read_audio, write_wav
-from rtspk.cli.gallery import model_of
+from rtspk.cli.gallery import _aside, model_of
 from rtspk.engine.gallery import Gallery
 from rtspk.types import Embedding, Segment
 
@@ -150,6 +150,14 @@ def test_an_archive_is_signed_with_a_key_and_opened_with_it_alone(rtspk, voices,
     assert "wanted the key of a signed archive" in without.stderr
     assert rtspk("speakers", "import", "voices.json", "--gallery", "new.db", "--key", "key").returncode == 0
     assert "wanted a key of 8 bytes" in rtspk("speakers", "export", "x.json", "--key", "short").stderr
+
+
+def test_what_an_earlier_model_left_is_kept_when_its_gallery_is_set_aside_again(tmp_path):
+    path = tmp_path / "voices.db"
+    assert _aside(path, "another/model").name == "voices.db.of-another_model"
+    for name in ("voices.db.of-another_model", "voices.db.of-another_model-2"):
+        (tmp_path / name).touch()
+    assert _aside(path, "another/model").name == "voices.db.of-another_model-3"
 
 
 def test_another_model_hears_the_clips_that_were_kept(rtspk, voices, tmp_path):

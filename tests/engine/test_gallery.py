@@ -140,6 +140,8 @@ def test_a_clip_that_was_damaged_is_named(gallery):
         gallery._file.write("UPDATE clips SET sound = x'00'")
     with pytest.raises(GalleryError, match=r"got a damaged one: a\.wav"):
         gallery.clips("Anna")
+    gallery.add("Ben", prints(2), "b")
+    assert gallery.merge("Anna", "Ben").exemplars == 2  # which needs no clip to be heard
 
 
 # What scores mean here

@@ -57,6 +57,18 @@ def test_an_archive_that_was_changed_is_refused(tmp_path, gallery, key):
     assert [one.name for one in gallery.speakers()] == ["Anna"]
 
 
+@pytest.mark.parametrize("key", [None, b"correct horse"])
+def test_a_seal_that_is_no_number_is_refused(tmp_path, gallery, key):
+    gallery.add("Anna", prints(1), "a")
+    file = tmp_path / "voices.json"
+    gallery.export(file, key=key)
+    export = json.loads(file.read_text())
+    export["seal"]["value"] = "ä"
+    file.write_text(json.dumps(export))
+    with pytest.raises(FormatError, match=r"got .*a change behind the s"):
+        gallery.import_(file, key=key)
+
+
 def test_an_archive_of_the_first_version_has_no_seal_and_is_imported(tmp_path, gallery):
     gallery.add("Anna", prints(1), "a")
     file = tmp_path / "voices.json"

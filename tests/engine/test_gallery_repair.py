@@ -5,6 +5,7 @@ import sqlite3
 import numpy as np
 import pytest
 
+from rtspk.engine.calibration import Calibration
 from rtspk.engine.gallery import Gallery
 from rtspk.engine.gallery_repair import repair
 from rtspk.errors import GalleryError
@@ -75,6 +76,37 @@ def test_prints_whose_name_is_gone_are_saved_under_one_that_says_so(path):
     assert (done.names, done.nameless) == (40, 1)
     with Gallery.open(path, "m", 192) as gallery:
         assert gallery.show("recovered 1").exemplars[0].net_speech == 7
+
+
+def test_clips_and_what_scores_mean_are_saved_too(path):
+    sound, calibration = np.sin(np.arange(8000) / 7.0).astype(np.float32), Calibration(20.0, -9.0)
+    one = [Embedding(np.eye(192, dtype=np.float32)[0], Segment(0, 1), 7)]
+    with Gallery.open(path, "m", 192) as gallery:
+        gallery.add("name 1", one, "a.wav", clips=[("a.wav", sound), ("b.wav", sound)])
+        gallery.add("Zoe", one, "c.wav", clips=[("c.wav", sound)])
+        gallery.calibrate(calibration)
+        kept = gallery.clips("name 1")
+    change(
+        path,
+        "UPDATE clips SET sound = x'00' WHERE source = 'b.wav'",
+        "DELETE FROM exemplars WHERE source = 'c.wav'",
+    )
+    done = repair(path, "m", 192)
+    assert (done.clips, done.lost_clips, done.names) == (2, 1, 41)
+    with Gallery.open(path, "m", 192) as gallery:
+        ((source, saved),) = gallery.clips("name 1")
+        assert (source, gallery.clips("Zoe")[0][0]) == ("a.wav", "c.wav")
+        assert np.array_equal(saved, kept[0][1])
+        assert gallery.show("Zoe").exemplars == ()
+        assert gallery.calibration() == calibration
+        assert gallery.search(one[0].vector, 1)[0][0] == "name 1"
+
+
+def test_what_scores_mean_is_left_out_where_it_cannot_be_read(path):
+    change(path, "INSERT INTO meta VALUES ('calibration', '{')")
+    repair(path, "m", 192)
+    with Gallery.open(path, "m", 192) as gallery:
+        assert gallery.calibration() is None
 
 
 def test_what_is_no_gallery_of_ours_is_left_alone(path, tmp_path):

@@ -1,9 +1,9 @@
-"""Remembered windows: bounded, joined within a label, and grouped as the slow way groups them."""
+"""Remembered windows: bounded, and joined within a label."""
 
 import numpy as np
 import pytest
 
-from rtspk.engine.memory import NEVER, NOBODY, Memory, groups
+from rtspk.engine.memory import NOBODY, Memory
 
 
 def voices(count: int, each: int, spread: float, seed: int) -> np.ndarray:
@@ -11,49 +11,6 @@ def voices(count: int, each: int, spread: float, seed: int) -> np.ndarray:
     centres = np.repeat(np.eye(16)[:count], each, axis=0)
     vectors = centres + rng.normal(0, spread, centres.shape)
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-
-
-def grouped_slowly(alike: np.ndarray, weights: np.ndarray, least: float) -> list[set[int]]:
-    """All pairs of all groups, every time."""
-    found = [{i} for i in range(len(weights))]
-
-    def mean(a: set[int], b: set[int]) -> float:
-        pairs = [(weights[i] * weights[j], float(alike[i, j])) for i in a for j in b]
-        if min(cosine for _, cosine in pairs) == NEVER:
-            return NEVER
-        return sum(w * c for w, c in pairs) / sum(w for w, _ in pairs)
-
-    while len(found) > 1:
-        cosine, i, j = max(
-            (mean(a, b), i, j) for i, a in enumerate(found) for j, b in enumerate(found) if i < j
-        )
-        if cosine < least or cosine == NEVER:
-            break
-        found[i] |= found.pop(j)
-    return found
-
-
-@pytest.mark.parametrize("parted", [0, 4])
-@pytest.mark.parametrize("seed", range(6))
-def test_groups_are_those_of_the_slow_way(seed, parted):
-    rng = np.random.default_rng(seed)
-    vectors = voices(3, 6, 0.35, seed)
-    weights = rng.uniform(0.1, 0.6, len(vectors)).astype(np.float32)
-    alike = vectors @ vectors.T
-    for _ in range(parted):
-        a, b = rng.choice(len(vectors), 2, replace=False)
-        alike[a, b] = alike[b, a] = NEVER
-    member = groups(alike, weights, 0.3)
-    assert list(dict.fromkeys(member.tolist())) == list(range(member.max() + 1))
-    fast = {frozenset(np.flatnonzero(member == n).tolist()) for n in range(member.max() + 1)}
-    assert fast == {frozenset(one) for one in grouped_slowly(alike, weights, 0.3)}
-
-
-@pytest.mark.parametrize("count", [0, 1])
-def test_few_windows_are_groups_of_their_own(count):
-    assert (
-        groups(np.ones((count, count), np.float32), np.ones(count, np.float32), 0.5).tolist() == [0] * count
-    )
 
 
 def filled(labels: list[int], vectors: np.ndarray, limit: int) -> Memory:

@@ -106,6 +106,45 @@ def test_sound_without_speech_is_refused_with_what_came(engine, samples):
         engine.identify(samples)
 
 
+def test_a_name_is_stored_and_given_back_as_it_is_cleaned(engine):
+    assert engine.enroll("  Zoe\u0308 ", ANNA).name == "Zo\u00eb"
+    assert [one.name for one in engine.gallery.speakers()] == ["Zo\u00eb"]
+
+
+def test_a_name_that_is_none_is_refused_before_anything_is_heard(engine, tmp_path):
+    with pytest.raises(GalleryError, match="wanted a name, got an empty one"):
+        engine.enroll(" ", tmp_path / "missing.wav")
+
+
+def test_where_nobody_is_enrolled_nobody_is_found_however_little_is_asked(engine):
+    found = engine.identify(ANNA, probability=0.0)
+    assert (found.name, found.candidates) == (None, ())
+
+
+@pytest.mark.parametrize(
+    "samples", [np.zeros((2, 80_000), np.float32), np.zeros(80_000), np.zeros(80_000, np.int16)]
+)
+def test_samples_of_another_shape_or_type_are_refused(engine, samples):
+    for verb in (engine.voiceprint, engine.identify, lambda clip: engine.enroll("Anna", clip)):
+        with pytest.raises(AudioError, match=r"wanted (one channel of shape|float32 samples)"):
+            verb(samples)
+
+
+def test_a_clip_that_is_kept_is_decoded_once(engine, monkeypatch):
+    read: list[Path] = []
+
+    def counted(path):
+        read.append(path)
+        return read_audio(path)
+
+    monkeypatch.setattr("rtspk.engine.pipeline.read_audio", counted)
+    engine.enroll("Anna", ANNA, keep_clips=True)
+    assert read == [ANNA]
+    ((source, sound),) = engine.gallery.clips("Anna")
+    assert source == ANNA.name
+    assert sound == pytest.approx(read_audio(ANNA), abs=1e-4)
+
+
 def test_a_gallery_that_was_named_and_is_missing_is_an_error(tmp_path):
     with pytest.raises(GalleryError, match="got nothing there"):
         Engine.load(tmp_path / "none.db", create=False)
@@ -157,3 +196,10 @@ def test_a_segmenter_that_is_sure_of_barks_wants_more_for_a_new_voice_where_noth
         monkeypatch.setattr(one.embedder, "voicing", None)
     assert gates() == [sure.segmenter.card.birth_certainty, config.tracker.birth_certainty]
     assert gates()[0] > gates()[1]
+
+
+def test_threads_are_for_both_networks_and_change_no_answer(engine):
+    several = Engine.load(":memory:", device="cpu", threads=2)
+    assert several.segmenter._network._filters._session.get_session_options().intra_op_num_threads == 2
+    rows = engine.segmenter.rows(read_audio(TALK)[: samples_of(12.0)])
+    assert np.array_equal(several.segmenter.speech(rows), engine.segmenter.speech(rows))

@@ -103,6 +103,14 @@ def test_an_unknown_id_names_those_that_there_are(registry, exported):
         resolve_model("nothing")
 
 
+def test_a_copy_under_way_is_no_model(registry, exported):
+    registry.add(exported)
+    shutil.copytree(registry.folder / "mine-1", registry.folder / ".new-mine-2")
+    assert [model.folder.name for model in registry.models()] == ["embedder", "mine-1"]
+    with pytest.raises(ModelError, match="one of bundled, mine-1; got 'none'"):
+        registry.folder_of("none")
+
+
 def test_a_folder_without_a_network_is_refused_and_leaves_nothing(registry, exported):
     (exported / "trunk.onnx").unlink()
     with pytest.raises(ModelError, match=r"trunk\.onnx"):

@@ -19,7 +19,7 @@ from rtspk.engine.tracker import Tracker
 from rtspk.engine.tracker_state import Heard
 from rtspk.errors import AudioError, GalleryError, ModelError, SessionError
 from rtspk.rttm import to_rttm_turns
-from rtspk.types import Embedding, FloatArray, Segment, samples_of
+from rtspk.types import LOUDEST, Embedding, FloatArray, Segment, samples_of
 
 EXCERPT = samples_of(12.0)
 
@@ -180,8 +180,8 @@ def test_the_end_is_told_to_the_millisecond(setup, conversation):
     assert setup.events([conversation[:12_345]])[-1].to_json()["audio_ms"] == round(12_345 / 16)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_sample_that_is_no_number_is_refused_and_the_session_goes_on(setup, conversation, bad):
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, LOUDEST, -1e30])
+def test_a_sample_that_no_sound_has_is_refused_and_the_session_goes_on(setup, conversation, bad):
     sound = conversation[:EXCERPT]
     spoilt = sound[8000:9000].copy()
     spoilt[7] = bad

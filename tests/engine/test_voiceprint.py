@@ -7,7 +7,18 @@ from rtspk.audio import read_audio
 from rtspk.bench.latency import voices
 from rtspk.engine.embedder import load_embedder
 from rtspk.engine.settings import ActivityConfig
-from rtspk.engine.voiceprint import PART, PIECE, ClipQuality, _decay, condensed, voiceprint
+from rtspk.engine.unit import unit
+from rtspk.engine.voiceprint import (
+    PART,
+    PAUSE,
+    PIECE,
+    PRINTED,
+    ClipQuality,
+    _decay,
+    _pieces,
+    condensed,
+    voiceprint,
+)
 from rtspk.types import Embedding, Segment, samples_of
 
 
@@ -63,6 +74,20 @@ def test_parts_are_the_same_speech_in_shorter_pieces(segmenter, clip):
     assert np.array_equal(without.vector, whole.vector)
 
 
+def test_windows_are_as_long_as_their_speech_however_long_the_pauses():
+    features = np.arange(60_000, dtype=np.float32)[:, None].repeat(2, 1)  # rows of 10 ms
+    mask = np.zeros(len(features), bool)
+    for second in (10, 200, 201, 590):
+        mask[100 * second : 100 * second + 80] = True
+    (window,) = _pieces(features, mask, 160, PIECE)
+    assert window.segment == Segment(1000 * 160, 59_080 * 160)
+    assert (window.mask.sum() * 160, window.net_speech) == (samples_of(3.2), samples_of(3.2))
+    rows = window.features[:, 0].astype(int)
+    assert np.array_equal(rows[window.mask > 0], np.flatnonzero(mask))
+    assert {200 * 100 + 80, 201 * 100 - 1} <= set(rows)  # a short pause stays
+    assert len(rows) * 160 == samples_of(3.2 + 0.2) + 2 * PAUSE
+
+
 def test_made_up_speech_has_a_quality(segmenter):
     pause = np.zeros(samples_of(1.5), np.float32)
     sound = np.concatenate([pause, voices(4.0, 0), pause])
@@ -94,6 +119,24 @@ def test_many_windows_become_few_prints_with_all_their_speech():
         assert nearest > np.mean([float(one.vector @ middle) for one in windows])
     assert max(float(one.vector @ stray) for one in prints) < 0.3
     assert all(np.linalg.norm(one.vector) == pytest.approx(1.0, abs=1e-5) for one in prints)
+
+
+def condensed_slowly(windows, most):
+    groups = [(one.vector * np.float32(one.net_speech), one.net_speech) for one in windows]
+    while len(groups) > 1 and (len(groups) > most or min(net for _, net in groups) < PRINTED):
+        gone, net = groups.pop(min(range(len(groups)), key=lambda one: groups[one][1]))
+        near = max(range(len(groups)), key=lambda one: unit(groups[one][0]) @ unit(gone))
+        groups[near] = groups[near][0] + gone, groups[near][1] + net
+    return groups
+
+
+@pytest.mark.parametrize(("count", "seconds"), [(3, 0.5), (40, 0.8), (90, 5.0)])
+def test_prints_are_those_of_the_slow_way(count, seconds):
+    windows = [*windows_of(np.eye(16)[0], count, 3), *windows_of(np.eye(16)[5], count, 4, seconds=seconds)]
+    prints, slow = condensed(windows, 3), condensed_slowly(windows, 3)
+    assert [one.net_speech for one in prints] == [net for _, net in slow]
+    for one, (vector, _) in zip(prints, slow, strict=True):
+        assert one.vector @ unit(vector) == pytest.approx(1.0, abs=1e-5)
 
 
 def test_little_speech_makes_one_print():

@@ -104,6 +104,30 @@ def test_a_read_only_package_imports_and_keeps_its_code_with_the_user(tmp_path):
     assert Path(done.stdout.strip()).is_relative_to(tmp_path)
 
 
+def test_groups_can_be_made_where_nothing_can_be_written():
+    """In a process of its own, since a module is imported once; no place for a cache is found there."""
+    code = (
+        "from numba.core.caching import CacheImpl; CacheImpl._locator_classes = []\n"
+        "import rtspk.engine.memory"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(jit.__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, check=False)
+    assert done.returncode == 0
+
+
+def test_an_exact_kernel_computes_as_it_is_written(tmp_path, cache_in):
+    cache_in(tmp_path)
+
+    def product_and_sum(values, out):
+        out[0] = values[0] * values[1] + values[2] * values[3]
+
+    values, out = np.random.default_rng(0).normal(size=(1000, 4)), np.zeros(1)
+    compiled = kernel("void(float64[::1], float64[::1])", exact=True)(product_and_sum)
+    for row in values:
+        compiled(row, out)
+        assert out[0] == row[0] * row[1] + row[2] * row[3]
+
+
 @pytest.mark.parametrize("shape", [(5,), (3, 7), (1,)])
 def test_aligned_arrays_begin_a_cache_line_and_keep_their_values(shape):
     values = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
