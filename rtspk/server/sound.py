@@ -8,14 +8,13 @@ from rtspk.errors import AudioError
 from rtspk.resample import Resampler
 from rtspk.server.messages import AudioFormat
 from rtspk.server.meter import packet_seconds, pcm_type
-from rtspk.types import FloatArray
+from rtspk.types import LOUDEST, FloatArray
 
 if TYPE_CHECKING:
     from av.audio.codeccontext import AudioCodecContext
 
 __all__ = ["Decoder", "OpusDecoder", "PcmDecoder", "decoder_of"]
 
-LOUDEST: float = 1e6  # full scale is 1; no sound is beyond this
 OPUS_RATE: int = 48_000  # what Opus decodes to, whatever it was made from
 
 
@@ -58,7 +57,7 @@ class PcmDecoder:
         values = np.frombuffer(data, self._type).reshape(-1, self._channels)
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
             sound = (values.mean(axis=1, dtype=np.float64) * self._scale).astype(np.float32)
-        if len(sound) and not np.abs(sound).max() <= LOUDEST:
+        if len(sound) and not np.abs(sound).max() < LOUDEST:
             raise AudioError("wanted samples about -1 to 1, got one that is far beyond or not a number")
         return self._resampler.push(sound)
 
