@@ -13,6 +13,7 @@ from rtspk.config import read_toml
 from rtspk.engine.backend import load_backend
 from rtspk.engine.calibration import Calibration
 from rtspk.engine.embedder import Embedder, OnnxEmbedder, find_card
+from rtspk.engine.enrolment import Enrolment, Known, judged
 from rtspk.engine.events import Event
 from rtspk.engine.frontend import Frontend
 from rtspk.engine.gallery import Gallery, clean_name
@@ -27,30 +28,12 @@ from rtspk.engine.tracker import Tracker
 from rtspk.engine.unit import unit
 from rtspk.engine.voiceprint import Voiceprint, voiceprint
 from rtspk.errors import AudioError, GalleryError
-from rtspk.types import FloatArray, Match, samples_of, seconds_of
+from rtspk.types import FloatArray, Match
 
 __all__ = ["Engine", "Enrolment", "Identification", "LocalSession", "Verification"]
 
-ENOUGH: int = samples_of(10.0)  # net speech from which more enrolment gains little
-NEAR: float = 0.5  # probability from which another name counts as near
-TWO_VOICES: float = 0.1  # parts less probably of one voice than this speak of a second one
-FEWEST: float = 0.1  # share of the pairs of parts that must be so
-ECHO: float = 0.55  # seconds of decay; a dry voice has 0.2 to 0.4
-NOISY: float = 10.0  # dB of speech above the background
+NEAREST: int = 16  # names that a voice to be enrolled is held against
 NAMING: str = "naming.toml"  # beside a model's card: what its scores mean for names
-
-
-@dataclass(frozen=True, slots=True)
-class Enrolment:
-    """What came of enrolling: how much speech, how good, and who else sounds like this."""
-
-    name: str
-    net_speech: int
-    exemplars: int
-    quality: float
-    near: Match | None
-    warnings: tuple[str, ...]
-    complete: float  # share of the speech that makes a reliable print, 1 at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,11 +214,9 @@ class Engine:
             if keep_clips:
                 kept.append((source, sound))
         everything = unit(np.sum([p.vector * np.float32(p.net_speech) for p in prints], axis=0))
-        net_speech = sum(p.net_speech for p in prints)
-        quality = min(p.quality.score for p in prints)
-        found = self._matches(everything, net_speech, 3, quality)
-        near = next((m for m in found if m.name != name and m.probability >= NEAR), None)
-        warnings = _warnings(prints, net_speech, self._one_voice(prints), near)
+        net_speech, quality = sum(p.net_speech for p in prints), min(p.quality.score for p in prints)
+        found = self._matches(everything, net_speech, NEAREST, quality)
+        enrolment = judged(name, prints, self._known(name), found, self.embedder.card.calibration)
         self.gallery.add(
             name,
             [piece for p in prints for piece in p.pieces],
@@ -243,9 +224,7 @@ class Engine:
             qualities=[p.quality.score for p in prints for _ in p.pieces],
             clips=kept,
         )
-        exemplars = sum(len(p.pieces) for p in prints)
-        complete = round(min(1.0, net_speech / ENOUGH), 3)
-        return Enrolment(name, net_speech, exemplars, quality, near, warnings, complete)
+        return enrolment
 
     def identify(
         self, clip: str | Path | FloatArray, *, count: int = 5, probability: float = 0.5
@@ -266,6 +245,17 @@ class Engine:
         probability = self.embedder.card.calibration.probability(score, min(a.net_speech, b.net_speech))
         return Verification(probability >= 0.5, score, probability)
 
+    def _known(self, name: str) -> Known:
+        """What the gallery has of a name."""
+        centroids = self.gallery.centroids([name])
+        if name not in centroids:
+            return Known()
+        try:
+            exemplars = self.gallery.show(name).exemplars
+        except GalleryError:  # somebody else forgot it meanwhile
+            return Known()
+        return Known(centroids[name], sum(one.net_speech for one in exemplars))
+
     def _voiceprint(self, samples: FloatArray, what: str, *, with_parts: bool) -> Voiceprint:
         activity = SessionConfig().activity
         return voiceprint(samples, self.segmenter, self.embedder, activity, what, with_parts=with_parts)
@@ -273,20 +263,6 @@ class Engine:
     def _matches(self, vector: FloatArray, net_speech: int, count: int, quality: float) -> list[Match]:
         cohort = self.embedder.cohort
         return matches(self.gallery, self.naming, vector, net_speech, count, cohort=cohort, quality=quality)
-
-    def _one_voice(self, prints: list[Voiceprint]) -> float:
-        """Probability that the parts that are least alike are of one voice."""
-        parts = [part for p in prints for part in p.parts]
-        if len(parts) < 2:
-            return 1.0
-        vectors, speech = np.stack([part.vector for part in parts]), np.array([p.net_speech for p in parts])
-        one, other = np.triu_indices(len(parts), 1)  # (pairs,)
-        chances = self.embedder.card.calibration.probabilities(
-            (vectors @ vectors.T)[one, other], np.minimum(speech[one], speech[other])
-        )
-        # Among very many pairs of one voice some are unlike, and two voices make more than a few.
-        least = int(FEWEST * len(chances))
-        return float(np.partition(chances, least)[least])
 
 
 def _sound(clip: str | Path | FloatArray) -> FloatArray:
@@ -303,28 +279,3 @@ def _naming(folder: Path) -> Calibration | None:
     """What a model says of its scores and names, where it says it."""
     path = find_card(folder).with_name(NAMING)
     return read_toml(path, Calibration) if path.is_file() else None
-
-
-def _warnings(
-    prints: list[Voiceprint], net_speech: int, one_voice: float, near: Match | None
-) -> tuple[str, ...]:
-    """What a person should know before relying on this enrolment."""
-    said = []
-    if net_speech < ENOUGH:
-        wanted = seconds_of(ENOUGH)
-        said.append(
-            f"{net_speech / ENOUGH:.0%} of the speech that makes a reliable print: {wanted:g} s are better"
-        )
-    noises = [p.quality.signal_to_noise_db for p in prints if p.quality.signal_to_noise_db is not None]
-    if noises and min(noises) < NOISY:
-        said.append(f"noisy: speech is only {min(noises):.0f} dB above the background")
-    if max(p.quality.clipped_share for p in prints) > 0.01:
-        said.append("clipped: the recording was too loud")
-    decay = max((p.quality.decay_seconds or 0.0) for p in prints)
-    if decay > ECHO:
-        said.append(f"echo: sound takes about {decay:.1f} s to die away; nearer to the microphone is better")
-    if one_voice < TWO_VOICES:
-        said.append("this sounds like two people")
-    if near is not None:
-        said.append(f"this is close to {near.name} (probability {near.probability:.2f})")
-    return tuple(said)

@@ -81,6 +81,30 @@ def test_a_second_name_for_a_voice_is_warned_of(engine):
     assert any("close to Anna" in warning for warning in again.warnings)
 
 
+def test_a_third_name_for_a_voice_is_warned_of_too(engine):
+    for name in ("Anna", "Ann"):
+        engine.enroll(name, ANNA)
+    again = engine.enroll("Somebody", ANNA)
+    assert again.near is not None
+    assert again.near.name in {"Anna", "Ann"}
+
+
+def test_another_voice_under_a_known_name_is_warned_of(engine):
+    engine.enroll("Anna", read_audio(ANNA)[: samples_of(6)])
+    own = engine.enroll("Anna", read_audio(ANNA)[samples_of(6) :]).warnings
+    assert not any("does not sound like" in warning for warning in own)
+    other = engine.enroll("Anna", BEN).warnings
+    assert any("does not sound like the Anna enrolled before" in warning for warning in other)
+
+
+def test_what_was_enrolled_before_counts_for_a_reliable_print(engine):
+    sound = read_audio(ANNA)
+    assert engine.enroll("Anna", sound[: samples_of(5)]).complete < 1.0
+    again = engine.enroll("Anna", sound[samples_of(5) :])
+    assert again.complete == 1.0
+    assert not any("reliable print" in warning for warning in again.warnings)
+
+
 def test_two_people_in_one_enrolment_are_noticed(engine):
     both = np.concatenate([read_audio(ANNA)[: samples_of(6)], read_audio(BEN)[: samples_of(6)]])
     assert any("two people" in warning for warning in engine.enroll("Both", both).warnings)
