@@ -67,6 +67,7 @@ class Remote:
         self._start = 0  # position of the first kept sample
         self._sent = self._sent_samples = 0  # kept messages that were sent, and samples in them
         self._orders: deque[ClientMessage] = deque()
+        self._going: ClientMessage | None = None  # the order that was given out last, while it is not sent
         self._finished = self._end_sent = False
         self._open = False
 
@@ -104,11 +105,13 @@ class Remote:
         self._finished = True
 
     def next_message(self) -> str | bytes | None:
-        """What to send now; None for nothing."""
+        """What to send now; None for nothing. Whoever asks again has sent what came before."""
         if not self._open or self._end_sent:
             return None
+        self._going = None
         if self._orders:
-            return to_text(self._orders.popleft())
+            self._going = self._orders.popleft()
+            return to_text(self._going)
         if self._sent < len(self._kept):
             data = self._kept[self._sent]
             self._sent += 1
@@ -147,8 +150,11 @@ class Remote:
         return []
 
     def lost(self) -> None:
-        """The connection broke."""
+        """The connection broke; an order that could not be sent goes out again."""
         self._open = False
+        if self._going is not None:
+            self._orders.appendleft(self._going)
+            self._going = None
 
     def _greet(self, ready: Ready) -> None:
         if ready.received < self._start:

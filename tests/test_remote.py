@@ -78,6 +78,17 @@ def test_orders_go_before_sound_that_waits_and_the_end_behind_all():
     assert json.loads(end) == {"type": "end"}
 
 
+def test_an_order_that_could_not_be_sent_goes_out_again_and_one_that_was_sent_does_not():
+    client = opened()
+    client.order(Flush(id=1))
+    client.order(Flush(id=2))
+    assert json.loads(client.next_message())["id"] == 1
+    assert json.loads(client.next_message())["id"] == 2  # the first is sent, and here the line breaks
+    client.lost()
+    client.receive(ready(resumed=True))
+    assert [json.loads(message)["id"] for message in sent(client)] == [2]
+
+
 @pytest.mark.parametrize("received", [0, 7, 100, 130, 299, 300])
 def test_a_resumed_session_gets_the_sound_from_where_the_server_is(received):
     client = opened()
