@@ -107,6 +107,16 @@ class AsyncClient:
         self._remote.finish()
         self._wake.set()
 
+    async def over(self) -> None:
+        """Wait until nothing follows; the events stay to be taken.
+
+        Raises:
+            SessionError: the server ended the session, or is gone for good.
+        """
+        if self._task is not None:
+            await asyncio.wait({self._task})
+        self._check()
+
     async def __aiter__(self) -> AsyncIterator[Event]:
         """Give events as they come, until the end.
 

@@ -92,17 +92,26 @@ class Client:
         self._do(self._client.order(Merge(speaker=gone, into=kept)))
 
     def finish(self) -> list[Event]:
-        """End the sound; waits for the rest of the events. A second time returns nothing."""
+        """End the sound; waits for the rest of the events. A second time returns nothing.
+
+        Raises:
+            SessionError: the server ended the session, or is gone for good. What it had said before is
+                returned by the next call, also where it was `push` that failed.
+        """
         if self._finished:
-            return []
+            return [] if self._closed else self._do(self._left())
         self._finished = True
         return self._do(self._rest())
 
     def events(self, chunks: Iterable[FloatArray]) -> Iterator[Event]:
-        """Send chunks and give the events as they come, to the end."""
-        for samples in chunks:
-            yield from self.push(samples)
-        yield from self.finish()
+        """Send chunks and give the events as they come, to the end; before an error those that had come."""
+        try:
+            for samples in chunks:
+                yield from self.push(samples)
+            yield from self.finish()
+        except SessionError:
+            yield from self.finish()
+            raise
 
     def close(self) -> None:
         """Let go of the session; a second time does nothing."""
@@ -119,7 +128,11 @@ class Client:
 
     async def _rest(self) -> list[Event]:
         await self._client.finish()
-        return [event async for event in self._client]
+        await self._client.over()
+        return self._client.taken()
+
+    async def _left(self) -> list[Event]:
+        return self._client.taken()
 
     def _do(self, work: "Coroutine[object, object, T]") -> T:
         """Run on the client's loop, and wait; an interrupted wait lets go of the work too."""
