@@ -27,6 +27,7 @@ from rtspk.server.messages import (
     Segment,
     Speaker,
     Start,
+    Unknown,
     WarningMessage,
     read_server_message,
     to_text,
@@ -145,6 +146,8 @@ class Remote:
             case Error():
                 self.refused = not message.retryable
                 raise SessionError(f"the server ended the session: {message.message} ({message.code})")
+            case Unknown():
+                self._seq = max(self._seq, message.seq or 0)
             case _:
                 return self._event(message)
         return []

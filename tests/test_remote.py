@@ -139,6 +139,18 @@ def test_events_are_the_engines_own_and_none_is_told_twice():
     assert client.ended
 
 
+def test_what_a_newer_server_says_is_passed_over_and_counted():
+    client = opened()
+    assert client.receive('{"type":"mood","mood":"good"}') == []
+    assert client.receive('{"type":"speaker","seq":1,"event":"left","speaker":"S1"}') == []
+    assert client.receive('{"type":"speaker","seq":2,"event":"new","speaker":"S2"}') == [
+        SpeakerEvent("new", "S2")
+    ]
+    assert client.receive('{"type":"mood","seq":3}') == []
+    client.lost()
+    assert json.loads(client.greeting())["resume"]["seq"] == 3
+
+
 @pytest.mark.parametrize("retryable", [True, False])
 def test_an_error_of_the_server_is_one_line(retryable):
     client = opened()
