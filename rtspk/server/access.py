@@ -136,6 +136,8 @@ def check_address(config: ServerConfig, access: Access) -> None:
 
 
 def _digest_of(entry: TokenEntry) -> bytes:
+    if entry.sessions < 0:
+        raise ConfigError(f"wanted sessions of 0 or more for {entry.name!r}, got {entry.sessions}")
     if bool(entry.token) == bool(entry.sha256):
         raise ConfigError(
             f"wanted a token or its sha256 for {entry.name!r}, got {'both' if entry.token else 'none'}"

@@ -203,7 +203,7 @@ class App:
         if not self.access.origin_fits(None if reads else origin, host):
             return to_response(fault(403, "origin", "this page may not talk to this server"))
         if upgrades and path in LISTEN_PATHS:
-            if len(self._links) >= self.config.limits.connections:
+            if len(self._links) >= self.config.limits.most_connections:
                 return to_response(fault(503, "overloaded", "too many connections"))
             return None
         socket = cast("BodyConnection", connection)

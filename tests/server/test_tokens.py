@@ -69,6 +69,16 @@ def test_sessions_are_limited_in_all_and_for_each_token(serve, wire):
     assert codes == ["ready", "too_many_sessions", "ready", "too_many_sessions"]
 
 
+@pytest.mark.parametrize("tokens", [(), (LISTENER,)])
+def test_where_a_token_has_no_limit_of_its_own_the_servers_holds(serve, wire, tokens):
+    server, said = serve(*tokens, limits=Limits(sessions=2, sessions_per_token=0)), []
+    for _ in range(3):
+        socket = server.connect(additional_headers=bearer(LISTENER) if tokens else {})
+        socket.send(wire.start())
+        said.append(json.loads(socket.recv(timeout=30))["type"])
+    assert said == ["ready", "ready", "error"]
+
+
 def test_broken_sessions_are_not_resumed_beyond_what_a_token_may_have_at_once(serve, wire):
     few = TokenEntry("few", ("listen",), "few-secret-token-word", sessions=1)
     server, resumes = serve(few), []
