@@ -195,6 +195,14 @@ class App:
 
     async def _answer_request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Judge a request: None lets it become a websocket."""
+        try:
+            return await self._judge(connection, request)
+        except Exception as error:  # whatever it is, the library's own log is off
+            _log.warning("a request failed by %s", type(error).__name__)
+            answer = fault(500, "internal", "the server failed at this request")
+            return to_response(answer, head=request.method == "HEAD")
+
+    async def _judge(self, connection: ServerConnection, request: Request) -> Response | None:
         assert self._hub is not None
         upgrades = "websocket" in (one_header(request.headers, "Upgrade") or "").lower()
         path = request.path.partition("?")[0]

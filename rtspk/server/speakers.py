@@ -111,10 +111,12 @@ def _sound(body: bytes) -> FloatArray:
 def _decoded(path: Path) -> FloatArray:
     """All of a clip; a few megabytes can hold hours, which nobody needs to know a voice."""
     parts: list[FloatArray] = []
-    for chunk in stream_audio(path, chunk_seconds=10.0):
+    for chunk in stream_audio(path, chunk_seconds=10.0, contained=True):
         if chunk.end > LONGEST:
             raise AudioError(f"wanted a clip of at most {seconds_of(LONGEST):g} s, got a longer one")
         parts.append(chunk.samples)
+    if not parts:
+        raise AudioError("wanted a clip with sound, got one that is shorter than a sample at 16 kHz")
     return np.concatenate(parts)
 
 
