@@ -223,7 +223,7 @@ class Hub:
         self._telemetry.audio.inc(stream.received_seconds - before)
         lost = stream.shed(now, self._config.overload)
         if lost is None:
-            self._fail(link, "overloaded", "the server cannot keep up with this session", retryable=True)
+            self._fail(link, "overloaded", "the server cannot keep up with this session")
             return
         if lost:
             self._telemetry.lost.inc(lost)
