@@ -73,6 +73,7 @@ class Client:
         """Send the next sound, float32 [shape=(n,)] at 16 kHz; returns the events that are there by now.
 
         Raises:
+            AudioError: samples of another shape or type, or not finite; the session stays as it was.
             SessionError: the server ended the session, or is gone for good; nothing follows.
         """
         try:

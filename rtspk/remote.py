@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rtspk.engine.events import Change, EndEvent, Event, ReviseEvent, SegmentEvent, SpeakerEvent
-from rtspk.errors import SessionError
+from rtspk.errors import AudioError, SessionError
 from rtspk.server.messages import (
     Ack,
     AudioFormat,
@@ -91,9 +91,18 @@ class Remote:
         return to_text(Start(format=format_, options=self.options, token=self._token, resume=resume))
 
     def push(self, samples: FloatArray) -> None:
-        """Queue sound: float32 [shape=(n,)] at 16 kHz."""
+        """Queue sound: float32 [shape=(n,)] at 16 kHz.
+
+        Raises:
+            SessionError: the session is finished.
+            AudioError: samples of another shape or type, or not finite.
+        """
         if self._finished:
             raise SessionError(f"wanted no audio after finish, got {len(samples)} samples")
+        if samples.ndim != 1 or samples.dtype != np.float32:
+            raise AudioError(f"wanted mono float32 samples, got {samples.dtype} of shape {samples.shape}")
+        if not np.isfinite(samples).all():
+            raise AudioError("wanted finite samples, got some that are not")
         sound = np.ascontiguousarray(samples, "<f4")
         self._kept.extend(sound[at : at + MESSAGE].tobytes() for at in range(0, len(sound), MESSAGE))
 

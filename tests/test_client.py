@@ -237,6 +237,21 @@ def test_events_come_before_the_error_that_ends_them():
             next(events)
 
 
+def test_the_longest_message_of_a_server_is_heard():
+    name = "\N{GRINNING FACE}" * 300
+    changes = [{"id": n, "rev": 2, "speaker": "S1", "name": name, "reason": "named"} for n in range(2048)]
+
+    def answer(line):
+        line.recv()
+        line.send(ready())
+        line.send(json.dumps({"type": "revise", "seq": 1, "changes": changes}, ensure_ascii=False))
+        line.send('{"type":"end","seq":2,"audio_ms":0,"speakers":1}')
+
+    with server_of_our_own(answer) as url, Client(url) as client:
+        revised, _ = client.finish()
+    assert [change.name for change in revised.changes] == [name] * 2048
+
+
 @pytest.mark.parametrize("after", [0, 1])
 def test_a_server_of_another_kind_is_one_plain_line(after):
     def answer(line):

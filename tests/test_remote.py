@@ -7,7 +7,7 @@ import pytest
 
 from rtspk import remote
 from rtspk.engine.events import EndEvent, SpeakerEvent
-from rtspk.errors import SessionError
+from rtspk.errors import AudioError, SessionError
 from rtspk.remote import Remote
 from rtspk.server.messages import Flush, Options
 
@@ -59,6 +59,17 @@ def test_nothing_is_sent_before_the_server_is_ready():
     assert sent(client) == []
     client.receive(ready())
     assert sound_of(sent(client)).tolist() == list(range(10))
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [np.ones(10, np.int16), np.ones(10), np.ones((10, 2), np.float32), np.full(3, np.nan, np.float32)],
+)
+def test_what_a_local_session_would_not_hear_is_refused(samples):
+    client = opened()
+    with pytest.raises(AudioError, match="wanted"):
+        client.push(samples)
+    assert sent(client) == []
 
 
 def test_long_sound_is_cut_into_messages_of_a_second():

@@ -32,7 +32,7 @@ class Limits:
     backlog_seconds: float = 10.0  # sound that may wait in memory; beyond it the socket is not read
     backlog_bytes: int = 8 << 20  # likewise: 10 s of many channels at a high rate would be half a gigabyte
     lag_seconds: float = 3.0  # live sound that has waited for longer is dropped, or ends the session
-    outbox_bytes: int = 1 << 20  # said to a client that does not read; beyond it the connection ends
+    outbox_bytes: int = 4 << 20  # said to a client that does not read; beyond it the connection ends
     replay_bytes: int = 1 << 20  # of events kept for a client that comes back
     parked: int = 200  # broken sessions that are kept; beyond it the oldest ends
 
