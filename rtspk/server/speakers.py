@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rtspk.audio import stream_audio
 from rtspk.engine.gallery import SpeakerRecord
 from rtspk.engine.pipeline import Engine, Enrolment
-from rtspk.errors import AudioError, GalleryError, RtspkError
+from rtspk.errors import AudioError, GalleryError, RtspkError, TakenNameError, UnknownNameError
 from rtspk.server.access import Scope
 from rtspk.server.answer import Answer, fault, json_answer
 from rtspk.types import FloatArray, samples_of, seconds_of
@@ -52,8 +52,8 @@ def answer_speakers(engine: Engine, method: str, name: str | None, body: bytes) 
     except ValidationError:
         return fault(422, "bad_request", 'wanted {"name": ...} or {"into": ...}')
     except GalleryError as error:
-        status = 404 if "which is not in it" in str(error) else 409 if "is free" in str(error) else 422
-        return fault(status, "gallery", str(error))
+        is_unknown, is_taken = isinstance(error, UnknownNameError), isinstance(error, TakenNameError)
+        return fault(404 if is_unknown else 409 if is_taken else 422, "gallery", str(error))
     except AudioError as error:
         return fault(422, "bad_audio", str(error))
     except RtspkError:  # a file that is locked or a full disk: its path is nobody's business
