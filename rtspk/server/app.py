@@ -1,4 +1,4 @@
-"""The server as it runs: sockets, tasks, signals. All that awaits is here; what is decided is elsewhere."""
+"""The server as it runs: sockets, tasks, signals. All that awaits is here, but for requests, in the site."""
 
 import asyncio
 import contextlib
@@ -131,9 +131,9 @@ class App:
     async def _tick(self, hub: Hub) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            self.telemetry.connections.set(len(self._links))
-            self._let_go(hub.rounds.now())
             try:
+                self.telemetry.connections.set(len(self._links))
+                self._let_go(hub.rounds.now())
                 hub.tick(hub.rounds.now())
             except Exception as error:  # whatever it is, the next tick comes
                 _log.warning("a tick failed by %s", type(error).__name__)
