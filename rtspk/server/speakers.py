@@ -2,7 +2,7 @@
 
 GET    /v1/speakers              names, with how much of each voice is known
 GET    /v1/speakers/NAME         one of them, with what its prints were made from
-POST   /v1/speakers/NAME         a clip as the body, any container: enrol it
+POST   /v1/speakers/NAME         a clip as the body, in a common container: enrol it
 PATCH  /v1/speakers/NAME         {"name": "Anne"} renames, {"into": "Anna"} merges
 DELETE /v1/speakers/NAME         nothing of the voice is left
 """
