@@ -20,6 +20,7 @@ from rtspk.types import FloatArray
 __all__ = ["AsyncClient"]
 
 QUEUE: int = 16  # messages of sound that may wait before `push` waits too
+LONGEST: int = 4 << 20  # bytes of a message; naming 2048 segments with 300 characters each takes 2.7 million
 OPEN_SECONDS: float = 10.0
 CLOSE_SECONDS: float = 2.0
 SILENCE_SECONDS: float = 20.0  # a server says a heartbeat every 2 s; one that is silent for so long is gone
@@ -88,7 +89,12 @@ class AsyncClient:
                 await self._task
 
     async def push(self, samples: FloatArray) -> None:
-        """Send the next sound: float32 [shape=(n,)] at 16 kHz; waits where the server is behind."""
+        """Send the next sound: float32 [shape=(n,)] at 16 kHz; waits where the server is behind.
+
+        Raises:
+            AudioError: samples of another shape or type, or not finite; the session stays as it was.
+            SessionError: the server ended the session, or is gone for good.
+        """
         self._remote.push(samples)
         self._wake.set()
         while self._remote.unsent > QUEUE and self._failure is None:
@@ -106,6 +112,16 @@ class AsyncClient:
         """The sound is over; the rest of the events follows, and then the iteration ends."""
         self._remote.finish()
         self._wake.set()
+
+    async def over(self) -> None:
+        """Wait until nothing follows; the events stay to be taken.
+
+        Raises:
+            SessionError: the server ended the session, or is gone for good.
+        """
+        if self._task is not None:
+            await asyncio.wait({self._task})
+        self._check()
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         """Give events as they come, until the end.
@@ -187,6 +203,7 @@ class AsyncClient:
                 additional_headers=self._headers,
                 ssl=(self._tls or True) if self.url.startswith("wss:") else None,
                 compression=None,
+                max_size=LONGEST,
                 close_timeout=CLOSE_SECONDS,
                 ping_interval=None,  # a ping waits behind sound that the server does not read yet
                 open_timeout=OPEN_SECONDS,

@@ -73,6 +73,7 @@ class Client:
         """Send the next sound, float32 [shape=(n,)] at 16 kHz; returns the events that are there by now.
 
         Raises:
+            AudioError: samples of another shape or type, or not finite; the session stays as it was.
             SessionError: the server ended the session, or is gone for good; nothing follows.
         """
         try:
@@ -92,17 +93,26 @@ class Client:
         self._do(self._client.order(Merge(speaker=gone, into=kept)))
 
     def finish(self) -> list[Event]:
-        """End the sound; waits for the rest of the events. A second time returns nothing."""
+        """End the sound; waits for the rest of the events. A second time returns nothing.
+
+        Raises:
+            SessionError: the server ended the session, or is gone for good. What it had said before is
+                returned by the next call, also where it was `push` that failed.
+        """
         if self._finished:
-            return []
+            return [] if self._closed else self._do(self._left())
         self._finished = True
         return self._do(self._rest())
 
     def events(self, chunks: Iterable[FloatArray]) -> Iterator[Event]:
-        """Send chunks and give the events as they come, to the end."""
-        for samples in chunks:
-            yield from self.push(samples)
-        yield from self.finish()
+        """Send chunks and give the events as they come, to the end; before an error those that had come."""
+        try:
+            for samples in chunks:
+                yield from self.push(samples)
+            yield from self.finish()
+        except SessionError:
+            yield from self.finish()
+            raise
 
     def close(self) -> None:
         """Let go of the session; a second time does nothing."""
@@ -119,7 +129,11 @@ class Client:
 
     async def _rest(self) -> list[Event]:
         await self._client.finish()
-        return [event async for event in self._client]
+        await self._client.over()
+        return self._client.taken()
+
+    async def _left(self) -> list[Event]:
+        return self._client.taken()
 
     def _do(self, work: "Coroutine[object, object, T]") -> T:
         """Run on the client's loop, and wait; an interrupted wait lets go of the work too."""

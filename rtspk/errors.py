@@ -10,6 +10,8 @@ __all__ = [
     "RtspkError",
     "SessionError",
     "StorageError",
+    "TakenNameError",
+    "UnknownNameError",
 ]
 
 
@@ -41,6 +43,14 @@ class ModelError(RtspkError):
 
 class GalleryError(RtspkError):
     """A gallery that is damaged, or that another model made; a name that is not in it."""
+
+
+class UnknownNameError(GalleryError):
+    """A name that is not in the gallery."""
+
+
+class TakenNameError(GalleryError):
+    """A name that somebody in the gallery has already."""
 
 
 class SessionError(RtspkError):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rtspk.engine.events import Change, EndEvent, Event, ReviseEvent, SegmentEvent, SpeakerEvent
-from rtspk.errors import SessionError
+from rtspk.errors import AudioError, SessionError
 from rtspk.server.messages import (
     Ack,
     AudioFormat,
@@ -27,6 +27,7 @@ from rtspk.server.messages import (
     Segment,
     Speaker,
     Start,
+    Unknown,
     WarningMessage,
     read_server_message,
     to_text,
@@ -67,6 +68,7 @@ class Remote:
         self._start = 0  # position of the first kept sample
         self._sent = self._sent_samples = 0  # kept messages that were sent, and samples in them
         self._orders: deque[ClientMessage] = deque()
+        self._going: ClientMessage | None = None  # the order that was given out last, while it is not sent
         self._finished = self._end_sent = False
         self._open = False
 
@@ -89,9 +91,18 @@ class Remote:
         return to_text(Start(format=format_, options=self.options, token=self._token, resume=resume))
 
     def push(self, samples: FloatArray) -> None:
-        """Queue sound: float32 [shape=(n,)] at 16 kHz."""
+        """Queue sound: float32 [shape=(n,)] at 16 kHz.
+
+        Raises:
+            SessionError: the session is finished.
+            AudioError: samples of another shape or type, or not finite.
+        """
         if self._finished:
             raise SessionError(f"wanted no audio after finish, got {len(samples)} samples")
+        if samples.ndim != 1 or samples.dtype != np.float32:
+            raise AudioError(f"wanted mono float32 samples, got {samples.dtype} of shape {samples.shape}")
+        if not np.isfinite(samples).all():
+            raise AudioError("wanted finite samples, got some that are not")
         sound = np.ascontiguousarray(samples, "<f4")
         self._kept.extend(sound[at : at + MESSAGE].tobytes() for at in range(0, len(sound), MESSAGE))
 
@@ -104,11 +115,13 @@ class Remote:
         self._finished = True
 
     def next_message(self) -> str | bytes | None:
-        """What to send now; None for nothing."""
+        """What to send now; None for nothing. Whoever asks again has sent what came before."""
         if not self._open or self._end_sent:
             return None
+        self._going = None
         if self._orders:
-            return to_text(self._orders.popleft())
+            self._going = self._orders.popleft()
+            return to_text(self._going)
         if self._sent < len(self._kept):
             data = self._kept[self._sent]
             self._sent += 1
@@ -142,13 +155,18 @@ class Remote:
             case Error():
                 self.refused = not message.retryable
                 raise SessionError(f"the server ended the session: {message.message} ({message.code})")
+            case Unknown():
+                self._seq = max(self._seq, message.seq or 0)
             case _:
                 return self._event(message)
         return []
 
     def lost(self) -> None:
-        """The connection broke."""
+        """The connection broke; an order that could not be sent goes out again."""
         self._open = False
+        if self._going is not None:
+            self._orders.appendleft(self._going)
+            self._going = None
 
     def _greet(self, ready: Ready) -> None:
         if ready.received < self._start:

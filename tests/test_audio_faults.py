@@ -49,6 +49,40 @@ def test_a_damaged_mp3_goes_on(tmp_path, capfd):
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ffconcat version 1.0\nfile secret.wav\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nsecret.wav\n#EXT-X-ENDLIST\n",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n",
+    ],
+    ids=["concat", "hls", "sdp"],
+)
+def test_what_names_other_files_is_refused_where_all_must_be_in_one(tmp_path, text):
+    write_wav(tmp_path / "secret.wav", speechlike(16000))
+    (tmp_path / "list.m3u8").write_text(text)
+    with pytest.raises(AudioError, match="got a playlist, or a format that is not taken here"):
+        list(stream_audio(tmp_path / "list.m3u8", contained=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("a.wav", "pcm_s16le"),
+        ("a.flac", "flac"),
+        ("a.ogg", "libopus"),
+        ("a.webm", "libopus"),
+        ("a.m4a", "aac"),
+        ("a.mp3", "libmp3lame"),
+        ("a.ts", "aac"),
+        ("a.aiff", "pcm_s16be"),
+    ],
+)
+def test_a_recording_is_whole_in_its_file(tmp_path, name, codec):
+    encode(tmp_path / name, speechlike(48000)[None], 48000, codec)
+    assert sum(len(chunk.samples) for chunk in stream_audio(tmp_path / name, contained=True)) > 16000
+
+
 def test_a_file_that_was_cut_off_gives_what_is_there(tmp_path):
     write_wav(tmp_path / "a.wav", speechlike(16000))
     data = (tmp_path / "a.wav").read_bytes()

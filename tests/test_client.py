@@ -20,6 +20,7 @@ import rtspk.async_client as client_module
 from rtspk.audio import read_audio
 from rtspk.client import AsyncClient, Client
 from rtspk.data import DEMO
+from rtspk.engine.events import SpeakerEvent
 from rtspk.engine.pipeline import Engine
 from rtspk.errors import ConfigError, SessionError
 from rtspk.types import FloatArray, samples_of
@@ -209,6 +210,46 @@ def test_where_another_attempt_would_come_to_the_same_there_is_none(code, said):
     with server_of_our_own(answer) as url, Client(url) as client, pytest.raises(SessionError, match=said):
         client.finish()
     assert len(starts) == 1
+
+
+def gone_behind_a_word(line):
+    """Says one event, and is gone for good once the sound is over."""
+    line.recv()
+    line.send(ready())
+    line.send('{"type":"speaker","seq":1,"event":"new","speaker":"S1"}')
+    line.recv()
+    line.close(4000)
+
+
+def test_what_a_server_said_before_it_failed_is_there_behind_the_error():
+    with server_of_our_own(gone_behind_a_word) as url, Client(url) as client:
+        with pytest.raises(SessionError, match="resumed by somebody else"):
+            client.finish()
+        assert client.finish() == [SpeakerEvent("new", "S1")]
+        assert client.finish() == []
+
+
+def test_events_come_before_the_error_that_ends_them():
+    with server_of_our_own(gone_behind_a_word) as url, Client(url) as client:
+        events = client.events([])
+        assert next(events) == SpeakerEvent("new", "S1")
+        with pytest.raises(SessionError, match="resumed by somebody else"):
+            next(events)
+
+
+def test_the_longest_message_of_a_server_is_heard():
+    name = "\N{GRINNING FACE}" * 300
+    changes = [{"id": n, "rev": 2, "speaker": "S1", "name": name, "reason": "named"} for n in range(2048)]
+
+    def answer(line):
+        line.recv()
+        line.send(ready())
+        line.send(json.dumps({"type": "revise", "seq": 1, "changes": changes}, ensure_ascii=False))
+        line.send('{"type":"end","seq":2,"audio_ms":0,"speakers":1}')
+
+    with server_of_our_own(answer) as url, Client(url) as client:
+        revised, _ = client.finish()
+    assert [change.name for change in revised.changes] == [name] * 2048
 
 
 @pytest.mark.parametrize("after", [0, 1])

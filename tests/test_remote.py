@@ -7,7 +7,7 @@ import pytest
 
 from rtspk import remote
 from rtspk.engine.events import EndEvent, SpeakerEvent
-from rtspk.errors import SessionError
+from rtspk.errors import AudioError, SessionError
 from rtspk.remote import Remote
 from rtspk.server.messages import Flush, Options
 
@@ -61,6 +61,17 @@ def test_nothing_is_sent_before_the_server_is_ready():
     assert sound_of(sent(client)).tolist() == list(range(10))
 
 
+@pytest.mark.parametrize(
+    "samples",
+    [np.ones(10, np.int16), np.ones(10), np.ones((10, 2), np.float32), np.full(3, np.nan, np.float32)],
+)
+def test_what_a_local_session_would_not_hear_is_refused(samples):
+    client = opened()
+    with pytest.raises(AudioError, match="wanted"):
+        client.push(samples)
+    assert sent(client) == []
+
+
 def test_long_sound_is_cut_into_messages_of_a_second():
     client = opened()
     client.push(ramp(0, 40_000))
@@ -76,6 +87,17 @@ def test_orders_go_before_sound_that_waits_and_the_end_behind_all():
     assert json.loads(flush)["id"] == 4
     assert len(sound) == 40
     assert json.loads(end) == {"type": "end"}
+
+
+def test_an_order_that_could_not_be_sent_goes_out_again_and_one_that_was_sent_does_not():
+    client = opened()
+    client.order(Flush(id=1))
+    client.order(Flush(id=2))
+    assert json.loads(client.next_message())["id"] == 1
+    assert json.loads(client.next_message())["id"] == 2  # the first is sent, and here the line breaks
+    client.lost()
+    client.receive(ready(resumed=True))
+    assert [json.loads(message)["id"] for message in sent(client)] == [2]
 
 
 @pytest.mark.parametrize("received", [0, 7, 100, 130, 299, 300])
@@ -126,6 +148,18 @@ def test_events_are_the_engines_own_and_none_is_told_twice():
     end = '{"type":"end","seq":2,"audio_ms":1500,"speakers":1}'
     assert client.receive(end) == [EndEvent(24_000, 1)]
     assert client.ended
+
+
+def test_what_a_newer_server_says_is_passed_over_and_counted():
+    client = opened()
+    assert client.receive('{"type":"mood","mood":"good"}') == []
+    assert client.receive('{"type":"speaker","seq":1,"event":"left","speaker":"S1"}') == []
+    assert client.receive('{"type":"speaker","seq":2,"event":"new","speaker":"S2"}') == [
+        SpeakerEvent("new", "S2")
+    ]
+    assert client.receive('{"type":"mood","seq":3}') == []
+    client.lost()
+    assert json.loads(client.greeting())["resume"]["seq"] == 3
 
 
 @pytest.mark.parametrize("retryable", [True, False])

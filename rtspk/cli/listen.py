@@ -17,7 +17,7 @@ from rtspk.cli.options import (
     ModelFolder,
     SegmenterFolder,
 )
-from rtspk.cli.screen import answers, note, plain, print_json, say, waiting
+from rtspk.cli.screen import answers, plain, print_json, say, waiting
 from rtspk.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def listen(
     if picture is not None:
         check_picture(picture)
     opened = _source(source, microphone or mic, rate, encoding, channels, pace)
-    from rtspk.cli.stream import Outputs, run
+    from rtspk.cli.stream import Outputs, Warnings, run
 
     shows_view = sys.stdout.isatty() and (
         chosen == "live" or (output is not None and format_ in {None, "live"})
@@ -113,9 +113,11 @@ def listen(
             max_speakers=max_speakers,
             pace="live" if is_live else "file",
         ) as client:
-            run(client, opened, outputs)
-            for warning in client.warnings():
-                note(f"rtspk: {warning.message}")
+            warnings = Warnings(client)
+            try:
+                run(client, opened, outputs, warnings)
+            finally:
+                warnings.hear([], 0)  # what came with a failure
         return
     from rtspk.engine.pipeline import Engine
 

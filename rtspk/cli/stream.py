@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rtspk.engine.pipeline import LocalSession
     from rtspk.transcript import Transcript
 
-__all__ = ["Listener", "Outputs", "draw", "run", "stream"]
+__all__ = ["Listener", "Outputs", "Warnings", "draw", "run", "stream"]
 
 
 class Listener(Protocol):
@@ -52,10 +52,22 @@ class Bar:
         self._advance(self._source.name, int(seconds_of(position)), int(self._source.duration or 0))
 
 
-def run(session: "LocalSession | Client", source: Source, outputs: Outputs) -> "Transcript":
-    """Stream a source and write what was asked for; returns what was said."""
+class Warnings:
+    """Says on stderr what a server warns of."""
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+
+    def hear(self, events: "list[Event]", position: int) -> None:  # noqa: ARG002 - other listeners want it
+        """Say what is new."""
+        for warning in self._client.warnings():
+            note(f"rtspk: {plain(warning.message)}")
+
+
+def run(session: "LocalSession | Client", source: Source, outputs: Outputs, *more: Listener) -> "Transcript":
+    """Stream a source and write what was asked for, with more listeners; returns what was said."""
     kept = AtEnd()
-    listeners: list[Listener] = [kept]
+    listeners: list[Listener] = [kept, *more]
     view = None
     with contextlib.ExitStack() as stack:
         if outputs.format == "jsonl":
@@ -99,8 +111,8 @@ def stream(
     """Push a source through a session and end both.
 
     Returns:
-        what ended a live source that was heard before, such as a microphone that was unplugged: the caller
-        writes what there is, and raises it. Any other failure is raised at once.
+        what ended a live source that was heard before, such as a microphone that was unplugged or a server
+        that is gone: the caller writes what there is, and raises it. Any other failure is raised at once.
     """
     position, failure = 0, None
     try:
@@ -112,7 +124,13 @@ def stream(
         if not (source.is_live and position):
             raise
         failure = error
-    _tell(listeners, session.finish(), position)
+    try:
+        _tell(listeners, session.finish(), position)
+    except RtspkError as error:
+        if not (source.is_live and position):
+            raise
+        _tell(listeners, session.finish(), position)  # what had been said before it failed
+        failure = failure or error
     return failure
 
 

@@ -25,7 +25,7 @@ from rtspk.engine.gallery_records import (
     clean_name,
     unit_vectors,
 )
-from rtspk.errors import ConfigError, GalleryError
+from rtspk.errors import ConfigError, GalleryError, TakenNameError, UnknownNameError
 from rtspk.types import FloatArray
 
 __all__ = ["Exemplar", "Gallery", "Print", "SpeakerDetail", "SpeakerRecord", "clean_name"]
@@ -191,7 +191,7 @@ class Gallery:
         with self._lock, self._file.writing():
             speaker = self._need(old)
             if new != old and self._find(new):
-                raise GalleryError(f"wanted a name that is free, got {new!r}: merge the two instead")
+                raise TakenNameError(f"wanted a name that is free, got {new!r}: merge the two instead")
             self._file.write("UPDATE speakers SET name = ? WHERE id = ?", new, speaker)
             return self._record(new)
 
@@ -348,7 +348,7 @@ class Gallery:
     def _need(self, name: str) -> int:
         speaker = self._find(name)
         if speaker is None:
-            raise GalleryError(f"wanted a name in the gallery, got {name!r}, which is not in it")
+            raise UnknownNameError(f"wanted a name in the gallery, got {name!r}, which is not in it")
         return speaker
 
     def _record(self, name: str) -> SpeakerRecord:

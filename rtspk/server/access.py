@@ -98,14 +98,17 @@ class Access:
             return False  # a name that somebody pointed at this machine (DNS rebinding)
         if origin is None or origin in self._config.origins:
             return True
-        if not host or "://" not in origin:
+        if not host:
             return False
         scheme = "https" if self._config.tls_certificate else "http"
         # A proxy in front of us may speak TLS where we do not.
-        return urlsplit(origin).netloc == host and origin.startswith((f"{scheme}://", "https://"))
+        return origin in {f"{scheme}://{host}", f"https://{host}"}
 
     def _is_known(self, host: str | None) -> bool:
-        name = urlsplit(f"//{host}").hostname if host else None
+        try:
+            name = urlsplit(f"//{host}").hostname if host else None
+        except ValueError:  # brackets that hold no address
+            return False
         return (
             name in LOCAL or name in self._config.hosts or name == self._config.host or self._config.insecure
         )
@@ -136,6 +139,8 @@ def check_address(config: ServerConfig, access: Access) -> None:
 
 
 def _digest_of(entry: TokenEntry) -> bytes:
+    if entry.sessions < 0:
+        raise ConfigError(f"wanted sessions of 0 or more for {entry.name!r}, got {entry.sessions}")
     if bool(entry.token) == bool(entry.sha256):
         raise ConfigError(
             f"wanted a token or its sha256 for {entry.name!r}, got {'both' if entry.token else 'none'}"

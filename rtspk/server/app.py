@@ -1,4 +1,4 @@
-"""The server as it runs: sockets, tasks, signals. All that awaits is here; what is decided is elsewhere."""
+"""The server as it runs: sockets, tasks, signals. All that awaits is here, but for requests, in the site."""
 
 import asyncio
 import contextlib
@@ -131,9 +131,9 @@ class App:
     async def _tick(self, hub: Hub) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            self.telemetry.connections.set(len(self._links))
-            self._let_go(hub.rounds.now())
             try:
+                self.telemetry.connections.set(len(self._links))
+                self._let_go(hub.rounds.now())
                 hub.tick(hub.rounds.now())
             except Exception as error:  # whatever it is, the next tick comes
                 _log.warning("a tick failed by %s", type(error).__name__)
@@ -195,6 +195,14 @@ class App:
 
     async def _answer_request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Judge a request: None lets it become a websocket."""
+        try:
+            return await self._judge(connection, request)
+        except Exception as error:  # whatever it is, the library's own log is off
+            _log.warning("a request failed by %s", type(error).__name__)
+            answer = fault(500, "internal", "the server failed at this request")
+            return to_response(answer, head=request.method == "HEAD")
+
+    async def _judge(self, connection: ServerConnection, request: Request) -> Response | None:
         assert self._hub is not None
         upgrades = "websocket" in (one_header(request.headers, "Upgrade") or "").lower()
         path = request.path.partition("?")[0]
@@ -203,7 +211,7 @@ class App:
         if not self.access.origin_fits(None if reads else origin, host):
             return to_response(fault(403, "origin", "this page may not talk to this server"))
         if upgrades and path in LISTEN_PATHS:
-            if len(self._links) >= self.config.limits.connections:
+            if len(self._links) >= self.config.limits.most_connections:
                 return to_response(fault(503, "overloaded", "too many connections"))
             return None
         socket = cast("BodyConnection", connection)

@@ -1,7 +1,9 @@
 """What a server can be told, with the reasons of its limits; all of it may stand in a TOML file."""
 
+import math
 import os
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from rtspk.engine.settings import SessionConfig
@@ -9,14 +11,17 @@ from rtspk.errors import ConfigError
 
 __all__ = ["Limits", "ServerConfig"]
 
+MOST_SESSIONS: int = 4000  # a process takes some more sockets than this, and no more
+SPARE: int = 600  # connections beside those with a session
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one client may ask of everybody's server."""
 
     sessions: int = 400  # at once, in all
-    sessions_per_token: int = 400  # likewise, unless the token says otherwise
-    connections: int = 1000  # also of those that have not said `start` yet
+    sessions_per_token: int = 0  # likewise, unless the token says otherwise; 0: as many as in all
+    connections: int = 0  # also of those that have not said `start` yet; 0: 600 more than sessions
     session_seconds: float = 12 * 3600.0  # longer than a working day's meeting room
     message_bytes: int = 1 << 20  # 5 s of stereo float32 at 24 kHz
     clip_bytes: int = 32 << 20  # of a clip to enrol: 5 minutes of 16-bit stereo at 48 kHz
@@ -27,9 +32,19 @@ class Limits:
     backlog_seconds: float = 10.0  # sound that may wait in memory; beyond it the socket is not read
     backlog_bytes: int = 8 << 20  # likewise: 10 s of many channels at a high rate would be half a gigabyte
     lag_seconds: float = 3.0  # live sound that has waited for longer is dropped, or ends the session
-    outbox_bytes: int = 1 << 20  # said to a client that does not read; beyond it the connection ends
+    outbox_bytes: int = 4 << 20  # said to a client that does not read; beyond it the connection ends
     replay_bytes: int = 1 << 20  # of events kept for a client that comes back
     parked: int = 200  # broken sessions that are kept; beyond it the oldest ends
+
+    def __post_init__(self) -> None:
+        _check_numbers(self, "limits.", ("sessions_per_token", "connections", "parked"))
+        if self.sessions > MOST_SESSIONS:
+            raise ConfigError(f"wanted limits.sessions of at most {MOST_SESSIONS}, got {self.sessions}")
+
+    @property
+    def most_connections(self) -> int:
+        """How many there may be at once."""
+        return self.connections or self.sessions + SPARE
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +72,8 @@ class ServerConfig:
             raise ConfigError(f"wanted a port of 0 to 65535, got {self.port}")
         if bool(self.tls_certificate) != bool(self.tls_key):
             raise ConfigError("wanted a TLS certificate together with its key, got one of them")
-        if self.workers < 0 or self.batch < 1 or self.deadline_seconds < 0:
-            raise ConfigError(
-                "wanted workers of 0 or more, a batch of 1 or more, and a deadline of 0 s or more"
-            )
-        if self.resume_seconds < 0 or self.drain_seconds < 0:
-            raise ConfigError("wanted 0 s or more to resume and to drain")
+        zeros = ("port", "workers", "deadline_seconds", "resume_seconds", "drain_seconds")
+        _check_numbers(self, "", zeros)
 
     @property
     def worker_count(self) -> int:
@@ -70,3 +81,14 @@ class ServerConfig:
         if self.workers:
             return self.workers
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _check_numbers(settings: ServerConfig | Limits, prefix: str, zeros: Collection[str]) -> None:
+    """Refuse a number that is not finite or not above 0; those of `zeros` may be 0."""
+    for each in fields(settings):
+        value, may_be_zero = getattr(settings, each.name), each.name in zeros
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        if not (math.isfinite(value) and (value > 0 or (may_be_zero and value == 0))):
+            least = "0 or more" if may_be_zero else "more than 0"
+            raise ConfigError(f"wanted {prefix}{each.name} of {least}, got {value}")

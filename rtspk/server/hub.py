@@ -131,20 +131,18 @@ class Hub:
             link.principal = principal
             if start.resume is not None:
                 self._resume(start, link, principal, now)
-            elif self._has_room(link, principal, now):
+            elif self._has_room(link, principal):
                 self._open(start, link, principal, now)
 
-    def _has_room(self, link: Link, principal: Principal, now: float) -> bool:
+    def _has_room(self, link: Link, principal: Principal) -> bool:
         limits = self._config.limits
         streams = [place.stream for place in self._places if place.link is not None]
         own = sum(stream.owner == principal.name for stream in streams)
-        if len(streams) >= limits.sessions or own >= (principal.sessions or limits.sessions_per_token):
-            self._fail(link, "too_many_sessions", "all sessions are taken; try again later", retryable=True)
-            return False
-        if self._is_overloaded(now):
-            self._fail(link, "overloaded", "the server has all it can do; try again later", retryable=True)
-            return False
-        return True
+        allowed = principal.sessions or limits.sessions_per_token or limits.sessions
+        if len(streams) < limits.sessions and own < allowed:
+            return True
+        self._fail(link, "too_many_sessions", "all sessions are taken; try again later", retryable=True)
+        return False
 
     def _is_overloaded(self, now: float) -> bool:
         """Whether half of the live streams are behind; not those that sent more than their time has had."""
@@ -159,6 +157,9 @@ class Hub:
         return bool(lags) and sorted(lags)[len(lags) // 2] > slack
 
     def _open(self, start: Start, link: Link, principal: Principal, now: float) -> None:
+        if self._is_overloaded(now):
+            self._fail(link, "overloaded", "the server has all it can do; try again later", retryable=True)
+            return
         options, config = start.options, self._config.session
         config = config.with_choice(latency=options.latency, max_speakers=options.max_speakers)
         number = secrets.token_hex(6)
@@ -184,6 +185,8 @@ class Hub:
         missed = place.stream.replay.since(start.resume.seq)
         if missed is None:
             self._fail(link, "resume_lost", "events behind that number are not kept; begin a new session")
+            return
+        if place.link is None and not self._has_room(link, principal):
             return
         if place.link is not None:  # the old connection has not noticed that it is broken
             place.link.stream = None
@@ -220,7 +223,7 @@ class Hub:
         self._telemetry.audio.inc(stream.received_seconds - before)
         lost = stream.shed(now, self._config.overload)
         if lost is None:
-            self._fail(link, "overloaded", "the server cannot keep up with this session", retryable=True)
+            self._fail(link, "overloaded", "the server cannot keep up with this session")
             return
         if lost:
             self._telemetry.lost.inc(lost)

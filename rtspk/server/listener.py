@@ -2,7 +2,7 @@
 
 from rtspk.engine.session import Session
 from rtspk.engine.session_state import SessionParts
-from rtspk.errors import GalleryError, RtspkError, SessionError
+from rtspk.errors import GalleryError, SessionError, StorageError
 from rtspk.server.messages import AudioFormat, EndRequest, Label, Merge, WarningMessage
 from rtspk.server.sound import decoder_of
 from rtspk.server.turn import Outcome, Turn
@@ -53,8 +53,10 @@ class Listener:
                     self.session.receive_audio(rest)
                     self.session.finish()
         except (SessionError, GalleryError) as error:
-            outcome.warnings.append(WarningMessage(code="refused", message=_line(error)))
+            outcome.warnings.append(_refused(str(error)))
+        except StorageError:  # a file that is locked or a full disk: its path is nobody's business
+            outcome.warnings.append(_refused("the gallery cannot be used now: the voice is not kept"))
 
 
-def _line(error: RtspkError) -> str:
-    return " ".join(str(error).split())
+def _refused(why: str) -> WarningMessage:
+    return WarningMessage(code="refused", message=" ".join(why.split()))

@@ -3,9 +3,10 @@
 JSON Schema, the checks of the server and the Python client are made from these classes.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, WrapValidator
 
 from rtspk.engine.events import Reason
 from rtspk.engine.settings import MOST_SPEAKERS
@@ -33,6 +34,7 @@ __all__ = [
     "ServerMessage",
     "Speaker",
     "Start",
+    "Unknown",
     "WarningMessage",
     "read_client_message",
     "read_server_message",
@@ -44,6 +46,8 @@ VERSION: int = 1  # of the protocol; a change that breaks clients raises it
 LONGEST: int = 1 << 14  # characters of what a client says; the longest that makes sense has some 1500
 SHOWN: int = 40  # characters of a client's own key in an error; no key of the protocol is longer
 ENCODINGS: tuple[str, ...] = ("s16le", "f32le", "opus")
+HEARD: str = "heard"  # how a client reads, as opposed to what a server is about to say
+LATER: frozenset[str] = frozenset({"union_tag_invalid", "literal_error"})  # faults of words that are not ours
 M = TypeVar("M")
 
 
@@ -57,6 +61,13 @@ class _Said(BaseModel):
     """What the server says: a key that this version does not know is passed over."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+def _take_any(value: object, check: Callable[[object], object], info: ValidationInfo) -> object:
+    return value if info.context == HEARD and isinstance(value, str) else check(value)
+
+
+_LaterToo = WrapValidator(_take_any)  # a client takes words of later versions; the server says none but ours
 
 
 class AudioFormat(_Asked):
@@ -191,7 +202,7 @@ class Change(_Said):
     rev: int
     speaker: str
     name: str | None
-    reason: Reason
+    reason: Annotated[Reason, _LaterToo]
 
 
 class Revise(_Event):
@@ -229,13 +240,16 @@ class Heartbeat(_Said):
     realtime_factor: float = Field(description="seconds of work for a second of sound")
 
 
+_Warned = Literal[
+    "silence", "clipping", "lost_audio", "damaged_audio", "overload", "refused", "draining", "time_limit"
+]
+
+
 class WarningMessage(_Said):
     """Something that a person should know; the session goes on."""
 
     type: Literal["warning"] = "warning"
-    code: Literal[
-        "silence", "clipping", "lost_audio", "damaged_audio", "overload", "refused", "draining", "time_limit"
-    ]
+    code: Annotated[_Warned, _LaterToo]
     message: str
     lost_ms: int | None = None
 
@@ -244,25 +258,35 @@ class Error(_Said):
     """The end of this connection, and of its session unless it is `retryable`."""
 
     type: Literal["error"] = "error"
-    code: Literal[
-        "bad_message",
-        "bad_audio",
-        "bad_state",
-        "unsupported_version",
-        "unsupported_format",
-        "unauthorized",
-        "forbidden",
-        "too_many_sessions",
-        "rate_limited",
-        "overloaded",
-        "draining",
-        "resume_unknown",
-        "resume_lost",
-        "timeout",
-        "internal",
+    code: Annotated[
+        Literal[
+            "bad_message",
+            "bad_audio",
+            "bad_state",
+            "unsupported_version",
+            "unsupported_format",
+            "unauthorized",
+            "forbidden",
+            "too_many_sessions",
+            "rate_limited",
+            "overloaded",
+            "draining",
+            "resume_unknown",
+            "resume_lost",
+            "timeout",
+            "internal",
+        ],
+        _LaterToo,
     ]
     message: str
     retryable: bool = False
+
+
+class Unknown(_Said):
+    """What a later version of the protocol says: a client passes over it, but for its number."""
+
+    type: str
+    seq: int | None = None
 
 
 ClientMessage = Start | Label | Merge | Flush | EndRequest
@@ -270,6 +294,7 @@ EventMessage = Segment | Revise | Speaker | End
 ServerMessage = Ready | Ack | EventMessage | Heartbeat | WarningMessage | Error
 
 _CLIENT: TypeAdapter[ClientMessage] = TypeAdapter(Annotated[ClientMessage, Field(discriminator="type")])
+_UNKNOWN: TypeAdapter[Unknown] = TypeAdapter(Unknown)
 _SERVER: TypeAdapter[ServerMessage] = TypeAdapter(Annotated[ServerMessage, Field(discriminator="type")])
 
 
@@ -284,9 +309,14 @@ def read_client_message(text: str) -> ClientMessage:
     return _read(_CLIENT, text)
 
 
-def read_server_message(text: str) -> ServerMessage:
+def read_server_message(text: str) -> ServerMessage | Unknown:
     """Read what the server says; raises FormatError likewise."""
-    return _read(_SERVER, text)
+    try:
+        return _SERVER.validate_json(text, context=HEARD)
+    except ValidationError as error:
+        if {fault["type"] for fault in error.errors()} <= LATER:
+            return _read(_UNKNOWN, text)
+        raise _refusal(error) from error
 
 
 def to_text(message: ClientMessage | ServerMessage) -> str:
@@ -316,8 +346,12 @@ def _read(adapter: TypeAdapter[M], text: str) -> M:
     try:
         return adapter.validate_json(text)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part)[:SHOWN] for part in first["loc"]) or "the message"
-        # The library's own line would repeat the type that came.
-        said = "No such type" if first["type"] == "union_tag_invalid" else first["msg"]
-        raise FormatError(f"wanted a message of the protocol, got a fault in {where}: {said}") from error
+        raise _refusal(error) from error
+
+
+def _refusal(error: ValidationError) -> FormatError:
+    first = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(str(part)[:SHOWN] for part in first["loc"]) or "the message"
+    # The library's own line would repeat the type that came.
+    said = "No such type" if first["type"] == "union_tag_invalid" else first["msg"]
+    return FormatError(f"wanted a message of the protocol, got a fault in {where}: {said}")

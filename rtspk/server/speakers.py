@@ -2,7 +2,7 @@
 
 GET    /v1/speakers              names, with how much of each voice is known
 GET    /v1/speakers/NAME         one of them, with what its prints were made from
-POST   /v1/speakers/NAME         a clip as the body, any container: enrol it
+POST   /v1/speakers/NAME         a clip as the body, in a common container: enrol it
 PATCH  /v1/speakers/NAME         {"name": "Anne"} renames, {"into": "Anna"} merges
 DELETE /v1/speakers/NAME         nothing of the voice is left
 """
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rtspk.audio import stream_audio
 from rtspk.engine.gallery import SpeakerRecord
 from rtspk.engine.pipeline import Engine, Enrolment
-from rtspk.errors import AudioError, GalleryError, RtspkError
+from rtspk.errors import AudioError, GalleryError, RtspkError, TakenNameError, UnknownNameError
 from rtspk.server.access import Scope
 from rtspk.server.answer import Answer, fault, json_answer
 from rtspk.types import FloatArray, samples_of, seconds_of
@@ -52,8 +52,8 @@ def answer_speakers(engine: Engine, method: str, name: str | None, body: bytes) 
     except ValidationError:
         return fault(422, "bad_request", 'wanted {"name": ...} or {"into": ...}')
     except GalleryError as error:
-        status = 404 if "which is not in it" in str(error) else 409 if "is free" in str(error) else 422
-        return fault(status, "gallery", str(error))
+        is_unknown, is_taken = isinstance(error, UnknownNameError), isinstance(error, TakenNameError)
+        return fault(404 if is_unknown else 409 if is_taken else 422, "gallery", str(error))
     except AudioError as error:
         return fault(422, "bad_audio", str(error))
     except RtspkError:  # a file that is locked or a full disk: its path is nobody's business
@@ -111,10 +111,12 @@ def _sound(body: bytes) -> FloatArray:
 def _decoded(path: Path) -> FloatArray:
     """All of a clip; a few megabytes can hold hours, which nobody needs to know a voice."""
     parts: list[FloatArray] = []
-    for chunk in stream_audio(path, chunk_seconds=10.0):
+    for chunk in stream_audio(path, chunk_seconds=10.0, contained=True):
         if chunk.end > LONGEST:
             raise AudioError(f"wanted a clip of at most {seconds_of(LONGEST):g} s, got a longer one")
         parts.append(chunk.samples)
+    if not parts:
+        raise AudioError("wanted a clip with sound, got one that is shorter than a sample at 16 kHz")
     return np.concatenate(parts)
 
 

@@ -5,13 +5,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 
 import numpy as np
 import pytest
+from websockets.sync.server import serve
 
 from rtspk.audio import read_audio, write_wav
 from rtspk.client import Client
+from rtspk.rttm import parse_rttm
 
 
 class Serving:
@@ -141,3 +144,35 @@ def test_a_port_that_is_taken_is_one_line(rtspk, user_env, tmp_path):
 def test_a_model_is_the_servers_and_not_the_listeners(rtspk, talk):
     done = rtspk("listen", talk[0], "--server", "ws://127.0.0.1:1", "--model", "x")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+SAID = [
+    {"type": "ready", "session": "s", "resume_token": "t", "resume_seconds": 60.0, "model": "m"}
+    | {"latency": 1.0, "resumed": False, "received": 0, "audio_ms": 0},
+    {"type": "warning", "code": "clipping", "message": "the sound clips"},
+    {"type": "speaker", "seq": 1, "event": "new", "speaker": "S1"},
+    {"type": "segment", "seq": 2, "id": 1, "rev": 1, "start": 0.5, "end": 1.5, "speaker": "S1", "name": None}
+    | {"state": "final", "score": 0.7, "confidence": 0.9, "overlap": False},
+]
+
+
+def test_live_sound_whose_server_is_gone_at_its_end_leaves_what_was_said(rtspk, talk, tmp_path):
+    def answer(line):
+        line.recv()
+        for message in SAID:
+            line.send(json.dumps(message))
+        while line.recv() != '{"type":"end"}':
+            pass
+        line.close(4000)
+
+    pcm = talk[0].read_bytes()[44:]
+    with serve(answer, "127.0.0.1", 0) as listener:
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        url = f"ws://127.0.0.1:{listener.socket.getsockname()[1]}"
+        done = rtspk("listen", "-", "--rate", 16000, "--server", url, "-o", "out.rttm", stdin=pcm)
+        listener.shutdown()
+    warning, failure = done.stderr.splitlines()
+    assert (done.returncode, warning) == (2, "rtspk: the sound clips")
+    assert "resumed by somebody else" in failure
+    (turn,) = parse_rttm((tmp_path / "out.rttm").read_text(encoding="utf-8"))
+    assert (turn.start, turn.end) == (0.5, 1.5)

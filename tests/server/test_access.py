@@ -76,6 +76,30 @@ def test_a_token_file_with_an_unknown_scope_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('scope = ["enroll"]', "tokens.scope"),
+        ("session = 1", "tokens.session"),
+        ("sessions = true", "sessions"),
+        ("sessions = -1", "wanted sessions of 0 or more for 'web', got -1"),
+        ('nmae = "web"', "tokens.nmae"),
+    ],
+)
+def test_a_token_file_with_an_unknown_key_or_a_number_that_is_none_is_refused(tmp_path, line, words):
+    (tmp_path / "tokens.toml").write_text(f'[[tokens]]\nname = "web"\ntoken = "{SECRET}"\n{line}\n')
+    with pytest.raises(ConfigError, match=words) as refused:
+        Access.load(tmp_path / "tokens.toml", ServerConfig())
+    assert SECRET not in str(refused.value)
+
+
+def test_a_token_without_a_name_is_refused_without_its_secret(tmp_path):
+    (tmp_path / "tokens.toml").write_text(f'[[tokens]]\ntoken = "{SECRET}"\n')
+    with pytest.raises(ConfigError, match=r"expected tokens.0.name in .*, got none") as refused:
+        Access.load(tmp_path / "tokens.toml", ServerConfig())
+    assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize(
     ("origin", "host", "fits"),
     [
         (None, "localhost:8765", True),

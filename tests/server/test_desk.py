@@ -1,15 +1,18 @@
 """Turns of many streams at one desk: each gets its own answers, and who fails, fails alone."""
 
+import sqlite3
+
 import numpy as np
 import pytest
 
+from rtspk.engine.gallery import Gallery
 from rtspk.engine.pipeline import Engine
 from rtspk.engine.settings import SessionConfig
 from rtspk.errors import ModelError
 from rtspk.server.config import Limits
 from rtspk.server.desk import Desk
 from rtspk.server.listener import Listener
-from rtspk.server.messages import AudioFormat, EndRequest, Options, Start
+from rtspk.server.messages import AudioFormat, EndRequest, Label, Options, Start
 from rtspk.server.stream import Stream
 from rtspk.server.turn import Outcome
 
@@ -96,3 +99,33 @@ def test_a_stream_that_is_gone_is_forgotten_and_its_next_turn_fails(make, desk):
     stream.give_back(16000, 0.0)
     stream.receive(bytes(4 * 16000), 0.0)
     assert desk.work([stream.take()], gone=["gone"]).outcomes[0].failure.code == "internal"
+
+
+def test_a_voice_that_a_locked_gallery_cannot_keep_is_refused_and_its_session_goes_on(
+    make, engine, conversation, tmp_path
+):
+    path, card = tmp_path / "voices.db", engine.embedder.card
+    gallery = Gallery.open(path, card.id, card.dimension, busy_seconds=0.05)
+    desk, stream = Desk(Engine(engine.embedder, engine.segmenter, gallery)), make("talk")
+    stream.receive(conversation.astype("<f4").tobytes(), 0.0)
+    while stream.is_ready():
+        (outcome,) = desk.work([stream.take()]).outcomes
+        stream.give_back(outcome.heard, 0.0)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    refused = order(desk, stream, Label(speaker="S1", name="Anna", scope="gallery"))
+    assert (refused.failure, refused.events) == (None, [])
+    assert [warning.code for warning in refused.warnings] == ["refused"]
+    assert str(tmp_path) not in refused.warnings[0].message
+    other.execute("ROLLBACK")
+    other.close()
+    kept = order(desk, stream, Label(speaker="S1", name="Anna", scope="gallery"))
+    assert (kept.failure, kept.warnings, len(gallery)) == (None, [], 1)
+    gallery.close()
+
+
+def order(desk, stream, what):
+    stream.order(what)
+    (outcome,) = desk.work([stream.take()]).outcomes
+    stream.give_back(outcome.heard, 0.0)
+    return outcome

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket as sockets
+import threading
 
 import numpy as np
 import pytest
@@ -124,6 +125,25 @@ def upgrade(port):
         "Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
         "Sec-WebSocket-Version: 13\r\n\r\n"
     ).encode()
+
+
+def test_heartbeats_go_on_behind_a_fault_of_the_server_at_its_links(serve, wire, caplog, monkeypatch):
+    server, calls, twice = serve(), [], threading.Event()
+
+    def fail(now):
+        calls.append(now)
+        if len(calls) > 1:
+            twice.set()
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr(server.app, "_let_go", fail)
+    socket = server.connect()
+    socket.send(wire.start(options={"heartbeat_seconds": 0.5}))
+    assert twice.wait(30)
+    monkeypatch.undo()
+    assert wire.said(socket, "heartbeat")
+    assert "a tick failed by RuntimeError" in caplog.text
+    assert "secret" not in caplog.text
 
 
 class Broken:

@@ -4,10 +4,13 @@ import contextlib
 import gc
 import json
 import socket as sockets
+import tempfile
 import threading
 
+import numpy as np
 import pytest
 
+from rtspk.audio import read_audio, write_wav
 from rtspk.data import DEMO
 from rtspk.engine.pipeline import Engine
 from rtspk.server import connection, speakers
@@ -159,10 +162,45 @@ def test_a_small_clip_that_holds_hours_is_refused(serve, own_engine, clip, monke
     assert own_engine.gallery.speakers() == []
 
 
+def test_a_clip_that_names_another_file_does_not_make_the_server_read_it(
+    serve, own_engine, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where the server puts the clip
+    write_wav(tmp_path / "secret.wav", read_audio(DEMO / "Anna.opus"))
+    server = serve(engine=own_engine)
+    status, said, _ = server.request("POST", "/v1/speakers/Eve", b"ffconcat version 1.0\nfile secret.wav\n")
+    assert (status, json.loads(said)["error"]["code"]) == (422, "bad_audio")
+    assert own_engine.gallery.speakers() == []
+
+
+def test_a_clip_of_one_sample_is_refused(serve, own_engine, tmp_path):
+    write_wav(tmp_path / "one.wav", np.zeros(1, np.float32), 48_000)
+    status, said, _ = serve(engine=own_engine).request(
+        "POST", "/v1/speakers/Anna", (tmp_path / "one.wav").read_bytes()
+    )
+    assert (status, json.loads(said)["error"]["code"]) == (422, "bad_audio")
+
+
 def test_another_sites_page_may_not_change_the_gallery(serve):
     server = serve()
     assert server.request("POST", "/v1/speakers/Eve", b"x", Origin="http://evil.example")[0] == 403
     assert server.request("GET", "/v1/speakers", Host="evil.example:8765")[0] == 403
+
+
+@pytest.mark.parametrize("headers", [{"Host": "["}, {"Origin": "http://["}])
+def test_a_host_or_origin_that_is_none_is_nobodys(serve, headers):
+    assert serve().request("POST", "/v1/speakers/Eve", b"x", **headers)[0] == 403
+
+
+def test_a_fault_of_ours_at_a_request_is_logged_by_its_kind_alone(serve, own_engine, caplog, monkeypatch):
+    def fail():
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr(own_engine.gallery, "speakers", fail)
+    status, said, _ = serve(engine=own_engine).request("GET", "/v1/speakers")
+    assert (status, json.loads(said)["error"]["code"]) == (500, "internal")
+    assert "a request failed by RuntimeError" in caplog.text
+    assert "secret" not in caplog.text + said.decode()
 
 
 def test_a_body_in_pieces_behind_100_continue_arrives_whole(serve, own_engine, clip):

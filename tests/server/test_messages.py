@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from rtspk.engine.events import Change, EndEvent, ReviseEvent, SegmentEvent, SpeakerEvent
 from rtspk.errors import FormatError
@@ -14,6 +14,8 @@ from rtspk.server.messages import (
     Label,
     Options,
     Start,
+    Unknown,
+    WarningMessage,
     read_client_message,
     read_server_message,
     schema,
@@ -97,6 +99,37 @@ def refusal_of(text):
 def test_a_client_passes_over_what_a_newer_server_adds():
     text = '{"type":"ack","seq":1,"received":2,"audio_ms":3,"colour":"blue"}'
     assert read_server_message(text).type == "ack"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type":"warning","code":"damp","message":"the air is damp"}',
+        '{"type":"error","code":"tired","message":"the server is tired","retryable":true}',
+        '{"type":"revise","seq":3,"changes":[{"id":1,"rev":2,"speaker":"S1","name":null,"reason":"dreamt"}]}',
+    ],
+)
+def test_a_client_takes_codes_and_reasons_of_a_newer_server_as_they_are(text):
+    message = read_server_message(text)
+    said = getattr(message, "code", None) or message.changes[0].reason
+    assert f'"{said}"' in text
+
+
+@pytest.mark.parametrize(
+    ("text", "seq"),
+    [
+        ('{"type":"mood","seq":4,"mood":"good"}', 4),
+        ('{"type":"mood"}', None),
+        ('{"type":"speaker","seq":5,"event":"left","speaker":"S1"}', 5),
+    ],
+)
+def test_a_client_passes_over_messages_of_a_newer_server_but_for_their_number(text, seq):
+    assert read_server_message(text) == Unknown(type=json.loads(text)["type"], seq=seq)
+
+
+def test_the_server_itself_says_no_word_that_the_schema_does_not_have():
+    with pytest.raises(ValidationError):
+        WarningMessage(code="damp", message="the air is damp")
 
 
 def test_a_message_that_is_written_reads_the_same():

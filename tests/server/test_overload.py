@@ -95,15 +95,17 @@ def test_live_sound_that_cannot_be_kept_up_with_is_warned_of_then_dropped_or_ref
     server = serve(engine=slow, limits=limits, overload=policy)
     socket = server.connect()
     socket.send(wire.start(options={"pace": "live"}))
-    pieces, codes = iter(wire.pieces(np.tile(conversation, 20), 400)), []
+    pieces, codes, said = iter(wire.pieces(np.tile(conversation, 20), 400)), [], {}
     wire.said(socket, "ready")
     while last not in codes:
         with contextlib.suppress(ConnectionClosed):
             socket.send(next(pieces))
         with contextlib.suppress(TimeoutError):
-            codes.append(json.loads(socket.recv(timeout=0.01)).get("code"))
+            said = json.loads(socket.recv(timeout=0.01))
+            codes.append(said.get("code"))
     stuck.go_on.set()
     assert codes.index("overload") < codes.index(last)
+    assert not said.get("retryable")  # nothing is kept that could be resumed
     if policy == "drop-oldest":
         socket.send('{"type":"end"}')
         messages = wire.said(socket)

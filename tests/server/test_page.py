@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from websockets.sync.client import ClientConnection, connect
+from websockets.sync.server import serve as serve_words
 
 from rtspk.audio import read_audio, write_wav
 from rtspk.cli.output import rendered
@@ -176,6 +178,23 @@ def test_the_microphone_shows_the_right_names_live_and_a_lane_can_be_named(brows
     assert page.complaints == []
 
 
+def test_a_button_that_is_pressed_twice_begins_one_session(browser, serve, known):
+    server = serve(engine=known)
+    page = browser()
+    page.open(f"http://127.0.0.1:{server.port}/")
+    page.do(
+        "{ const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices); window.opened = 0;"
+        " navigator.mediaDevices.getUserMedia = (what) => { window.opened += 1; return open(what); } }"
+    )
+    page.do("for (let n = 0; n < 2; n += 1) document.getElementById('listen').click()")
+    page.until("document.getElementById('state').dataset.state === 'open'")
+    page.do("document.getElementById('listen').click()")
+    page.until("document.getElementById('state').textContent === 'done'")
+    assert page.do("window.opened") == 1
+    assert b"rtspk_sessions_started_total 1.0" in server.request("GET", "/metrics")[1]
+    assert page.complaints == []
+
+
 def file_script(path: Path) -> str:
     """Drop a file onto the page, as a person does."""
     data = base64.b64encode(path.read_bytes()).decode()
@@ -294,6 +313,52 @@ def test_a_voice_is_enrolled_from_the_microphone(browser, serve):
     page.shot("8-enrol")
     page.until("document.getElementById('enrol-said').textContent.startsWith('Kim: ')")
     assert [record.name for record in fresh.gallery.speakers()] == ["Kim"]
+    assert page.complaints == []
+
+
+READY = json.dumps(
+    {"type": "ready", "session": "s", "resume_token": "t", "resume_seconds": 60.0, "model": "m"}
+    | {"latency": 1.0, "resumed": False, "received": 0, "audio_ms": 0}
+)
+
+
+def test_the_pages_client_passes_over_what_a_newer_server_says_and_resumes_behind_the_last_event(
+    browser, serve, engine
+):
+    starts = []
+
+    def answer(line):
+        starts.append(json.loads(line.recv()))
+        line.send(READY)
+        if len(starts) == 1:
+            line.send('{"type":"speaker","seq":1,"event":"new","speaker":"S1"}')
+            line.send('{"type":"mood","mood":"good"}')
+            line.close(1011)
+        else:
+            line.send('{"type":"end","seq":2,"audio_ms":0,"speakers":1}')
+
+    page = browser()
+    page.open(f"http://127.0.0.1:{serve(engine=engine).port}/")
+    with serve_words(answer, "127.0.0.1", 0) as newer:
+        threading.Thread(target=newer.serve_forever, daemon=True).start()
+        url = f"ws://127.0.0.1:{newer.socket.getsockname()[1]}"
+        told = page.do(
+            f"""(async () => {{
+              const {{ RtspkClient }} = await import("/client.js");
+              const client = new RtspkClient("{url}", {{ rate: 16000 }});
+              const told = [];
+              client.addEventListener("message", ({{ detail }}) => told.push(detail.type));
+              await new Promise((done) => {{
+                client.addEventListener("message", ({{ detail }}) => detail.type === "end" && done());
+                client.open();
+              }});
+              client.close();
+              return told;
+            }})()"""
+        )
+        newer.shutdown()
+    assert told == ["speaker", "end"]
+    assert starts[1]["resume"] == {"token": "t", "seq": 1}
     assert page.complaints == []
 
 

@@ -2,7 +2,8 @@
 
 import json
 
-from rtspk.engine.events import SpeakerEvent
+from rtspk.engine.events import Change, ReviseEvent, SpeakerEvent
+from rtspk.server.config import Limits
 from rtspk.server.replay import Replay
 
 
@@ -36,3 +37,9 @@ def test_what_is_kept_is_bounded_and_what_is_gone_is_not_passed_over():
     assert replay.since(kept) == texts[kept:]
     assert sum(map(len, texts[kept:])) <= 2000
     assert replay.since(kept - 1) is None
+
+
+def test_the_longest_event_may_wait_for_a_client_beside_one_that_it_missed():
+    named = ReviseEvent(tuple(Change(n, 2, "S100", '"' * 300, "corrected") for n in range(100_000, 102_048)))
+    text = Replay(1 << 20).add(named)
+    assert (1 << 20) < 2 * len(text) <= Limits().outbox_bytes

@@ -14,6 +14,7 @@ const FILE_SECONDS = 0.5; // of a file in one message
 let transcript = new Transcript();
 let client = null;
 let microphone = null;
+let asking = false; // for a microphone, which may take a person's answer
 let stem = "stream";
 let audioMs = 0;
 const rows = new Map(); // segment id -> its line in the list of turns
@@ -56,7 +57,9 @@ function begin(rate, pace, name) {
 }
 
 async function listen() {
+  if (asking) return undefined;
   if (client && client.state !== "closed") return stop();
+  asking = true;
   try {
     microphone = await Microphone.open((samples, level) => {
       client?.send(samples);
@@ -64,6 +67,8 @@ async function listen() {
     });
   } catch (error) {
     return warn(error.name === "NotAllowedError" ? "The microphone is not allowed for this page." : error.message);
+  } finally {
+    asking = false;
   }
   const own = microphone;
   own.gone.then(() => own === microphone && (warn("The microphone is gone."), stop()));

@@ -110,7 +110,7 @@ export class RtspkClient extends EventTarget {
       case "warning":
         return this.#tell(message.type, message);
       default:
-        if (message.seq <= this.seq) return undefined;
+        if (!Number.isInteger(message.seq) || message.seq <= this.seq) return undefined; // no event, or told before
         this.seq = message.seq;
         this.over ||= message.type === "end";
         return this.#tell("message", message);
