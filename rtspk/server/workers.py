@@ -99,9 +99,10 @@ class ProcessWorker:
             raise ConfigError(f"wanted a worker process, got: {answer}")
 
     def work(self, turns: Sequence[Turn], gone: Sequence[str]) -> Work:
-        """As `Desk.work`, there. A process that died is begun anew for the next streams."""
+        """As `Desk.work`, there. A process that died is begun anew, at once where all streams are new."""
         try:
-            if self._connection is None:
+            if self._connection is None or (self._is_dead() and all(turn.opening for turn in turns)):
+                self.close()
                 self.start()
             assert self._connection is not None
             self._connection.send((turns, gone))
@@ -116,6 +117,9 @@ class ProcessWorker:
         if not isinstance(answer, Work):
             raise WorkerError(str(answer))
         return answer
+
+    def _is_dead(self) -> bool:
+        return self._process is not None and self._process.exitcode is not None
 
     def close(self) -> None:
         """The process ends when nobody is at the other end any more."""

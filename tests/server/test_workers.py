@@ -74,6 +74,16 @@ def test_behind_a_process_that_died_comes_another_which_knows_none_of_its_stream
     assert (old_one.failure.code, new_one.failure) == ("internal", None)
 
 
+def test_a_process_that_died_while_it_had_nothing_to_do_costs_a_new_stream_nothing(worker):
+    first = worker.process_id
+    os.kill(first, signal.SIGKILL)
+    os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
+    stream = stream_of()
+    stream.receive(bytes(4 * 32000), 0.0)
+    assert worker.work([stream.take()], []).outcomes[0].failure is None
+    assert worker.process_id != first
+
+
 def test_a_process_that_cannot_load_says_why(tmp_path):
     worker = ProcessWorker(partial(Engine.load, tmp_path, device="cpu"))
     with pytest.raises(ConfigError, match="wanted a gallery"):
