@@ -53,7 +53,7 @@ class Memory:
         if not len(self.weights):
             self.vectors = np.zeros((0, len(vector)), np.float32)
         self._keep((self.labels != NOBODY) | (piece - self.pieces <= FORGOTTEN))
-        for _ in range(len(self.weights) - limit + 1):
+        if len(self.weights) >= limit:
             self._shrink()
         self.vectors = np.concatenate([self.vectors, vector[None]])
         self.weights = np.append(self.weights, np.float32(weight))

@@ -40,7 +40,6 @@ FULL_WEIGHT_SECONDS: float = 1.0  # of speech; a window with less is weaker evid
 LEAST_CHANCE: float = 1e-9
 NEWCOMER: float = 0.5  # confidence in a label that is not given yet
 HINT_SECONDS: float = 0.3  # of speech that one local speaker shares with a piece: half of what that may say
-MANY: int = 20  # labels, from which on more windows are remembered
 
 
 class Tracker:
@@ -148,7 +147,7 @@ class Tracker:
                 seconds_of(one.speech),
                 one.certainty,
                 one.piece,
-                self._room(state),
+                self.config.memory,
                 self._hints(one),
             )
             state.closeness.hear(_linked_cosines(one, state))
@@ -161,11 +160,6 @@ class Tracker:
             state.since = 0
             changes += self._review.regroup(state, apart, anchors)
         return changes
-
-    def _room(self, state: TrackerState) -> int:
-        """Windows that are remembered: more where many speak, so that each has some."""
-        many = min(2.0, max(1.0, len(state.labels) / MANY))
-        return round(self.config.memory * many)
 
     def _hints(self, heard: Heard) -> dict[int, float]:
         """What the segmenter says for and against earlier pieces, and those beside it, being this voice."""
