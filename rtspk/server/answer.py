@@ -50,7 +50,9 @@ def fault(status: int, code: str, message: str, *, allow: str = "") -> Answer:
 
 def to_response(answer: Answer, *, head: bool = False) -> Response:
     """The websockets library's form of it; a HEAD request gets no body."""
-    headers = Headers({"Connection": "close", "Content-Length": str(len(answer.body))} | SAFETY)
+    headers = Headers({"Connection": "close"} | SAFETY)
+    if answer.status != HTTPStatus.NO_CONTENT:  # RFC 9110, section 8.6
+        headers["Content-Length"] = str(len(answer.body))
     if answer.body:
         headers["Content-Type"] = answer.kind
     headers["Cache-Control"] = answer.keep

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from typing import Literal
@@ -12,6 +13,7 @@ from rtspk.errors import ConfigError
 __all__ = ["Limits", "ServerConfig"]
 
 MOST_SESSIONS: int = 4000  # a process takes some more sockets than this, and no more
+ORIGIN = re.compile(r"https?://[^/\s]+")
 SPARE: int = 600  # connections beside those with a session
 
 
@@ -70,6 +72,8 @@ class ServerConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"wanted a port of 0 to 65535, got {self.port}")
+        if wrong := [one for one in self.origins if not ORIGIN.fullmatch(one)]:
+            raise ConfigError(f"wanted an origin such as https://example.org, got {wrong[0]!r}")
         if bool(self.tls_certificate) != bool(self.tls_key):
             raise ConfigError("wanted a TLS certificate together with its key, got one of them")
         zeros = ("port", "workers", "deadline_seconds", "resume_seconds", "drain_seconds")

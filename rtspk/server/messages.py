@@ -54,7 +54,7 @@ M = TypeVar("M")
 class _Asked(BaseModel):
     """What a client says: a key that nobody knows is refused, since it was meant to do something."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class _Said(BaseModel):

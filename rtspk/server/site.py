@@ -72,10 +72,12 @@ class Site:
             return fault(405, "bad_method", "wanted GET, POST, PATCH or DELETE", allow=methods)
         if missing := self._missing(request, scope):
             return missing
-        name = unquote(path.removeprefix("/v1/speakers").removeprefix("/")) or None
         try:
+            name = unquote(path.removeprefix("/v1/speakers").removeprefix("/"), errors="strict") or None
             async with asyncio.timeout(BODY_SECONDS):
                 body = await connection.read_body(self._clip_bytes)
+        except UnicodeDecodeError:
+            return fault(400, "bad_request", "wanted a name in UTF-8")
         except BodyError as error:
             return fault(413, "too_large", str(error))
         except TimeoutError:

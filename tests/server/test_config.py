@@ -31,6 +31,7 @@ def test_an_integer_stands_for_a_number_with_a_point(read):
         ("workers = true", "workers"),
         ("host = 1979-05-27", "1979"),
         ("origins = [1]", "origins.0"),
+        ('origins = ["example.org"]', "wanted an origin such as https://example.org, got 'example.org'"),
         ("[limits]\nparkd = 1", "limits.parkd"),
         ("[session.identity]\nprobabilty = 0.5", "session.identity.probabilty"),
     ],

@@ -127,6 +127,7 @@ def test_two_names_of_one_voice_are_merged(serve, own_engine, clip):
         ("PATCH", "/v1/speakers/Anna", b'{"name":"A","into":"B"}', 422),
         ("PATCH", "/v1/speakers/Anna", b'{"name":"A"}', 404),
         ("POST", "/v1/speakers/%00", b"x", 422),
+        ("POST", "/v1/speakers/%ff", b"x", 400),
         ("POST", "/healthz", b"", 405),
     ],
 )

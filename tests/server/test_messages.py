@@ -58,6 +58,8 @@ def test_the_smallest_start_means_16_bit_sound_at_16_khz():
         '{"type":"shout"}',
         '{"type":"start","format":{"encoding":"mp3"}}',
         '{"type":"start","format":{"rate":"fast"}}',
+        '{"type":"start","format":{"rate":"16000"}}',
+        '{"type":"start","version":true}',
         '{"type":"start","options":{"latency":0.1}}',
         '{"type":"start","options":{"latncy":1.0}}',
         '{"type":"label","speaker":"S1"}',
