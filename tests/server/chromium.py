@@ -28,6 +28,27 @@ SHOTS = os.environ.get("RTSPK_SCREENSHOTS")  # a folder, to look at what was see
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt install chromium)")
 
 
+# The page's sockets and microphones, as they are made.
+SPY = """
+window.sockets = [];
+window.WebSocket = class extends WebSocket {
+  constructor(url) {
+    super(window.astray ? "ws://127.0.0.1:9/" : url);
+    sockets.push(this);
+    this.heard = [];
+    this.addEventListener("message", ({ data }) => this.heard.push(JSON.parse(data)));
+  }
+};
+window.tracks = [];
+const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+navigator.mediaDevices.getUserMedia = async (wanted) => {
+  const stream = await open(wanted);
+  tracks.push(...stream.getTracks());
+  return stream;
+};
+"""
+
+
 class Page:
     """One tab, driven over Chromium's own protocol."""
 
@@ -91,6 +112,25 @@ class Page:
             data = self.call("Page.captureScreenshot", format="png")["data"]
             (Path(SHOTS) / f"{name}.png").write_bytes(base64.b64decode(data))
 
+    def press(self, button: str) -> None:
+        self.do(f"document.getElementById('{button}').click()")
+
+    def middle(self, selector: str, number: int = 0) -> tuple[float, float]:
+        """Where an element is on the screen."""
+        box = f"document.querySelectorAll({json.dumps(selector)})[{number}].getBoundingClientRect()"
+        x, y = self.do(f"(({{ x, y, width, height }}) => [x + width / 2, y + height / 2])({box})")
+        return x, y
+
+    def mouse(self, kind: str, x: float, y: float, **more: object) -> None:
+        held = {"button": "left", "buttons": 1, "clickCount": 1}
+        self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **(held | more))
+
+    def key(self, name: str, code: int) -> None:
+        """Press a key and let it go."""
+        text = {"text": "\r"} if name == "Enter" else {}
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=name, windowsVirtualKeyCode=code, **text)
+
     def names(self) -> list[str]:
         return list(self.do("[...document.querySelectorAll('.lane .head span')].map(e => e.textContent)"))
 
@@ -136,6 +176,20 @@ def browser(tmp_path_factory) -> Iterator[Callable[[], Page]]:
             process.stderr.read()
 
 
+@pytest.fixture
+def watched(browser) -> Callable[[object], Page]:
+    """A page of a server, whose sockets and tracks a test sees."""
+
+    def opened(server) -> Page:
+        page = browser()
+        page.size(1000, 800)
+        page.call("Page.addScriptToEvaluateOnNewDocument", source=SPY)
+        page.open(f"http://127.0.0.1:{server.port}/")
+        return page
+
+    return opened
+
+
 @pytest.fixture(scope="session")
 def known() -> Engine:
     """An engine whose gallery knows Anna and Ben."""
@@ -156,3 +210,17 @@ def file_script(path: Path) -> str:
       dispatchEvent(new DragEvent("drop", {{ dataTransfer: transfer, bubbles: true, cancelable: true }}));
     }})()
     """
+
+
+def name_lane(page: Page, number: int, name: str) -> None:
+    """Name a lane by its dialog."""
+    page.do(f"document.querySelectorAll('.lane .head')[{number}].click()")
+    page.do(f"document.getElementById('name-input').value = '{name}'")
+    page.do("document.querySelector('#name-dialog [value=save]').click()")
+
+
+def merge_lanes(page: Page) -> None:
+    """Make the second lane the first one's by its dialog."""
+    page.do("document.querySelectorAll('.lane .head')[1].click()")
+    page.do("document.getElementById('merge-into').selectedIndex = 1")
+    page.do("document.querySelector('#name-dialog [value=save]').click()")

@@ -128,6 +128,7 @@ def test_two_lanes_are_merged_by_dragging_one_onto_the_other(browser, serve, kno
         )
     page.shot("7-drag")
     page.call("Input.dispatchMouseEvent", type="mouseReleased", x=to_x, y=to_y, **mouse)
+    page.do("document.querySelector('#merge-dialog [value=save]').click()")
     page.until(f"document.querySelectorAll('.lane').length < {len(before)}")
     page.do("document.getElementById('listen').click()")
     page.until("document.getElementById('state').textContent === 'done'")
