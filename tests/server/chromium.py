@@ -36,7 +36,12 @@ window.WebSocket = class extends WebSocket {
     super(window.astray ? "ws://127.0.0.1:9/" : url);
     sockets.push(this);
     this.heard = [];
+    this.said = [];
     this.addEventListener("message", ({ data }) => this.heard.push(JSON.parse(data)));
+  }
+  send(data) {
+    if (typeof data === "string") this.said.push(JSON.parse(data));
+    super.send(data);
   }
 };
 window.tracks = [];

@@ -58,6 +58,7 @@ def test_messages_that_the_page_does_not_know_are_passed_over(watched, serve, kn
     page.do('sockets[0].onmessage({ data: \'{"type":"news"}\' })')
     cut(server)
     page.until("sockets.length === 2 && document.getElementById('state').dataset.state === 'open'")
+    assert page.do("sockets[1].said[0].resume.seq") > 0
     page.until("document.querySelectorAll('.lane').length >= 2")
     assert page.do("document.querySelectorAll('#warnings li').length") == 0
 
