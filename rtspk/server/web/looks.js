@@ -1,4 +1,5 @@
-// How a speaker looks everywhere on the page: one of eight colours, and for whoever comes later stripes or dots in it.
+// How a speaker looks everywhere on the page: one of eight colours that stay apart for colour-blind eyes too, and for
+// whoever comes later stripes or dots in it.
 
 import { numberOf } from "./transcript.js";
 
