@@ -87,7 +87,6 @@ export class Naming {
 }
 
 function open(dialog, onSave) {
-  dialog.returnValue = "";
-  dialog.onclose = () => dialog.returnValue === "save" && onSave();
+  dialog.querySelector("form").onsubmit = () => void onSave();
   dialog.showModal();
 }
