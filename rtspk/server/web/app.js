@@ -1,130 +1,137 @@
 // The page: one button, lanes that grow, names that can be given, files that can be dropped and downloaded.
 
-import { RtspkClient } from "./client.js";
+import { clock } from "./clock.js";
 import { json, rttm, save, srt } from "./downloads.js";
-import { clock, colourOf, Lanes } from "./lanes.js";
-import { decodeFile, Microphone } from "./microphone.js";
+import { Enrolment } from "./enrolment.js";
+import { Hearing } from "./hearing.js";
+import { Lanes } from "./lanes.js";
+import { Naming } from "./naming.js";
+import { $, say, warn } from "./notices.js";
 import { Transcript } from "./transcript.js";
-import { record, Voices } from "./voices.js";
+import { Turns } from "./turns.js";
+import { Voices } from "./voices.js";
 
-const $ = (id) => document.getElementById(id);
-const SHOWN_TURNS = 200;
-const FILE_SECONDS = 0.5; // of a file in one message
+const NO_MICROPHONE = {
+  NotAllowedError: "The microphone is not allowed for this page.",
+  NotFoundError: "There is no microphone.",
+  AbortError: "The server cannot be reached.", // what listens to the microphone comes from there
+};
 
 let transcript = new Transcript();
-let client = null;
-let microphone = null;
-let asking = false; // for a microphone, which may take a person's answer
+let hearing = null; // what is listened to, or was last
 let stem = "stream";
 let audioMs = 0;
-const rows = new Map(); // segment id -> its line in the list of turns
 
 const token = () => $("token").value || null;
-const voices = new Voices(token);
+const enrolment = new Enrolment(new Voices(token));
+const turns = new Turns($("turns"));
+const naming = new Naming({
+  page: () => ({ transcript, hearing }),
+  onChanges: showChanges,
+  mayKeep: () => enrolment.allowed,
+});
 const lanes = new Lanes({
   list: $("lanes"),
   canvas: $("canvas"),
   empty: $("empty"),
   transcript,
-  onOpen: openName,
-  onMerge: (label, into) => client?.merge(label, into),
+  onOpen: (label) => naming.ask(label),
+  onMerge: (label, into) => naming.askMerge(label, into),
 });
 
-// Sessions
-
-function begin(rate, pace, name) {
-  transcript = new Transcript();
-  stem = name;
-  audioMs = 0;
-  rows.clear();
-  $("turns").replaceChildren();
-  $("warnings").replaceChildren();
-  lanes.reset(transcript);
-  const address = new URL("/v1/listen", location.href);
-  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  const options = { latency: Number($("latency").value), pace, heartbeat_seconds: 1 };
-  const own = new RtspkClient(address.href, { rate, options, token: token() });
-  const mine = (hear) => ({ detail }) => own === client && hear(detail);
-  own.addEventListener("message", mine(hear));
-  own.addEventListener("heartbeat", mine(beat));
-  own.addEventListener("warning", mine((warning) => warn(warning.message)));
-  own.addEventListener("fault", mine((fault) => (warn(fault.message), stop())));
-  own.addEventListener("state", mine(show));
-  client = own;
-  lanes.start();
-  own.open();
-  return own;
-}
+// What is listened to
 
 async function listen() {
-  if (asking) return undefined;
-  if (client && client.state !== "closed") return stop();
-  asking = true;
+  if (hearing?.going) return stop();
+  const own = begin("stream");
+  showState("connecting", "opening the microphone");
   try {
-    microphone = await Microphone.open((samples, level) => {
-      client?.send(samples);
-      $("level").style.transform = `scaleX(${Math.min(1, Math.sqrt(level) * 1.4)})`;
-    });
+    await own.listen();
   } catch (error) {
-    return warn(error.name === "NotAllowedError" ? "The microphone is not allowed for this page." : error.message);
-  } finally {
-    asking = false;
+    if (own.closed) return undefined;
+    giveUp();
+    warn(NO_MICROPHONE[error.name] ?? error.message);
   }
-  const own = microphone;
-  own.gone.then(() => own === microphone && (warn("The microphone is gone."), stop()));
-  begin(own.rate, "live", "stream");
-  return pressed(true);
-}
-
-function stop() {
-  microphone?.close();
-  microphone = null;
-  $("level").style.transform = "scaleX(0)";
-  client?.end();
-  if (client && client.state !== "open" && client.state !== "closed" && !client.resume) client.close();
-  pressed(false);
+  return undefined;
 }
 
 async function openFile(file) {
-  if (client && client.state !== "closed") {
-    stop();
-    client.close();
-  }
-  let sound;
+  const own = begin(file.name.replace(/\.[^.]*$/u, "") || "stream");
+  showState("connecting", "reading the file");
   try {
-    state("reading", "reading the file");
-    sound = await decodeFile(file);
+    await own.play(file);
   } catch {
-    state("idle", "ready");
-    return warn(`${file.name} holds no sound that this browser reads.`);
+    if (own.closed) return;
+    giveUp();
+    warn(`${file.name} holds no sound that this browser reads.`);
   }
-  const own = begin(sound.rate, "file", file.name.replace(/\.[^.]*$/u, "") || "stream");
-  pressed(true);
-  const size = Math.round(sound.rate * FILE_SECONDS);
-  for (let at = 0; at < sound.samples.length && own === client && !own.ended; at += size) {
-    await own.room();
-    own.send(sound.samples.slice(at, at + size));
-  }
-  own.end();
-  return pressed(false);
+}
+
+// Whoever begins something ends what was before.
+function begin(name) {
+  release();
+  const address = new URL("/v1/listen", location.href);
+  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  const own = new Hearing({ url: address.href, latency: Number($("latency").value), token: token() });
+  hearing = own;
+  const on = (type, take) => own.addEventListener(type, ({ detail }) => take(detail));
+  on("begun", () => clear(name));
+  on("going", showGoing);
+  on("level", showLevel);
+  on("state", showClient);
+  on("message", hear);
+  on("heartbeat", beat);
+  on("warning", ({ message }) => warn(message));
+  on("fault", ({ message }) => warn(message));
+  on("arrived", ({ scope }) => scope === "gallery" && enrolment.refresh());
+  on("renewed", goOn);
+  showGoing(true);
+  return own;
+}
+
+function stop() {
+  hearing.stop();
+  if (!hearing.client) giveUp();
+}
+
+function giveUp() {
+  release();
+  showState("idle", "ready");
+}
+
+function release() {
+  hearing?.close();
+  if (hearing?.client) naming.settle(hearing.client.orders);
+  lanes.stop();
+  showGoing(false);
+}
+
+function clear(name) {
+  transcript = new Transcript();
+  stem = name;
+  audioMs = 0;
+  turns.clear();
+  $("warnings").replaceChildren();
+  lanes.reset(transcript);
+  lanes.start();
 }
 
 function hear(message) {
-  const changes = transcript.apply(message);
-  lanes.update(changes);
-  for (const { segment, before } of changes) line(segment, before);
-  if (message.type === "speaker" && message.event === "named" && message.name) say(`${message.name} is speaking`);
-  if (message.type === "speaker" && message.event === "new") say(`a new voice, ${title(message.speaker)}`);
-  if (message.type === "end") finish(message.audio_ms);
+  showChanges(transcript.apply(message));
+  if (message.type === "speaker" && message.event !== "merged") announce(message);
+  if (message.type === "end") finish(transcript.audioMs);
 }
 
-function finish(milliseconds) {
-  $("clock").textContent = clock(milliseconds / 1000);
-  $("lag").textContent = "–";
-  $("lag").classList.remove("bad");
-  lanes.now = Math.max(lanes.now, milliseconds / 1000);
-  lanes.stop();
-  pressed(false);
+function announce({ event, speaker, name }) {
+  if (event === "named" && name) say(`${name} is speaking`);
+  if (event === "new") say(`a new voice, ${naming.title(transcript.labelOf(speaker))}`);
+}
+
+// The server was started anew and knows nothing of the session; what it said stays.
+function goOn({ seconds, orders }) {
+  naming.settle(orders);
+  showChanges(transcript.goOn(seconds));
+  warn("The server lost the session and has begun another: who spoke before may get a second lane.");
 }
 
 function beat({ audio_ms: milliseconds, lag_ms: lag }) {
@@ -135,170 +142,61 @@ function beat({ audio_ms: milliseconds, lag_ms: lag }) {
   $("lag").classList.toggle("bad", lag > 1500);
 }
 
-// What is seen
-
-function show(name) {
-  const words = {
-    connecting: "connecting",
-    open: microphone ? "listening" : "working",
-    reconnecting: "connection lost, coming back",
-    closed: "done",
-  };
-  state(name, words[name]);
-  if (name === "closed") {
-    lanes.stop();
-    if (microphone) stop();
-    pressed(false);
-  }
+function finish(milliseconds) {
+  $("clock").textContent = clock(milliseconds / 1000);
+  $("lag").textContent = "–";
+  $("lag").classList.remove("bad");
+  lanes.now = Math.max(lanes.now, milliseconds / 1000);
 }
 
-function state(name, text) {
+// What is seen
+
+function showChanges(changes) {
+  lanes.update(changes);
+  turns.update(changes);
+}
+
+function showClient(name) {
+  const open = hearing.microphone ? "listening" : hearing.going ? "working" : "finishing";
+  const words = { connecting: "connecting", open, reconnecting: "connection lost, coming back", closed: "done" };
+  showState(name, words[name]);
+  if (name !== "closed") return;
+  lanes.stop();
+  naming.settle(hearing.client.orders);
+}
+
+function showState(name, text) {
   $("state").dataset.state = name;
   $("state").textContent = text;
 }
 
-function pressed(on) {
+function showGoing(on) {
   $("listen").setAttribute("aria-pressed", String(on));
   $("listen-text").textContent = on ? "Stop" : "Listen";
+  if (on) return;
+  showLevel(0);
+  if (hearing?.client?.state === "open") showClient("open");
 }
 
-function say(text) {
-  $("announce").textContent = text;
-}
-
-function warn(text) {
-  if ([...$("warnings").children].some((item) => item.firstChild.textContent === text)) return;
-  const item = document.createElement("li");
-  const close = document.createElement("button");
-  close.type = "button";
-  close.textContent = "×";
-  close.setAttribute("aria-label", "Dismiss");
-  close.addEventListener("click", () => item.remove());
-  item.append(document.createTextNode(text), close);
-  $("warnings").append(item);
-}
-
-function title(label) {
-  return transcript.nameOf(label) ?? `Speaker ${label.slice(1)}`;
-}
-
-function line(segment, before) {
-  const list = $("turns");
-  const follows = list.scrollTop + list.clientHeight > list.scrollHeight - 40; // who has scrolled up reads
-  let item = rows.get(segment.id);
-  if (!item) {
-    item = document.createElement("li");
-    item.append(...["time", "b", "span"].map((tag) => document.createElement(tag)));
-    rows.set(segment.id, item);
-    const next = [...rows].find(([id, other]) => id > segment.id && other.isConnected)?.[1];
-    list.insertBefore(item, next ?? null);
-    if (list.children.length > SHOWN_TURNS) list.firstChild.remove();
-  }
-  const [time, who, length] = item.children;
-  const said = segment.name ?? `Speaker ${segment.speaker.slice(1)}`;
-  const changed = before && (before.speaker !== segment.speaker || before.name !== segment.name);
-  time.textContent = clock(segment.start);
-  who.textContent = said;
-  who.style.setProperty("--own", colourOf(Number(segment.speaker.slice(1)) - 1));
-  length.textContent = `${(segment.end - segment.start).toFixed(1)} s`;
-  item.classList.toggle("tentative", segment.state === "tentative");
-  if (changed) {
-    item.classList.remove("changed");
-    void item.offsetWidth; // so that the same animation begins again
-    item.classList.add("changed");
-  }
-  if (follows) list.scrollTop = list.scrollHeight;
-}
-
-// Naming and merging
-
-async function openName(label) {
-  const dialog = $("name-dialog");
-  $("name-title").textContent = `Who is ${title(label)}?`;
-  $("name-input").value = transcript.nameOf(label) ?? "";
-  $("name-keep").checked = false;
-  const others = transcript.lanes().filter((speaker) => speaker.label !== label);
-  const options = [["", "nobody else"], ...others.map((other) => [other.label, title(other.label)])];
-  $("merge-into").replaceChildren(...options.map(([value, text]) => new Option(text, value)));
-  $("merge-row").hidden = !others.length;
-  dialog.returnValue = "";
-  dialog.onclose = () => {
-    if (dialog.returnValue !== "save" || !client) return;
-    const into = $("merge-into").value;
-    const name = $("name-input").value.trim();
-    if (into) client.merge(label, into);
-    else if (name) client.label(label, name, $("name-keep").checked);
-  };
-  dialog.showModal();
-  $("name-input").select();
-}
-
-// Known voices
-
-async function showVoices() {
-  let known = [];
-  try {
-    known = await voices.list();
-    $("voices-row").hidden = false;
-  } catch {
-    $("voices-row").hidden = true; // a token that may only listen
-  }
-  $("known").replaceChildren(...known.map(({ name }) => new Option(name)));
-  $("voices").replaceChildren(
-    ...known.map(({ name, net_speech: seconds }) => {
-      const item = document.createElement("li");
-      const button = document.createElement("button");
-      button.type = "button";
-      button.textContent = "Forget";
-      button.setAttribute("aria-label", `Forget ${name}`);
-      button.addEventListener("click", async () => {
-        if (!confirm(`Forget the voice of ${name}?`)) return;
-        await voices.forget(name).catch((error) => warn(error.message));
-        showVoices();
-      });
-      item.append(`${name}, ${Math.round(seconds)} s`, button);
-      return item;
-    }),
-  );
-}
-
-async function enrol() {
-  const name = $("enrol-name").value.trim();
-  if (!name) {
-    $("enrol-said").textContent = "Whose voice is it? Write a name first.";
-    return $("enrol-name").focus();
-  }
-  const ring = $("ring");
-  const round = 2 * Math.PI * ring.r.baseVal.value;
-  ring.style.strokeDasharray = String(round);
-  $("enrol-record").disabled = true;
-  $("enrol-said").textContent = "Speak now.";
-  try {
-    const clip = await record((share) => (ring.style.strokeDashoffset = String(round * (1 - share))));
-    $("enrol-said").textContent = "Listening to it …";
-    const { net_speech: seconds, quality, warnings } = await voices.enrol(name, clip);
-    const said = `${name}: ${seconds.toFixed(1)} s of speech, quality ${Math.round(quality * 100)} %.`;
-    $("enrol-said").textContent = [said, ...warnings].join(" ");
-    showVoices();
-  } catch (error) {
-    $("enrol-said").textContent = error.message;
-  }
-  ring.style.strokeDashoffset = String(round);
-  $("enrol-record").disabled = false;
-  return undefined;
+function showLevel(level) {
+  $("level").style.transform = `scaleX(${Math.min(1, Math.sqrt(level) * 1.4)})`;
 }
 
 // Wiring
 
-$("listen").addEventListener("click", listen);
-$("enrol").addEventListener("click", () => $("enrol-dialog").showModal());
-$("enrol-record").addEventListener("click", enrol);
+$("listen").addEventListener("click", ({ detail }) => detail < 2 && listen()); // a double click is one
 $("open-file").addEventListener("click", () => $("file").click());
-$("file").addEventListener("change", () => $("file").files[0] && openFile($("file").files[0]));
+$("file").addEventListener("change", () => {
+  if ($("file").files[0]) openFile($("file").files[0]);
+  $("file").value = ""; // so that the same file may be chosen again
+});
 $("token").addEventListener("change", () => {
   sessionStorage.setItem("rtspk-token", $("token").value);
-  showVoices();
+  enrolment.refresh();
 });
+for (const button of document.querySelectorAll("[data-close]")) {
+  button.addEventListener("click", () => button.closest("dialog").close());
+}
 for (const button of document.querySelectorAll("[data-format]")) {
   button.addEventListener("click", () => {
     const { format } = button.dataset;
@@ -326,5 +224,5 @@ if (info.needs_token && !token()) {
   document.querySelector(".more").open = true;
   $("token").focus();
 }
-showVoices();
+enrolment.refresh();
 document.documentElement.dataset.ready = "true";

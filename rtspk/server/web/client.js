@@ -8,7 +8,7 @@
 //   client.end();
 //
 // Events: "message" (segment, revise, speaker, end), "ready", "heartbeat", "warning", "fault" (the session is over),
-// "state" ("connecting", "open", "reconnecting", "closed").
+// "state" ("connecting", "open", "reconnecting", "closed"), "arrived" (a label or merge that the server has worked on).
 
 const RETRIES = [100, 300, 1000, 2000, 5000]; // ms between attempts; the last one again and again
 const KEPT_SECONDS = 60; // of sound that the server has not acknowledged
@@ -31,7 +31,8 @@ export class RtspkClient extends EventTarget {
     this.attempt = 0;
     this.ended = false; // by us
     this.over = false; // by the server
-    this.waiting = []; // orders that wait for a connection
+    this.orders = []; // [{ message, flush, told }] that the server may not have; once closed, will not have
+    this.flushes = 0;
   }
 
   open() {
@@ -81,7 +82,7 @@ export class RtspkClient extends EventTarget {
   end() {
     if (this.ended) return;
     this.ended = true;
-    this.#order({ type: "end" });
+    if (this.state === "open") this.#say({ type: "end" });
   }
 
   // Lets go at once.
@@ -92,9 +93,21 @@ export class RtspkClient extends EventTarget {
     this.#set("closed");
   }
 
+  // A line may be dead without a sign, so an order is kept until the flush behind it is answered.
   #order(message) {
-    if (this.state === "open") this.socket.send(JSON.stringify(message));
-    else if (message.type !== "end") this.waiting.push(message);
+    const order = { message, flush: ++this.flushes, told: 0 };
+    this.orders.push(order);
+    if (this.state === "open" && !this.ended) this.#tellOrder(order);
+  }
+
+  #tellOrder(order) {
+    order.told += 1;
+    this.#say(order.message);
+    this.#say({ type: "flush", id: order.flush });
+  }
+
+  #say(message) {
+    this.socket.send(JSON.stringify(message));
   }
 
   #receive(message) {
@@ -102,15 +115,17 @@ export class RtspkClient extends EventTarget {
       case "ready":
         return this.#begin(message);
       case "ack":
+        this.#arrived(message.flush ?? 0);
         return this.#forget(message.received);
       case "error":
         this.over = !message.retryable || !this.resume;
         return this.over && this.#tell("fault", message);
-      case "heartbeat":
       case "warning":
-        return this.#tell(message.type, message);
+        return this.#isOfRepeat(message) ? undefined : this.#tell("warning", message);
+      case "heartbeat":
+        return this.#tell("heartbeat", message);
       default:
-        if (!Number.isInteger(message.seq) || message.seq <= this.seq) return undefined; // no event, or told before
+        if (!Number.isInteger(message.seq) || message.seq <= this.seq) return undefined; // of a later protocol
         this.seq = message.seq;
         this.over ||= message.type === "end";
         return this.#tell("message", message);
@@ -124,8 +139,18 @@ export class RtspkClient extends EventTarget {
     this.#set("open");
     this.#tell("ready", ready);
     for (const { samples } of this.kept) this.socket.send(samples);
-    for (const order of this.waiting.splice(0)) this.socket.send(JSON.stringify(order));
-    if (this.ended) this.socket.send('{"type":"end"}');
+    for (const order of this.orders) this.#tellOrder(order);
+    if (this.ended) this.#say({ type: "end" });
+  }
+
+  #arrived(flush) {
+    while (this.orders.length && this.orders[0].flush <= flush) this.#tell("arrived", this.orders.shift().message);
+  }
+
+  // What was done before the line broke cannot be done once more, which is no news.
+  #isOfRepeat({ code }) {
+    const [order] = this.orders;
+    return code === "refused" && order?.told > 1 && order.message.scope !== "gallery";
   }
 
   #forget(received) {

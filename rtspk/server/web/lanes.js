@@ -1,34 +1,34 @@
 // A lane for each speaker: its head is a button, its bars are drawn on one canvas behind all lanes, so that a
 // corrected turn can slide from one lane to another.
 
-// Okabe and Ito, 2008: colours that stay apart for colour-blind eyes.
-const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#8c6d31"];
+import { clock } from "./clock.js";
+import { Dragging } from "./dragging.js";
+import { lookOf, Paints } from "./looks.js";
+
 const SLIDE_MS = 450;
 const LIVE_SECONDS = 30;
-
-export function colourOf(lane) {
-  return COLOURS[lane % COLOURS.length];
-}
 
 export class Lanes {
   // onOpen(label) is called when a head is chosen; onMerge(label, into) when one lane is dropped on another.
   constructor({ list, canvas, empty, transcript, onOpen, onMerge }) {
     Object.assign(this, { list, canvas, empty, transcript, onOpen, onMerge });
-    this.rows = new Map(); // label -> { row, name, detail, number }
+    this.rows = new Map(); // label -> { row, head, name, detail }
+    this.dragging = new Dragging(list, (row, into) => onMerge(row.dataset.label, into.dataset.label));
     this.slides = new Map(); // segment id -> { from, at }
     this.now = 0; // s of the stream, at the right edge
     this.live = false;
     this.still = matchMedia("(prefers-reduced-motion: reduce)");
     this.edge = 0; // where the right edge is drawn: it follows `now` smoothly
-    new ResizeObserver(() => this.draw()).observe(list);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
-    this.draw();
+    this.frame = 0; // that is asked for, if any
+    new ResizeObserver(() => this.#draw()).observe(list);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
   }
 
   reset(transcript) {
     this.transcript = transcript;
     this.rows.clear();
     this.slides.clear();
+    this.dragging.stop();
     this.list.replaceChildren();
     this.now = this.edge = 0;
     this.update([]);
@@ -36,39 +36,45 @@ export class Lanes {
 
   // Takes what a message changed.
   update(changes) {
+    const places = new Map(); // where lanes stood, looked up once: it makes the browser lay out
     for (const { segment, before } of changes) {
       this.now = Math.max(this.now, segment.end);
-      if (before && before.speaker !== segment.speaker && this.rows.has(before.speaker)) {
-        this.slides.set(segment.id, { from: this.#middle(before.speaker), at: performance.now() });
-      }
+      if (!before || before.speaker === segment.speaker || !this.rows.has(before.speaker)) continue;
+      if (segment.end < this.span()[0]) continue;
+      if (!places.has(before.speaker)) places.set(before.speaker, this.#middle(before.speaker));
+      this.slides.set(segment.id, { from: places.get(before.speaker), at: performance.now() });
     }
-    const wanted = this.transcript.lanes();
-    for (const speaker of wanted) this.#row(speaker);
+    const wanted = new Map(this.transcript.lanes().map((speaker) => [speaker.label, speaker]));
+    for (const speaker of wanted.values()) this.#row(speaker);
     for (const [label, { row }] of this.rows) {
-      if (!wanted.some((speaker) => speaker.label === label)) {
-        row.remove();
-        this.rows.delete(label);
-      }
+      if (wanted.has(label)) continue;
+      if (this.dragging.row === row) this.dragging.stop();
+      row.remove();
+      this.rows.delete(label);
     }
-    this.empty.hidden = wanted.length > 0;
-    this.draw();
+    this.empty.hidden = wanted.size > 0;
+    this.redraw();
   }
 
-  // Goes on while there is something to see.
+  // Moves on by itself from now on.
   start() {
     this.live = true;
-    const step = () => {
-      if (!this.live) return;
-      this.edge += (this.now - this.edge) * (this.still.matches ? 1 : 0.12);
-      this.draw();
-      requestAnimationFrame(step);
-    };
-    requestAnimationFrame(step);
+    this.redraw();
   }
 
   stop() {
     this.live = false;
-    this.draw();
+    this.redraw();
+  }
+
+  // Draws once before the page is seen next, however often it is asked for.
+  redraw() {
+    this.frame ||= requestAnimationFrame(() => {
+      this.frame = 0;
+      this.edge += (this.now - this.edge) * (this.still.matches ? 1 : 0.12);
+      this.#draw();
+      if (this.live || this.slides.size) this.redraw();
+    });
   }
 
   // Where the axis begins and ends: the last half minute while it is live, all of it behind that.
@@ -77,7 +83,7 @@ export class Lanes {
     return [Math.max(0, this.edge - LIVE_SECONDS), Math.max(this.edge, LIVE_SECONDS)];
   }
 
-  draw() {
+  #draw() {
     const box = this.list.getBoundingClientRect();
     const scale = devicePixelRatio || 1;
     const { canvas } = this;
@@ -90,36 +96,38 @@ export class Lanes {
     pen.setTransform(scale, 0, 0, scale, 0, 0);
     pen.clearRect(0, 0, box.width, box.height);
     if (!this.rows.size) return;
+    const paints = new Paints(pen, this.list);
+    const middles = new Map([...this.rows.keys()].map((label) => [label, this.#middle(label)]));
     const head = this.rows.values().next().value.head.getBoundingClientRect();
-    const narrow = head.width > box.width * 0.6; // on a phone heads stand above their bars
-    const left = narrow ? 20 : head.right - box.left + 12;
+    const left = this.#isNarrow() ? 20 : head.right - box.left + 12;
     const [from, to] = this.span();
     const x = (time) => left + ((time - from) / (to - from)) * (box.width - left - 12);
-    this.#axis(pen, x, from, to, box.height);
+    this.#axis(pen, paints, x, from, to, box.height);
     const seen = [...this.transcript.segments.values()].filter(
-      (segment) => segment.end >= from && this.rows.has(segment.speaker),
+      (segment) => segment.end >= from && middles.has(segment.speaker),
     );
     const busy = overlapped(seen);
-    const moving = [];
-    for (const segment of seen) {
-      const slide = this.slides.get(segment.id);
-      if (slide) moving.push([segment, slide]);
-      else this.#bar(pen, x, segment, this.#middle(segment.speaker), from, busy.has(segment));
-    }
-    for (const [segment, slide] of moving) {
-      const part = this.still.matches ? 1 : (performance.now() - slide.at) / SLIDE_MS;
-      const ease = 1 - (1 - Math.min(1, part)) ** 3;
-      const to = this.#middle(segment.speaker);
-      this.#bar(pen, x, segment, slide.from + (to - slide.from) * ease, from, busy.has(segment));
-      if (part >= 1) this.slides.delete(segment.id);
-    }
-    if (this.slides.size && !this.live) requestAnimationFrame(() => this.draw());
+    const moving = seen.filter((segment) => this.slides.has(segment.id));
+    const bar = (segment, middle) => {
+      const [begin, end] = [x(Math.max(from, segment.start)), x(segment.end)];
+      drawBar(pen, paints, segment, begin, Math.max(2, end - begin), middle, busy.has(segment));
+    };
+    for (const segment of seen) if (!this.slides.has(segment.id)) bar(segment, middles.get(segment.speaker));
+    for (const segment of moving) bar(segment, this.#slid(segment.id, middles.get(segment.speaker)));
+    const now = performance.now();
+    for (const [id, { at }] of this.slides) if (this.still.matches || now - at > SLIDE_MS) this.slides.delete(id);
   }
 
-  #axis(pen, x, from, to, height) {
-    const style = getComputedStyle(this.list);
-    pen.fillStyle = style.getPropertyValue("--faint");
-    pen.strokeStyle = style.getPropertyValue("--line");
+  // Where a bar is on its way from one lane to another.
+  #slid(id, to) {
+    const { from, at } = this.slides.get(id);
+    const part = this.still.matches ? 1 : Math.min(1, (performance.now() - at) / SLIDE_MS);
+    return from + (to - from) * (1 - (1 - part) ** 3);
+  }
+
+  #axis(pen, paints, x, from, to, height) {
+    pen.fillStyle = paints.faint;
+    pen.strokeStyle = paints.line;
     pen.font = "11px system-ui, sans-serif";
     const tick = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600].find((each) => (to - from) / each <= 8) ?? 7200;
     for (let time = Math.ceil(from / tick) * tick; time <= to; time += tick) {
@@ -132,28 +140,14 @@ export class Lanes {
     }
   }
 
-  #bar(pen, x, segment, middle, from, busy) {
-    const left = x(Math.max(from, segment.start));
-    const width = Math.max(2, x(segment.end) - left);
-    const colour = colourOf(this.rows.get(segment.speaker).number);
-    const tall = 11;
-    pen.globalAlpha = (segment.state === "final" ? 1 : 0.6) * (0.45 + 0.55 * Math.min(1, segment.confidence));
-    pen.fillStyle = colour;
-    pen.beginPath();
-    pen.roundRect(left, middle - tall, width, tall * 2, Math.min(4, width / 2));
-    pen.fill();
-    pen.globalAlpha = 1;
-    if (segment.overlap || busy) {
-      pen.fillStyle = getComputedStyle(this.list).getPropertyValue("--ink");
-      pen.fillRect(left, middle + tall + 2, width, 2);
-    }
+  // On a phone heads stand above their bars.
+  #isNarrow() {
+    return getComputedStyle(this.list).getPropertyValue("--narrow").trim() === "1";
   }
 
   #middle(label) {
-    const row = this.rows.get(label)?.row;
-    if (!row) return 0;
-    const narrow = getComputedStyle(row).getPropertyValue("--narrow").trim() === "1";
-    return row.offsetTop + row.offsetHeight * (narrow ? 0.72 : 0.5);
+    const { row } = this.rows.get(label);
+    return row.offsetTop + row.offsetHeight * (this.#isNarrow() ? 0.72 : 0.5);
   }
 
   #row(speaker) {
@@ -164,7 +158,7 @@ export class Lanes {
       this.rows.set(speaker.label, own);
       this.list.append(own.row);
     }
-    if (own.name.textContent !== shown) own.name.textContent = shown;
+    if (own.name.textContent !== shown) own.name.textContent = own.name.title = shown;
     own.row.classList.toggle("named", speaker.name !== null);
     const sure = `${Math.round((speaker.sure / (speaker.spoken || 1)) * 100)} % sure`;
     if (own.detail.textContent !== sure) own.detail.textContent = sure;
@@ -174,62 +168,33 @@ export class Lanes {
     const row = document.createElement("li");
     const head = document.createElement("button");
     const [mark, name, detail] = ["i", "span", "small"].map((tag) => document.createElement(tag));
-    const number = Number(label.slice(1)) - 1;
     row.className = "lane";
     row.dataset.label = label;
     head.type = "button";
     head.className = "head";
     head.title = "Name this speaker, or drag it onto another lane";
-    mark.style.background = colourOf(number);
+    mark.className = lookOf(label);
     head.append(mark, name, detail);
     row.append(head);
-    this.#dragging(head, row, label);
-    return { row, head, name, detail, number };
+    this.dragging.add(head, mark, row);
+    head.addEventListener("click", ({ detail }) => {
+      if (!detail || !this.dragging.over) this.onOpen(label); // a key's click follows no drag
+    });
+    return { row, head, name, detail };
   }
+}
 
-  // A short press names; a drag onto another lane merges. Works with a mouse, a pen and a finger.
-  #dragging(head, row, label) {
-    let start = null;
-    let ghost = null;
-    const target = (event) => {
-      const lane = document.elementsFromPoint(event.clientX, event.clientY).map((each) => each.closest?.(".lane"));
-      return lane.find((each) => each && each !== row) ?? null;
-    };
-    const clear = () => {
-      ghost?.remove();
-      ghost = start = null;
-      row.classList.remove("dragged");
-      for (const each of this.list.children) each.classList.remove("target");
-    };
-    head.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0) return;
-      start = { x: event.clientX, y: event.clientY };
-      head.setPointerCapture(event.pointerId);
-    });
-    head.addEventListener("pointermove", (event) => {
-      if (!start || (!ghost && Math.hypot(event.clientX - start.x, event.clientY - start.y) < 8)) return;
-      if (!ghost) {
-        ghost = head.cloneNode(true);
-        ghost.classList.add("ghost");
-        document.body.append(ghost);
-        row.classList.add("dragged");
-      }
-      ghost.style.transform = `translate(${event.clientX - 20}px, ${event.clientY - 20}px)`;
-      const over = target(event);
-      for (const each of this.list.children) each.classList.toggle("target", each === over);
-    });
-    head.addEventListener("pointerup", (event) => {
-      const into = ghost ? target(event)?.dataset.label : null;
-      this.dragged = Boolean(ghost); // the click that follows a drag is none
-      clear();
-      if (into) this.onMerge(label, into);
-    });
-    head.addEventListener("pointercancel", clear);
-    head.addEventListener("click", () => {
-      if (!this.dragged) this.onOpen(label);
-      this.dragged = false;
-    });
-  }
+function drawBar(pen, paints, segment, left, width, middle, busy) {
+  const tall = 11;
+  pen.globalAlpha = (segment.state === "final" ? 1 : 0.6) * (0.45 + 0.55 * Math.min(1, segment.confidence));
+  pen.fillStyle = paints.of(segment.speaker);
+  pen.beginPath();
+  pen.roundRect(left, middle - tall, width, tall * 2, Math.min(4, width / 2));
+  pen.fill();
+  pen.globalAlpha = 1;
+  if (!segment.overlap && !busy) return;
+  pen.fillStyle = paints.ink;
+  pen.fillRect(left, middle + tall + 2, width, 2);
 }
 
 // The segments during which somebody else speaks too.
@@ -244,11 +209,4 @@ function overlapped(segments) {
     }
   });
   return found;
-}
-
-export function clock(seconds) {
-  const whole = Math.max(0, Math.floor(seconds));
-  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
-  const two = (value) => String(value).padStart(2, "0");
-  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }

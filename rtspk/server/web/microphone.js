@@ -10,7 +10,13 @@ export class Microphone {
     const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
     const stream = await navigator.mediaDevices.getUserMedia({ audio });
     const context = new AudioContext();
-    await context.audioWorklet.addModule(new URL("./capture-worklet.js", import.meta.url));
+    try {
+      await context.audioWorklet.addModule(new URL("./capture-worklet.js", import.meta.url));
+    } catch (error) {
+      for (const track of stream.getTracks()) track.stop();
+      await context.close();
+      throw error;
+    }
     const node = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
     node.port.onmessage = ({ data }) => onSound(data.samples, data.level);
     context.createMediaStreamSource(stream).connect(node);
@@ -36,9 +42,11 @@ export class Microphone {
   }
 }
 
+const FILE_RATE = 48000; // most files' own; the server makes of it what it listens to, better than a browser does
+
 // Decodes a whole file: { samples: Int16Array, rate }, the mean of its channels.
 export async function decodeFile(file) {
-  const context = new OfflineAudioContext(1, 1, 16000);
+  const context = new OfflineAudioContext(1, 1, FILE_RATE);
   const sound = await context.decodeAudioData(await file.arrayBuffer());
   const samples = new Int16Array(sound.length);
   const channels = Array.from({ length: sound.numberOfChannels }, (_, n) => sound.getChannelData(n));

@@ -5,23 +5,56 @@ export class Transcript {
     this.segments = new Map(); // id -> segment
     this.speakers = new Map(); // label -> { label, name, merged, spoken, sure }
     this.audioMs = 0;
+    this.base = { id: 0, label: 0, seconds: 0 }; // what earlier sessions took
   }
 
   // Takes a message; returns the segments that it changed, each with what it was before.
   apply(message) {
     switch (message.type) {
       case "segment":
-        return this.#segment(message);
+        return this.#segment(this.#placed(message));
       case "revise":
-        return message.changes.flatMap((change) => this.#change(change));
+        return message.changes.flatMap((change) => this.#change(this.#placed(change)));
       case "speaker":
-        return this.#speaker(message);
+        return this.#speaker(this.#placed(message));
       case "end":
-        this.audioMs = message.audio_ms;
+        this.audioMs = message.audio_ms + Math.round(this.base.seconds * 1000);
         return [];
       default:
         return [];
     }
+  }
+
+  // What follows is another session's: its ids, labels and times begin anew. Returns what changed.
+  goOn(seconds) {
+    const id = [...this.segments.keys()].reduce((most, each) => Math.max(most, each), 0);
+    const label = [...this.speakers.keys()].reduce((most, each) => Math.max(most, numberOf(each)), 0);
+    this.base = { id, label, seconds };
+    return this.#replace((before) => before.state === "tentative" && { ...before, state: "final" });
+  }
+
+  // How the session that goes on calls a label; null for one of a session before.
+  wireOf(label) {
+    const number = numberOf(label) - this.base.label;
+    return number > 0 ? `S${number}` : null;
+  }
+
+  // How a label of the session that goes on is called here.
+  labelOf(wire) {
+    return this.base.label ? `S${numberOf(wire) + this.base.label}` : wire;
+  }
+
+  // Gives a name to a label; returns what changed.
+  name(label, name) {
+    this.#label(label).name = name;
+    return this.#replace((before) => before.speaker === label && before.name !== name && { ...before, name });
+  }
+
+  // Makes a label's turns another's; returns what changed.
+  merge(label, into) {
+    const { name } = this.#label(into);
+    this.#label(label).merged = true;
+    return this.#replace((before) => before.speaker === label && { ...before, speaker: into, name });
   }
 
   // Labels that hold any turn, in the order in which they were announced.
@@ -82,23 +115,28 @@ export class Transcript {
   }
 
   #speaker({ event, speaker, name, into }) {
-    const known = this.#label(speaker);
-    if (event === "named") {
-      known.name = name;
-      return this.#relabel(speaker, speaker, name);
-    }
-    if (event === "merged") {
-      known.merged = true;
-      return this.#relabel(speaker, into, this.#label(into).name);
-    }
+    this.#label(speaker);
+    if (event === "named") return this.name(speaker, name);
+    if (event === "merged") return this.merge(speaker, into);
     return [];
   }
 
-  #relabel(label, into, name) {
+  #placed(message) {
+    const { id, label, seconds } = this.base;
+    if (!id && !label && !seconds) return message;
+    const moved = { ...message };
+    if ("id" in moved) moved.id += id;
+    for (const key of ["start", "end"]) if (key in moved) moved[key] = Math.round((moved[key] + seconds) * 1000) / 1000;
+    for (const key of ["speaker", "into"]) if (moved[key]) moved[key] = this.labelOf(moved[key]);
+    return moved;
+  }
+
+  // Puts what `change` makes of a segment in its place, where it makes anything.
+  #replace(change) {
     const changed = [];
     for (const before of this.segments.values()) {
-      if (before.speaker !== label || (label === into && before.name === name)) continue;
-      const segment = { ...before, speaker: into, name };
+      const segment = change(before);
+      if (!segment) continue;
       this.segments.set(segment.id, segment);
       this.#count(before, -1);
       this.#count(segment, 1);
@@ -122,4 +160,9 @@ export class Transcript {
     }
     return this.speakers.get(label);
   }
+}
+
+// The number in a label: 2 in "S2".
+export function numberOf(label) {
+  return Number(label.slice(1));
 }
