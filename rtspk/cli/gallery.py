@@ -113,7 +113,9 @@ def delete(
     """Forget a voice; nothing of it is left in the file."""
     with _opened(gallery) as opened:
         known = opened.show(name)
-        if not yes and sys.stdin.isatty():
+        if not yes and (sys.stdin is None or not sys.stdin.isatty()):
+            raise ConfigError(f"wanted --yes where nobody can be asked, got {plain(known.name)} alone")
+        if not yes:
             question = f"Forget {plain(known.name)} and its {len(known.exemplars)} prints for ever?"
             typer.confirm(question, abort=True, err=True)
         opened.delete(name)
@@ -126,6 +128,9 @@ def export(
     key: ArchiveKey = None,
 ) -> None:
     """Write all voices to a JSON file that only its owner may read; with --key it is signed."""
+    from rtspk.cli.output import check_writable
+
+    check_writable(file)
     secret = _secret(key)
     with _opened(gallery) as opened:
         count = opened.export(file, key=secret)

@@ -84,11 +84,12 @@ def listen(
     With --output the events or the format go to the file, and a terminal still shows the live view.
     Ctrl-C ends the microphone in order: outputs are written, and the exit status is 0.
     """
-    from rtspk.cli.output import check_picture, check_writable, format_of
+    from rtspk.cli.output import check_apart, check_picture, check_writable, format_of
     from rtspk.engine.settings import session_config
 
     settings = session_config(config, latency=latency, max_speakers=max_speakers)
     chosen = format_of(format_, output, is_terminal=sys.stdout.isatty())
+    check_apart(source or "", output, picture)
     if output is not None:
         check_writable(output)
     if picture is not None:

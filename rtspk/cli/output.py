@@ -11,9 +11,19 @@ from rtspk.rttm import format_rttm, to_rttm_turns
 from rtspk.transcript import Transcript, joined
 from rtspk.types import seconds_of
 
-__all__ = ["FORMATS", "AtEnd", "JsonLines", "check_picture", "check_writable", "format_of", "rendered"]
+__all__ = [
+    "FORMATS",
+    "AtEnd",
+    "JsonLines",
+    "check_apart",
+    "check_picture",
+    "check_writable",
+    "format_of",
+    "rendered",
+]
 
 SUFFIXES: dict[str, str] = {".jsonl": "jsonl", ".rttm": "rttm", ".srt": "srt", ".json": "json"}
+DATABASE: bytes = b"SQLite format 3\0"  # what a gallery begins with
 FORMATS: tuple[str, ...] = ("live", "jsonl", "rttm", "srt", "json")
 
 
@@ -74,6 +84,10 @@ def check_writable(path: Path) -> None:
         wanted.append(target.parent)
     if not all(os.access(one, os.W_OK) for one in wanted):
         raise StorageError(f"wanted to write {path}, got permission denied")
+    if target.is_file() and os.access(target, os.R_OK):
+        with target.open("rb") as file:
+            if file.read(len(DATABASE)) == DATABASE:
+                raise ConfigError(f"wanted a file to write, got a database, such as a gallery: {path}")
 
 
 def check_picture(path: Path) -> None:
@@ -83,6 +97,16 @@ def check_picture(path: Path) -> None:
     if path.suffix.lower()[1:] not in KINDS:
         raise ConfigError(f"wanted a picture ending in .{', .'.join(KINDS)}, got {path.name!r}")
     check_writable(path)
+
+
+def check_apart(source: str, output: Path | None, picture: Path | None) -> None:
+    """Refuse to write over what is listened to, or two outputs to one file, under whatever names."""
+    heard = Path("/dev/stdin" if source == "-" else source)
+    for option, path in (("--output", output), ("--picture", picture)):
+        if path is not None and path.is_file() and heard.exists() and path.samefile(heard):
+            raise ConfigError(f"wanted {option} to be another file than the source, got {path}")
+    if None not in (output, picture) and os.path.realpath(str(output)) == os.path.realpath(str(picture)):
+        raise ConfigError(f"wanted two files as --output and --picture, got {output} as both")
 
 
 def rendered(format_: str, transcript: Transcript, stem: str) -> str:

@@ -139,6 +139,38 @@ def test_a_source_that_is_not_said_well(rtspk, args, word):
     assert_one_line(rtspk("listen", *args), 2, word)
 
 
+def test_an_output_that_is_the_source_is_refused_and_the_source_kept(rtspk, tmp_path):
+    sound = clip(tmp_path / "own.wav", 1.0).read_bytes()
+    (tmp_path / "linked.wav").symlink_to("own.wav")
+    (tmp_path / "own.png").hardlink_to(tmp_path / "own.wav")
+    for options in (
+        ["own.wav", "-o", "own.wav", "--format", "rttm"],
+        ["own.wav", "-o", "linked.wav", "--format", "jsonl"],
+        ["linked.wav", "--picture", "own.png"],
+    ):
+        assert_one_line(rtspk("listen", *options), 2, "to be another file than the source, got")
+        assert (tmp_path / "own.wav").read_bytes() == sound
+
+
+def test_one_file_for_two_outputs_is_refused(rtspk, tmp_path):
+    clip(tmp_path / "talk.wav", 1.0)
+    options = ["-o", "both.png", "--format", "rttm", "--picture", "./both.png"]
+    done = rtspk("listen", "talk.wav", *options)
+    assert_one_line(done, 2, "wanted two files as --output and --picture, got both.png as both")
+
+
+def test_nothing_is_written_over_a_gallery(rtspk, tmp_path):
+    Gallery.open(tmp_path / "voices.db", "a-model", 7).close()
+    kept = (tmp_path / "voices.db").read_bytes()
+    clip(tmp_path / "talk.wav", 1.0)
+    for args in (
+        ["speakers", "export", "voices.db", "--gallery", "voices.db"],
+        ["listen", "talk.wav", "-o", "voices.db", "--format", "rttm"],
+    ):
+        assert_one_line(rtspk(*args), 2, "got a database, such as a gallery: voices.db")
+        assert (tmp_path / "voices.db").read_bytes() == kept
+
+
 ON_A_FULL_DISK = """
 import subprocess, sys
 disk, clip = sys.argv[1:]
