@@ -4,15 +4,14 @@ Nothing is ever whole in memory, so a file of many hours costs as little as a sh
 """
 
 import logging
-import re
 import wave
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
 
+from rtspk.container import READ_SECONDS, Recording, opened
 from rtspk.errors import AudioError
 from rtspk.resample import Resampler
 from rtspk.types import SAMPLE_RATE, Chunk, FloatArray, samples_of
@@ -20,14 +19,13 @@ from rtspk.types import SAMPLE_RATE, Chunk, FloatArray, samples_of
 if TYPE_CHECKING:
     import av
     from av.audio.stream import AudioStream
-    from av.container import InputContainer
     from numpy.typing import NDArray
 
 __all__ = [
     "Encoding",
+    "chunks_of",
     "duration_seconds",
     "loudest",
-    "open_container",
     "read_audio",
     "stream_audio",
     "stream_pcm",
@@ -36,8 +34,6 @@ __all__ = [
 
 Encoding = Literal["s16le", "f32le"]
 
-_OPEN_SECONDS: float = 15.0  # how long a URL may take to answer
-_READ_SECONDS: float = 30.0  # how long a URL may send nothing
 _HOLE_SECONDS: float = 0.1  # a shorter hole in the timestamps is jitter
 _LONGEST_HOLE_SECONDS: float = 60.0  # a longer one is another clock, such as a joined file's
 _LOUDEST: float = 1e6  # full scale is 1; no sound is beyond this, and squares stay finite in float32
@@ -56,8 +52,13 @@ def stream_audio(source: str | Path, *, chunk_seconds: float = 0.1) -> Iterator[
     size = samples_of(chunk_seconds)
     if size < 1:
         raise AudioError(f"wanted chunks of at least one sample, got {chunk_seconds} s")
-    with _opened(source) as (container, stream):
-        yield from _packed(_resampled(_decoded(container, stream, _name(source))), size)
+    with opened(source) as recording:
+        yield from chunks_of(recording, size)
+
+
+def chunks_of(recording: Recording, size: int) -> Iterator[Chunk]:
+    """Decode a recording that is open as `stream_audio` does, in chunks of `size` samples."""
+    return _packed(_resampled(_decoded(recording)), size)
 
 
 def read_audio(source: str | Path) -> FloatArray:
@@ -66,29 +67,10 @@ def read_audio(source: str | Path) -> FloatArray:
     return np.concatenate([nothing, *(chunk.samples for chunk in stream_audio(source, chunk_seconds=10.0))])
 
 
-def open_container(source: str | Path) -> "InputContainer":
-    """Open a file or URL with FFmpeg, whatever encoding its tags are in.
-
-    Raises:
-        av.error.FFmpegError: it cannot be opened.
-    """
-    import av
-
-    is_url = _is_url(source)
-    options: dict[str, Any] = {"timeout": (_OPEN_SECONDS, _READ_SECONDS)} if is_url else {}
-    if int(av.__version__.partition(".")[0]) < 19:  # from there on it is always lenient
-        options["metadata_errors"] = "replace"
-    # Without a protocol, a colon in a name reads as one.
-    container: InputContainer = av.open(str(source) if is_url else f"file:{source}", **options)
-    return container
-
-
 def duration_seconds(source: str | Path) -> float | None:
     """How long a source says that it is, in seconds; None where it does not know."""
-    with _opened(source) as (container, stream):
-        if stream.duration is not None and stream.time_base:
-            return float(stream.duration * stream.time_base)
-        return None if container.duration is None else container.duration / 1_000_000  # from microseconds
+    with opened(source) as recording:
+        return recording.duration
 
 
 def stream_pcm(
@@ -160,97 +142,37 @@ _SCALES: dict[str, float] = {
 }
 
 
-def _name(source: str | Path) -> str:
-    """Return the source as messages show it, without a password."""
-    return re.sub(r"//[^/@]*@", "//", str(source))
-
-
-def _is_url(source: str | Path) -> bool:
-    return isinstance(source, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", source) is not None
-
-
-def _check_file(path: Path) -> None:
-    """Name the plain mistakes before FFmpeg calls them all invalid data."""
-    try:
-        is_folder, is_empty = path.is_dir(), path.is_file() and path.stat().st_size == 0
-        is_there = path.exists()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise AudioError(
-            f"{path!s}: wanted an audio file, got a name that cannot be opened: {error}"
-        ) from error
-    if not is_there:
-        raise AudioError(f"{path}: wanted an audio file, got no such file")
-    if is_folder:
-        raise AudioError(f"{path}: wanted an audio file, got a directory")
-    if is_empty:
-        raise AudioError(f"{path}: wanted an audio file, got an empty file")
-
-
-@contextmanager
-def _opened(source: str | Path) -> "Iterator[tuple[InputContainer, AudioStream]]":
-    """Open a source and find its audio, with one plain error for each way in which that fails."""
-    import av
-
-    name = _name(source)
-    if not _is_url(source):
-        _check_file(Path(source))
-    try:
-        container = open_container(source)
-    except av.error.PermissionError as error:
-        raise AudioError(f"{name}: wanted a file that may be read, got permission denied") from error
-    except av.error.ProtocolNotFoundError as error:
-        protocol = str(source).partition(":")[0]
-        raise AudioError(f"{name}: wanted a URL that FFmpeg opens, got protocol {protocol!r}") from error
-    except av.error.InvalidDataError as error:
-        raise AudioError(f"{name}: wanted sound that FFmpeg reads, got data of no known format") from error
-    except av.error.FFmpegError as error:
-        raise AudioError(f"{name}: wanted to open it, got {error.strerror}") from error
-    with container:
-        yield container, _audio_stream(container, name)
-
-
-def _audio_stream(container: "InputContainer", name: str) -> "AudioStream":
-    if not container.streams.audio:
-        kinds = sorted({stream.type for stream in container.streams})
-        raise AudioError(f"{name}: wanted an audio stream, got only {' and '.join(kinds) or 'a header'}")
-    best = container.streams.best("audio")
-    stream = next((each for each in container.streams.audio if each is best), container.streams.audio[0])
-    if stream.codec_context is None:
-        raise AudioError(f"{name}: wanted an audio codec that FFmpeg decodes, got an unknown one")
-    return stream
-
-
-def _packets(
-    container: "InputContainer", stream: "AudioStream", name: str
-) -> "Iterator[av.Packet[AudioStream]]":
+def _packets(recording: Recording) -> "Iterator[av.Packet[AudioStream]]":
     """Give the stream's packets, going on behind damage for as long as any come."""
     import av
 
     failures = 0
     while failures < _DAMAGE_LIMIT:
         try:
-            for packet in container.demux(stream):
+            for packet in recording.container.demux(recording.stream):
                 failures = 0
                 yield packet
         except (av.error.InvalidDataError, av.error.BlockingIOError, av.error.MemoryError):
             failures += 1  # sizes read from damaged bytes show as lack of data or memory
+        except av.error.ExitError as error:
+            said = f"nothing more within {READ_SECONDS:g} s"
+            raise AudioError(f"{recording.name}: wanted to read to its end, got {said}") from error
         except av.error.FFmpegError as error:
-            raise AudioError(f"{name}: wanted to read to its end, got {error.strerror}") from error
+            raise AudioError(f"{recording.name}: wanted to read to its end, got {error.strerror}") from error
         else:
             return
-    _log.warning("%s: the container is damaged, and what follows cannot be read", name)
+    _log.warning("%s: the container is damaged, and what follows cannot be read", recording.name)
 
 
-def _decoded(
-    container: "InputContainer", stream: "AudioStream", name: str
-) -> Iterator[tuple[int, FloatArray]]:
+def _decoded(recording: Recording) -> Iterator[tuple[int, FloatArray]]:
     """Give the rate and the samples : float32 [shape=(n,)] of each frame, silence where some are missing."""
     import av
 
-    is_pcm = stream.codec_context.name.startswith("pcm_")
+    name = recording.name
+    is_pcm = recording.stream.codec_context.name.startswith("pcm_")
     clock: float | None = None  # where the next frame should begin, by the container's own time
     seen, damaged = 0, 0
-    for packet in _packets(container, stream, name):
+    for packet in _packets(recording):
         try:
             frames = packet.decode()
         except av.error.FFmpegError:
@@ -277,7 +199,8 @@ def _decoded(
     if not seen:
         raise AudioError(f"{name}: wanted sound, got no samples that decode")
     if damaged:
-        _log.warning("%s: %d damaged packets were left out", name, damaged)
+        packets = "packet was" if damaged == 1 else "packets were"
+        _log.warning("%s: %d damaged %s left out", name, damaged, packets)
 
 
 def _values(frame: "av.AudioFrame") -> "NDArray[np.generic]":

@@ -2,12 +2,14 @@
 
 import logging
 import os
+import socket
 
 import av
 import numpy as np
 import pytest
 import soxr
 
+from rtspk import container
 from rtspk.audio import read_audio, stream_audio, write_wav
 from rtspk.errors import AudioError
 from tests.conftest import SECONDS, encode, likeness, speechlike
@@ -140,3 +142,12 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path, monkeypatch):
 def test_a_chunk_without_a_sample_is_refused(tmp_path, seconds):
     with pytest.raises(AudioError, match="at least one sample"):
         list(stream_audio(tmp_path / "a.wav", chunk_seconds=seconds))
+
+
+def test_a_server_that_never_answers_is_said_plainly(monkeypatch):
+    monkeypatch.setattr(container, "OPEN_SECONDS", 0.25)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/a.wav"
+        with pytest.raises(AudioError) as caught:
+            read_audio(url)
+    assert str(caught.value) == f"{url}: wanted to open it, got no answer within 0.25 s"

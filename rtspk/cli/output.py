@@ -2,9 +2,11 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
+from rtspk.container import local_path
 from rtspk.engine.events import Event
 from rtspk.errors import ConfigError, StorageError
 from rtspk.rttm import format_rttm, to_rttm_turns
@@ -101,12 +103,18 @@ def check_picture(path: Path) -> None:
 
 def check_apart(source: str, output: Path | None, picture: Path | None) -> None:
     """Refuse to write over what is listened to, or two outputs to one file, under whatever names."""
-    heard = Path("/dev/stdin" if source == "-" else source)
+    heard = Path("/dev/stdin") if source == "-" else local_path(source)
     for option, path in (("--output", output), ("--picture", picture)):
-        if path is not None and path.is_file() and heard.exists() and path.samefile(heard):
+        if path is not None and heard is not None and path.is_file() and _is_same(path, heard):
             raise ConfigError(f"wanted {option} to be another file than the source, got {path}")
     if None not in (output, picture) and os.path.realpath(str(output)) == os.path.realpath(str(picture)):
         raise ConfigError(f"wanted two files as --output and --picture, got {output} as both")
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    with suppress(OSError, ValueError):  # of a name that cannot be opened the source itself tells
+        return path.samefile(other)
+    return False
 
 
 def rendered(format_: str, transcript: Transcript, stem: str) -> str:

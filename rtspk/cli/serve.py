@@ -24,7 +24,7 @@ def serve(
     device: Device = "auto",
     tokens: Annotated[
         Path | None,
-        typer.Option("--tokens", metavar="FILE", help="TOML of [[tokens]]: name, token, scopes."),
+        typer.Option("--tokens", metavar="FILE", help="TOML of \\[[tokens]]: name, token, scopes."),
     ] = None,
     tls_cert: Annotated[
         str | None, typer.Option("--tls-cert", metavar="FILE", help="PEM, whole chain.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 from rtspk.cli.live import LiveView
 from rtspk.cli.output import AtEnd, JsonLines, rendered
 from rtspk.cli.screen import Advance, answers, note, plain, progress
-from rtspk.cli.sources import Source, ended_by_signals
+from rtspk.cli.sources import CutShort, Source, ended_by_signals
 from rtspk.errors import RtspkError, StorageError
 from rtspk.files import write_atomically
 from rtspk.types import seconds_of
@@ -95,12 +95,12 @@ def draw(transcript: "Transcript", path: Path, title: str) -> None:
 
 def stream(
     session: "LocalSession | Client", source: Source, listeners: Sequence[Listener]
-) -> RtspkError | None:
+) -> RtspkError | CutShort | None:
     """Push a source through a session and end both.
 
     Returns:
-        what ended a live source that was heard before, such as a microphone that was unplugged: the caller
-        writes what there is, and raises it. Any other failure is raised at once.
+        what ended a source that was heard before, such as a microphone that was unplugged or Ctrl-C in a
+        file: the caller writes what there is, and raises it. Any other failure is raised at once.
     """
     position, failure = 0, None
     try:
@@ -108,8 +108,8 @@ def stream(
             for chunk in source:
                 position = chunk.end
                 _tell(listeners, session.push(chunk.samples), position)
-    except RtspkError as error:
-        if not (source.is_live and position):
+    except (RtspkError, CutShort) as error:
+        if not position:
             raise
         failure = error
     _tell(listeners, session.finish(), position)

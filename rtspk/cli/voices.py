@@ -182,11 +182,12 @@ def verify(
 
 
 def _checked(clips: list[str]) -> "list[str | Path | FloatArray]":
-    """The clips; each is looked at before the first is worked on."""
+    """The clips; each is looked at before the first is worked on, but for pipes, which are read once."""
     from rtspk.audio import duration_seconds
 
     for clip in clips:
-        duration_seconds(clip)
+        if not Path(clip).is_fifo():
+            duration_seconds(clip)
     return [*clips]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rtspk.audio import open_container
+from rtspk.container import open_container
 from rtspk.errors import AudioError
 from rtspk.types import samples_of
 

@@ -130,7 +130,7 @@ def test_options_that_make_no_sense(rtspk, voices, args, words):
     ("args", "word"),
     [
         ([], "wanted a SOURCE, - or --mic, got none"),
-        (["-"], "wanted --rate HZ with raw sound on stdin"),
+        (["-"], "stdin: wanted sound that FFmpeg reads, got data of no known format (raw sound wants --rate"),
         (["-", "--rate", "0"], "wanted a rate in Hz above 0"),
         (["-", "--rate", "8000", "--encoding", "mp3"], "wanted --encoding as s16le or f32le"),
     ],
