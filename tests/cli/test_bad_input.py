@@ -171,6 +171,21 @@ def test_nothing_is_written_over_a_gallery(rtspk, tmp_path):
         assert (tmp_path / "voices.db").read_bytes() == kept
 
 
+def test_what_cannot_be_imported_makes_no_gallery(rtspk, tmp_path):
+    (tmp_path / "other.json").write_text('{"name": "Anna"}')
+    (tmp_path / "list.json").write_text("[1, 2]")
+    (tmp_path / "text.json").write_text("Anna, Ben")
+    for name, got in (
+        ("other", "JSON of another kind"),
+        ("list", "JSON of another kind"),
+        ("text", "no JSON"),
+        ("gone", "No such file or directory"),
+    ):
+        done = rtspk("speakers", "import", f"{name}.json", "--gallery", "new.db")
+        assert_one_line(done, 2, f"wanted an exported gallery, got {got}: {name}.json\n")
+    assert not (tmp_path / "new.db").exists()
+
+
 ON_A_FULL_DISK = """
 import subprocess, sys
 disk, clip = sys.argv[1:]
