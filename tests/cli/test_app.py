@@ -58,6 +58,11 @@ def test_importing_the_package_loads_nothing_and_gives_its_names_when_asked():
         _ = package.nothing
 
 
+def test_help_says_what_a_file_of_tokens_holds(rtspk):
+    said = rtspk("serve", "--help", env={"COLUMNS": "200"}).stdout
+    assert "TOML of tables `tokens`: name, token, scopes." in said
+
+
 @pytest.mark.parametrize("args", [["--nothing"], ["nothing"], ["listen", "--nothing"], ["verify", "one.wav"]])
 def test_a_usage_error_ends_with_2(rtspk, args):
     done = rtspk(*args)
