@@ -88,13 +88,16 @@ def stream_pcm(
     resampler = Resampler(rate)
     read = getattr(stream, "read1", stream.read)  # read1 does not wait for a full buffer
     width = np.dtype(_PCM[encoding]).itemsize * channels
+    mixing = _Mixing()
     rest, seen, position = b"", 0, 0
     while data := read(_READ_BYTES):
+        if not (seen or rest):
+            _check_raw(data)
         data = rest + data
         whole = len(data) - len(data) % width
         rest = data[whole:]
         values = np.frombuffer(data[:whole], dtype=_PCM[encoding]).reshape(-1, channels).T
-        block = _mono(values)  # (n,)
+        block = mixing.mean(values)  # (n,)
         _check_sound(block, "the PCM stream", seen, rate)
         seen += len(block)
         ready = resampler.push(block)
@@ -103,6 +106,7 @@ def stream_pcm(
             position += len(ready)
     if not seen:
         raise AudioError("the PCM stream: wanted sound, got no samples")
+    mixing.warn("the PCM stream")
     ready = resampler.finish()
     if len(ready):
         yield Chunk(ready, position)
@@ -129,6 +133,8 @@ def write_wav(path: str | Path, samples: FloatArray, rate: int = SAMPLE_RATE) ->
         file.writeframes(values.tobytes())
 
 
+_CANCELLED: float = 0.01  # where the mean is that much softer than a channel
+_MAGIC: dict[bytes, str] = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3"}
 _MISCOUNTED: int = 8  # channels from which on PyAV counts planes that are not there, or fails over them
 _PCM: dict[str, str] = {"s16le": "<i2", "f32le": "<f4"}
 _FORMATS: dict[str, str] = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
@@ -170,6 +176,7 @@ def _decoded(recording: Recording) -> Iterator[tuple[int, FloatArray]]:
 
     name = recording.name
     is_pcm = recording.stream.codec_context.name.startswith("pcm_")
+    mixing = _Mixing()
     clock: float | None = None  # where the next frame should begin, by the container's own time
     seen, damaged = 0, 0
     for packet in _packets(recording):
@@ -180,7 +187,7 @@ def _decoded(recording: Recording) -> Iterator[tuple[int, FloatArray]]:
             continue
         for frame in frames:
             rate = frame.sample_rate
-            block = _mono(_values(frame))
+            block = mixing.mean(_values(frame))
             if is_pcm:
                 _check_sound(block, name, seen, rate)
             elif not _is_sound(block):  # the decoder made it of damaged bytes
@@ -198,6 +205,7 @@ def _decoded(recording: Recording) -> Iterator[tuple[int, FloatArray]]:
             yield rate, block
     if not seen:
         raise AudioError(f"{name}: wanted sound, got no samples that decode")
+    mixing.warn(name)
     if damaged:
         packets = "packet was" if damaged == 1 else "packets were"
         _log.warning("%s: %d damaged %s left out", name, damaged, packets)
@@ -224,6 +232,33 @@ def _mono(values: "NDArray[np.generic]") -> FloatArray:
         if kind == "u1":
             mean -= 128.0  # unsigned samples rest in the middle
         return (mean * _SCALES[kind]).astype(np.float32)
+
+
+class _Mixing:
+    """Makes one channel of all, and notices that they cancel each other."""
+
+    def __init__(self) -> None:
+        self._first = self._mean = 0.0  # the loudest sample of the first channel, and of the mean
+
+    def mean(self, values: "NDArray[np.generic]") -> FloatArray:
+        """The mean of channels [shape=(channels, n)]: float32 [shape=(n,)]."""
+        block = _mono(values)
+        if len(values) > 1 and len(block):
+            self._first = max(self._first, float(np.abs(_mono(values[:1])).max()))
+            self._mean = max(self._mean, float(np.abs(block).max()))
+        return block
+
+    def warn(self, name: str) -> None:
+        """Say of a source that has ended, if its channels did."""
+        if self._mean < _CANCELLED * self._first:
+            _log.warning("%s: the channels cancel each other, so that their mean is silent", name)
+
+
+def _check_raw(data: bytes) -> None:
+    """Refuse what begins like a file: its bytes would be heard as noise."""
+    for begin, kind in _MAGIC.items():
+        if data.startswith(begin):
+            raise AudioError(f"the PCM stream: wanted raw samples, got {kind}, which is read without a rate")
 
 
 def _is_sound(block: FloatArray) -> bool:

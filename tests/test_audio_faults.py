@@ -1,5 +1,6 @@
 """Damaged files are read on at their time; what is no sound is refused in one line."""
 
+import io
 import logging
 import os
 import socket
@@ -10,7 +11,7 @@ import pytest
 import soxr
 
 from rtspk import container
-from rtspk.audio import read_audio, stream_audio, write_wav
+from rtspk.audio import read_audio, stream_audio, stream_pcm, write_wav
 from rtspk.errors import AudioError
 from tests.conftest import SECONDS, encode, likeness, speechlike
 
@@ -151,3 +152,15 @@ def test_a_server_that_never_answers_is_said_plainly(monkeypatch):
         with pytest.raises(AudioError) as caught:
             read_audio(url)
     assert str(caught.value) == f"{url}: wanted to open it, got no answer within 0.25 s"
+
+
+@pytest.mark.parametrize(("second", "cancelled"), [(-1.0, True), (-0.5, False), (1.0, False)])
+def test_channels_that_cancel_each_other_are_told(tmp_path, caplog, second, cancelled):
+    sound = speechlike(16000)
+    both = np.stack([sound, sound * np.float32(second)])
+    encode(tmp_path / "a.wav", both, 16000, "pcm_s16le", "stereo")
+    raw = io.BytesIO((both.T * 32767).astype("<i2").tobytes())
+    for read in (lambda: read_audio(tmp_path / "a.wav"), lambda: list(stream_pcm(raw, 16000, channels=2))):
+        caplog.clear()
+        read()
+        assert ("the channels cancel each other" in caplog.text) == cancelled

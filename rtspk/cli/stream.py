@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from rtspk.cli.live import LiveView
+from rtspk.cli.loudness import Loudness, Session
 from rtspk.cli.output import AtEnd, JsonLines, rendered
 from rtspk.cli.screen import Advance, answers, note, plain, progress
 from rtspk.cli.sources import CutShort, Source, ended_by_signals
@@ -16,9 +17,7 @@ from rtspk.files import write_atomically
 from rtspk.types import seconds_of
 
 if TYPE_CHECKING:
-    from rtspk.client import Client
     from rtspk.engine.events import Event
-    from rtspk.engine.pipeline import LocalSession
     from rtspk.transcript import Transcript
 
 __all__ = ["Listener", "Outputs", "draw", "run", "stream"]
@@ -52,7 +51,7 @@ class Bar:
         self._advance(self._source.name, int(seconds_of(position)), int(self._source.duration or 0))
 
 
-def run(session: "LocalSession | Client", source: Source, outputs: Outputs) -> "Transcript":
+def run(session: Session, source: Source, outputs: Outputs) -> "Transcript":
     """Stream a source and write what was asked for; returns what was said."""
     kept = AtEnd()
     listeners: list[Listener] = [kept]
@@ -68,7 +67,8 @@ def run(session: "LocalSession | Client", source: Source, outputs: Outputs) -> "
             listeners.append(Bar(stack.enter_context(progress()), source))
         elif sys.stderr.isatty():
             note(f"listening to {plain(source.name)}; Ctrl-C ends it")
-        failure = stream(session, source, listeners)
+        metered = Loudness(session)
+        failure = stream(metered, source, listeners)
     if view is not None:
         view.print_summary()
     if outputs.format in {"rttm", "srt", "json"}:
@@ -83,6 +83,8 @@ def run(session: "LocalSession | Client", source: Source, outputs: Outputs) -> "
         note(f"rtspk: {source.lost}")
     if failure is not None:
         raise failure
+    if not kept.transcript.turns():
+        note(f"rtspk: no speech was heard {metered.silence()}")
     return kept.transcript
 
 
@@ -93,9 +95,7 @@ def draw(transcript: "Transcript", path: Path, title: str) -> None:
     draw_timeline(transcript.turns(), path, title=title, end=transcript.samples)
 
 
-def stream(
-    session: "LocalSession | Client", source: Source, listeners: Sequence[Listener]
-) -> RtspkError | CutShort | None:
+def stream(session: Session, source: Source, listeners: Sequence[Listener]) -> RtspkError | CutShort | None:
     """Push a source through a session and end both.
 
     Returns:

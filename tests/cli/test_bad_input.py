@@ -1,5 +1,6 @@
 """Every bad input gets one plain line and the exit status that the manual promises."""
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -62,8 +63,31 @@ def test_a_clip_too_short_to_identify(rtspk, tmp_path):
 
 def test_listening_to_a_moment_of_silence_is_no_error(rtspk, tmp_path):
     done = rtspk("listen", clip(tmp_path / "clip.wav", 0.2), "--format", "jsonl")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert done.stderr == "rtspk: no speech was heard in 0.2 s of sound: every sample of it is zero\n"
     assert done.stdout == '{"type": "end", "audio_ms": 200, "speakers": 0}\n'
+
+
+def test_sound_too_soft_for_a_voice_is_told(rtspk, tmp_path):
+    done = rtspk("listen", clip(tmp_path / "clip.wav", 2.0, 2**-13), "--format", "rttm")
+    assert (done.returncode, done.stdout) == (0, "")
+    said = "rtspk: no speech was heard in 2.0 s of sound: its loudest sample is 78 dB below full scale\n"
+    assert done.stderr == said
+
+
+@pytest.mark.parametrize(
+    ("begin", "kind"), [(b"RIFF", "WAV"), (b"fLaC", "FLAC"), (b"OggS", "Ogg"), (b"ID3\x04", "MP3")]
+)
+def test_a_file_is_not_taken_for_raw_sound(rtspk, begin, kind):
+    done = rtspk("listen", "-", "--rate", 16000, stdin=begin + bytes(32000))
+    assert_one_line(done, 2, f"wanted raw samples, got {kind}, which is read without a rate")
+
+
+def test_a_file_name_that_is_no_text_is_written_as_text(rtspk, tmp_path):
+    if not sys.platform.startswith("linux"):
+        pytest.skip("elsewhere names are text")
+    done = rtspk("listen", clip(tmp_path / "t\udcff.wav", 0.2), "--format", "json")
+    assert json.loads(done.stdout)["file"] == "t\ufffd"
 
 
 def test_numbers_that_are_no_sound_on_stdin(rtspk):
