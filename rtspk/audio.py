@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
 
-from rtspk.container import opened, shown_name
+from rtspk.container import READ_SECONDS, Recording, opened
 from rtspk.errors import AudioError
 from rtspk.resample import Resampler
 from rtspk.types import LOUDEST, SAMPLE_RATE, Chunk, FloatArray, samples_of
@@ -19,11 +19,11 @@ from rtspk.types import LOUDEST, SAMPLE_RATE, Chunk, FloatArray, samples_of
 if TYPE_CHECKING:
     import av
     from av.audio.stream import AudioStream
-    from av.container import InputContainer
     from numpy.typing import NDArray
 
 __all__ = [
     "Encoding",
+    "chunks_of",
     "duration_seconds",
     "loudest",
     "read_audio",
@@ -54,8 +54,13 @@ def stream_audio(
     size = samples_of(chunk_seconds)
     if size < 1:
         raise AudioError(f"wanted chunks of at least one sample, got {chunk_seconds} s")
-    with opened(source, contained=contained) as (container, stream):
-        yield from _packed(_resampled(_decoded(container, stream, shown_name(source))), size)
+    with opened(source, contained=contained) as recording:
+        yield from chunks_of(recording, size)
+
+
+def chunks_of(recording: Recording, size: int) -> Iterator[Chunk]:
+    """Decode a recording that is open as `stream_audio` does, in chunks of `size` samples."""
+    return _packed(_resampled(_decoded(recording)), size)
 
 
 def read_audio(source: str | Path) -> FloatArray:
@@ -66,10 +71,8 @@ def read_audio(source: str | Path) -> FloatArray:
 
 def duration_seconds(source: str | Path) -> float | None:
     """How long a source says that it is, in seconds; None where it does not know."""
-    with opened(source) as (container, stream):
-        if stream.duration is not None and stream.time_base:
-            return float(stream.duration * stream.time_base)
-        return None if container.duration is None else container.duration / 1_000_000  # from microseconds
+    with opened(source) as recording:
+        return recording.duration
 
 
 def stream_pcm(
@@ -87,13 +90,16 @@ def stream_pcm(
     resampler = Resampler(rate)
     read = getattr(stream, "read1", stream.read)  # read1 does not wait for a full buffer
     width = np.dtype(_PCM[encoding]).itemsize * channels
+    mixing = _Mixing()
     rest, seen, position = b"", 0, 0
     while data := read(_READ_BYTES):
+        if not (seen or rest):
+            _check_raw(data)
         data = rest + data
         whole = len(data) - len(data) % width
         rest = data[whole:]
         values = np.frombuffer(data[:whole], dtype=_PCM[encoding]).reshape(-1, channels).T
-        block = _mono(values)  # (n,)
+        block = mixing.mean(values)  # (n,)
         _check_sound(block, "the PCM stream", seen, rate)
         seen += len(block)
         ready = resampler.push(block)
@@ -102,6 +108,7 @@ def stream_pcm(
             position += len(ready)
     if not seen:
         raise AudioError("the PCM stream: wanted sound, got no samples")
+    mixing.warn("the PCM stream")
     ready = resampler.finish()
     if len(ready):
         yield Chunk(ready, position)
@@ -128,6 +135,8 @@ def write_wav(path: str | Path, samples: FloatArray, rate: int = SAMPLE_RATE) ->
         file.writeframes(values.tobytes())
 
 
+_CANCELLED: float = 0.01  # where the mean is that much softer than a channel
+_MAGIC: dict[bytes, str] = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3"}
 _MISCOUNTED: int = 8  # channels from which on PyAV counts planes that are not there, or fails over them
 _PCM: dict[str, str] = {"s16le": "<i2", "f32le": "<f4"}
 _FORMATS: dict[str, str] = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
@@ -141,37 +150,38 @@ _SCALES: dict[str, float] = {
 }
 
 
-def _packets(
-    container: "InputContainer", stream: "AudioStream", name: str
-) -> "Iterator[av.Packet[AudioStream]]":
+def _packets(recording: Recording) -> "Iterator[av.Packet[AudioStream]]":
     """Give the stream's packets, going on behind damage for as long as any come."""
     import av
 
     failures = 0
     while failures < _DAMAGE_LIMIT:
         try:
-            for packet in container.demux(stream):
+            for packet in recording.container.demux(recording.stream):
                 failures = 0
                 yield packet
         except (av.error.InvalidDataError, av.error.BlockingIOError, av.error.MemoryError):
             failures += 1  # sizes read from damaged bytes show as lack of data or memory
+        except av.error.ExitError as error:
+            said = f"nothing more within {READ_SECONDS:g} s"
+            raise AudioError(f"{recording.name}: wanted to read to its end, got {said}") from error
         except av.error.FFmpegError as error:
-            raise AudioError(f"{name}: wanted to read to its end, got {error.strerror}") from error
+            raise AudioError(f"{recording.name}: wanted to read to its end, got {error.strerror}") from error
         else:
             return
-    _log.warning("%s: the container is damaged, and what follows cannot be read", name)
+    _log.warning("%s: the container is damaged, and what follows cannot be read", recording.name)
 
 
-def _decoded(
-    container: "InputContainer", stream: "AudioStream", name: str
-) -> Iterator[tuple[int, FloatArray]]:
+def _decoded(recording: Recording) -> Iterator[tuple[int, FloatArray]]:
     """Give the rate and the samples : float32 [shape=(n,)] of each frame, silence where some are missing."""
     import av
 
-    is_pcm = stream.codec_context.name.startswith("pcm_")
+    name = recording.name
+    is_pcm = recording.stream.codec_context.name.startswith("pcm_")
+    mixing = _Mixing()
     clock: float | None = None  # where the next frame should begin, by the container's own time
     seen, damaged = 0, 0
-    for packet in _packets(container, stream, name):
+    for packet in _packets(recording):
         try:
             frames = packet.decode()
         except av.error.FFmpegError:
@@ -179,7 +189,7 @@ def _decoded(
             continue
         for frame in frames:
             rate = frame.sample_rate
-            block = _mono(_values(frame))
+            block = mixing.mean(_values(frame))
             if is_pcm:
                 _check_sound(block, name, seen, rate)
             elif not _is_sound(block):  # the decoder made it of damaged bytes
@@ -197,8 +207,10 @@ def _decoded(
             yield rate, block
     if not seen:
         raise AudioError(f"{name}: wanted sound, got no samples that decode")
+    mixing.warn(name)
     if damaged:
-        _log.warning("%s: %d damaged packets were left out", name, damaged)
+        packets = "packet was" if damaged == 1 else "packets were"
+        _log.warning("%s: %d damaged %s left out", name, damaged, packets)
 
 
 def _values(frame: "av.AudioFrame") -> "NDArray[np.generic]":
@@ -222,6 +234,33 @@ def _mono(values: "NDArray[np.generic]") -> FloatArray:
         if kind == "u1":
             mean -= 128.0  # unsigned samples rest in the middle
         return (mean * _SCALES[kind]).astype(np.float32)
+
+
+class _Mixing:
+    """Makes one channel of all, and notices that they cancel each other."""
+
+    def __init__(self) -> None:
+        self._first = self._mean = 0.0  # the loudest sample of the first channel, and of the mean
+
+    def mean(self, values: "NDArray[np.generic]") -> FloatArray:
+        """The mean of channels [shape=(channels, n)]: float32 [shape=(n,)]."""
+        block = _mono(values)
+        if len(values) > 1 and len(block):
+            self._first = max(self._first, float(np.abs(_mono(values[:1])).max()))
+            self._mean = max(self._mean, float(np.abs(block).max()))
+        return block
+
+    def warn(self, name: str) -> None:
+        """Say of a source that has ended, if its channels did."""
+        if self._mean < _CANCELLED * self._first:
+            _log.warning("%s: the channels cancel each other, so that their mean is silent", name)
+
+
+def _check_raw(data: bytes) -> None:
+    """Refuse what begins like a file: its bytes would be heard as noise."""
+    for begin, kind in _MAGIC.items():
+        if data.startswith(begin):
+            raise AudioError(f"the PCM stream: wanted raw samples, got {kind}, which is read without a rate")
 
 
 def _is_sound(block: FloatArray) -> bool:

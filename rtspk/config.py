@@ -24,11 +24,11 @@ def read_toml(path: Path, kind: type[T]) -> T:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"expected a TOML file at {path}, got {error}") from error
+        raise ConfigError(f"wanted a TOML file at {path}, got {error}") from error
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"expected TOML in {path}, got a syntax error: {error}") from error
+        raise ConfigError(f"wanted TOML in {path}, got a syntax error: {error}") from error
     return to_settings(table, kind, str(path))
 
 
@@ -45,9 +45,9 @@ def to_settings(table: dict[str, object], kind: type[T], source: str) -> T:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         if first["type"] == "missing":
-            raise ConfigError(f"expected {where} in {source}, got none") from error
+            raise ConfigError(f"wanted {where} in {source}, got none") from error
         raise ConfigError(
-            f"expected a valid {where} in {source}, got {first['input']!r}: {first['msg']}"
+            f"wanted a valid {where} in {source}, got {first['input']!r}: {first['msg']}"
         ) from error
 
 
@@ -62,7 +62,7 @@ def _refuse_unknown(table: dict[str, object], kind: type, source: str, prefix: s
     hints = get_type_hints(kind)
     for key, value in table.items():
         if key not in known:
-            raise ConfigError(f"expected one of {', '.join(sorted(known))} in {source}, got {prefix}{key}")
+            raise ConfigError(f"wanted one of {', '.join(sorted(known))} in {source}, got {prefix}{key}")
         for inner in (hints[key], *get_args(hints[key])):  # a dataclass, or a tuple of them
             tables = value if isinstance(value, list | tuple) else [value]
             for each in tables if dataclasses.is_dataclass(inner) else ():

@@ -1,8 +1,13 @@
-"""Open what holds sound by FFmpeg: files, URLs and containers; one plain error for each way to fail."""
+"""Open what FFmpeg opens (a file, a URL, standard input) and find the sound in it.
 
+A source is a path, `file:` and a path, a URL, or `STANDARD_INPUT`. It is opened once: a pipe loses nothing.
+"""
+
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,46 +17,100 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
 
-__all__ = ["open_container", "opened", "shown_name"]
+__all__ = ["READ_SECONDS", "STANDARD_INPUT", "Recording", "local_path", "open_container", "opened"]
 
-_OPEN_SECONDS: float = 15.0  # how long a URL may take to answer
-_READ_SECONDS: float = 30.0  # how long a URL may send nothing
-_CONTAINED: tuple[str, ...] = (  # FFmpeg's names of formats whose sound is all in the file itself
+STANDARD_INPUT: str = "pipe:0"  # as FFmpeg calls it
+OPEN_SECONDS: float = 15.0  # how long a URL may take to answer
+READ_SECONDS: float = 30.0  # how long a URL may send nothing
+CONTAINED: tuple[str, ...] = (  # FFmpeg's names of formats whose sound is all in the file itself
     *("aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "eac3", "flac", "flv", "matroska"),
     *("mov", "mp3", "mpc", "mpc8", "mpeg", "mpegts", "ogg", "tta", "voc", "w64", "wav", "webm", "wv"),
 )
 
 
-def open_container(source: str | Path, *, contained: bool = False) -> "InputContainer":
-    """Open a file or URL with FFmpeg, whatever encoding its tags are in.
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A container that is open, of whose sound nothing was read yet."""
 
-    Args:
-        source: the file or URL
-        contained: of a file, refuse what may name others to be read, such as a playlist
+    container: "InputContainer"
+    stream: "AudioStream"
+    name: str  # as messages show it, without a password
+
+    @property
+    def duration(self) -> float | None:
+        """How long it says that it is, in seconds; None where it does not know."""
+        if self.stream.duration is not None and self.stream.time_base:
+            return float(self.stream.duration * self.stream.time_base)
+        length = self.container.duration
+        return None if length is None else length / 1_000_000  # from microseconds
+
+
+@contextmanager
+def opened(source: str | Path, *, contained: bool = False) -> Iterator[Recording]:
+    """Open a source and find its audio, with one plain error for each way in which that fails.
+
+    `contained` refuses what may name other files to be read, such as a playlist.
+    """
+    import av
+
+    name = "stdin" if source == STANDARD_INPUT else re.sub(r"//[^/@]*@", "//", str(source))
+    path = local_path(source)
+    if path is not None:
+        _check_file(path)
+    try:
+        container = open_container(source, contained=contained)
+    except av.error.PermissionError as error:
+        raise AudioError(f"{name}: wanted a file that may be read, got permission denied") from error
+    except av.error.ProtocolNotFoundError as error:
+        protocol = str(source).partition(":")[0]
+        raise AudioError(f"{name}: wanted a URL that FFmpeg opens, got protocol {protocol!r}") from error
+    except av.error.InvalidDataError as error:
+        raw = " (raw sound wants --rate HZ)" if source == STANDARD_INPUT else ""
+        raise AudioError(
+            f"{name}: wanted sound that FFmpeg reads, got data of no known format{raw}"
+        ) from error
+    except av.error.ExitError as error:
+        raise AudioError(f"{name}: wanted to open it, got no answer within {OPEN_SECONDS:g} s") from error
+    except av.error.FFmpegError as error:
+        is_other = contained and isinstance(error, av.error.ArgumentError)
+        got = "a playlist, or a format that is not taken here" if is_other else error.strerror
+        raise AudioError(f"{name}: wanted to open it, got {got}") from error
+    with container:
+        yield Recording(container, _audio_stream(container, name), name)
+
+
+def open_container(source: str | Path, *, contained: bool = False) -> "InputContainer":
+    """Open a source with FFmpeg, whatever encoding its tags are in.
 
     Raises:
         av.error.FFmpegError: it cannot be opened.
     """
     import av
 
-    is_url = _is_url(source)
-    options: dict[str, Any] = {"timeout": (_OPEN_SECONDS, _READ_SECONDS)} if is_url else {}
+    path = local_path(source)
+    is_url = path is None and source != STANDARD_INPUT
+    options: dict[str, Any] = {"timeout": (OPEN_SECONDS, READ_SECONDS)} if is_url else {}
     if int(av.__version__.partition(".")[0]) < 19:  # from there on it is always lenient
         options["metadata_errors"] = "replace"
     if contained:
-        options["options"] = {"format_whitelist": ",".join(_CONTAINED), "protocol_whitelist": "file"}
+        options["options"] = {"format_whitelist": ",".join(CONTAINED), "protocol_whitelist": "file"}
     # Without a protocol, a colon in a name reads as one.
-    container: InputContainer = av.open(str(source) if is_url else f"file:{source}", **options)
+    container: InputContainer = av.open(str(source) if path is None else f"file:{path}", **options)
     return container
 
 
-def shown_name(source: str | Path) -> str:
-    """Return the source as messages show it, without a password."""
-    return re.sub(r"//[^/@]*@", "//", str(source))
+def local_path(source: str | Path) -> Path | None:
+    """Where a source lies on this machine; None for a URL and for standard input.
 
-
-def _is_url(source: str | Path) -> bool:
-    return isinstance(source, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", source) is not None
+    >>> str(local_path("file:talk.wav")), local_path("https://example.org/talk.wav")
+    ('talk.wav', None)
+    """
+    if isinstance(source, Path):
+        return source
+    if source.startswith("file:") and not os.path.exists(source):  # noqa: PTH110 - names may be too long
+        return Path(source.removeprefix("file:"))
+    is_url = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", source) is not None
+    return None if is_url or source == STANDARD_INPUT else Path(source)
 
 
 def _check_file(path: Path) -> None:
@@ -69,31 +128,6 @@ def _check_file(path: Path) -> None:
         raise AudioError(f"{path}: wanted an audio file, got a directory")
     if is_empty:
         raise AudioError(f"{path}: wanted an audio file, got an empty file")
-
-
-@contextmanager
-def opened(source: str | Path, *, contained: bool = False) -> "Iterator[tuple[InputContainer, AudioStream]]":
-    """Open a source and find its audio, with one plain error for each way in which that fails."""
-    import av
-
-    name = shown_name(source)
-    if not _is_url(source):
-        _check_file(Path(source))
-    try:
-        container = open_container(source, contained=contained)
-    except av.error.PermissionError as error:
-        raise AudioError(f"{name}: wanted a file that may be read, got permission denied") from error
-    except av.error.ProtocolNotFoundError as error:
-        protocol = str(source).partition(":")[0]
-        raise AudioError(f"{name}: wanted a URL that FFmpeg opens, got protocol {protocol!r}") from error
-    except av.error.InvalidDataError as error:
-        raise AudioError(f"{name}: wanted sound that FFmpeg reads, got data of no known format") from error
-    except av.error.FFmpegError as error:
-        is_other = contained and isinstance(error, av.error.ArgumentError)
-        got = "a playlist, or a format that is not taken here" if is_other else error.strerror
-        raise AudioError(f"{name}: wanted to open it, got {got}") from error
-    with container:
-        yield container, _audio_stream(container, name)
 
 
 def _audio_stream(container: "InputContainer", name: str) -> "AudioStream":

@@ -3,6 +3,7 @@
 The columns are those of the NIST RT-09 evaluation plan, appendix A.
 """
 
+import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator
@@ -85,21 +86,24 @@ def parse_rttm(text: str, *, where: str = "RTTM") -> list[SpeakerTurn]:
 def format_rttm(turns: Iterable[SpeakerTurn]) -> str:
     r"""Write turns as RTTM text, by file and time, with three decimals.
 
-    Starts and ends are rounded, not durations, so that turns that touch still touch. Blanks in names become
-    underscores. A turn that rounds to nothing is left out.
+    Starts and ends are rounded, not durations, so that turns that touch still touch. A turn that rounds to
+    nothing is left out. Blanks in names become underscores, and what is no character a question mark; of two
+    names that become one word so, the later one gets a number behind it ("Anna B" and "Anna_B": `Anna_B`,
+    `Anna_B_2`).
 
     >>> format_rttm([SpeakerTurn("talk", 0.5, 1.75, "Anna Bell")])
     'SPEAKER talk 1 0.500 1.250 <NA> <NA> Anna_Bell <NA> <NA>\n'
     """
     lines = []
+    files, speakers = _Words("file"), _Words("speaker")
     for turn in sorted(turns, key=lambda turn: (turn.file, turn.start, turn.end, turn.speaker)):
         if not (math.isfinite(turn.end) and 0 <= turn.start <= turn.end):
             raise FormatError(f"wanted a turn with 0 <= start <= end, got {turn.start} to {turn.end}")
         start, end = round(turn.start * 1000), round(turn.end * 1000)  # ms
         if end > start:
             times = f"{start / 1000:.3f} {(end - start) / 1000:.3f}"
-            names = _one_word(turn.file, "file"), _one_word(turn.speaker, "speaker")
-            lines.append(f"SPEAKER {names[0]} 1 {times} <NA> <NA> {names[1]} <NA> <NA>\n")
+            file, speaker = files.word(turn.file), speakers.word(turn.speaker)
+            lines.append(f"SPEAKER {file} 1 {times} <NA> <NA> {speaker} <NA> <NA>\n")
     return "".join(lines)
 
 
@@ -179,8 +183,20 @@ def _seconds(field: str, wanted: str) -> float:
     return value
 
 
-def _one_word(name: str, what: str) -> str:
-    word = re.sub(r"\s", "_", name)
-    if not word:
-        raise FormatError(f"wanted a name for the {what}, got an empty one")
-    return word
+class _Words:
+    """Names as single words, each name another word."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._words: dict[str, str] = {}
+
+    def word(self, name: str) -> str:
+        """The word of a name."""
+        if not name:
+            raise FormatError(f"wanted a name for the {self._what}, got an empty one")
+        if name not in self._words:
+            plain = re.sub(r"\s", "_", name).encode("utf-8", "replace").decode()
+            numbered = (f"{plain}_{number}" for number in itertools.count(2))
+            taken = set(self._words.values())
+            self._words[name] = next(word for word in itertools.chain([plain], numbered) if word not in taken)
+        return self._words[name]

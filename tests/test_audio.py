@@ -70,6 +70,15 @@ def web(tmp_path):
     server.server_close()
 
 
+def test_a_path_may_be_said_as_file(tmp_path, monkeypatch):
+    write_wav(tmp_path / "a.wav", speechlike(16000))
+    monkeypatch.chdir(tmp_path)
+    for where in ("file:a.wav", f"file:{tmp_path}/a.wav", f"file://{tmp_path}/a.wav"):
+        np.testing.assert_array_equal(read_audio(where), speechlike(16000))
+    (tmp_path / "a.wav").rename("file:a.wav")  # and a name may begin like that
+    np.testing.assert_array_equal(read_audio("file:a.wav"), speechlike(16000))
+
+
 def test_a_url_is_read_like_a_file(tmp_path, web):
     encode(tmp_path / "a.flac", speechlike(16000)[None], 16000, "flac")
     np.testing.assert_array_equal(read_audio(f"http://{web}/a.flac"), speechlike(16000))

@@ -1,14 +1,17 @@
 """Damaged files are read on at their time; what is no sound is refused in one line."""
 
+import io
 import logging
 import os
+import socket
 
 import av
 import numpy as np
 import pytest
 import soxr
 
-from rtspk.audio import read_audio, stream_audio, write_wav
+from rtspk import container
+from rtspk.audio import read_audio, stream_audio, stream_pcm, write_wav
 from rtspk.errors import AudioError
 from tests.conftest import SECONDS, encode, likeness, speechlike
 
@@ -174,3 +177,24 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path, monkeypatch):
 def test_a_chunk_without_a_sample_is_refused(tmp_path, seconds):
     with pytest.raises(AudioError, match="at least one sample"):
         list(stream_audio(tmp_path / "a.wav", chunk_seconds=seconds))
+
+
+def test_a_server_that_never_answers_is_said_plainly(monkeypatch):
+    monkeypatch.setattr(container, "OPEN_SECONDS", 0.25)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/a.wav"
+        with pytest.raises(AudioError) as caught:
+            read_audio(url)
+    assert str(caught.value) == f"{url}: wanted to open it, got no answer within 0.25 s"
+
+
+@pytest.mark.parametrize(("second", "cancelled"), [(-1.0, True), (-0.5, False), (1.0, False)])
+def test_channels_that_cancel_each_other_are_told(tmp_path, caplog, second, cancelled):
+    sound = speechlike(16000)
+    both = np.stack([sound, sound * np.float32(second)])
+    encode(tmp_path / "a.wav", both, 16000, "pcm_s16le", "stereo")
+    raw = io.BytesIO((both.T * 32767).astype("<i2").tobytes())
+    for read in (lambda: read_audio(tmp_path / "a.wav"), lambda: list(stream_pcm(raw, 16000, channels=2))):
+        caplog.clear()
+        read()
+        assert ("the channels cancel each other" in caplog.text) == cancelled

@@ -40,7 +40,7 @@ def server(tmp_path_factory) -> Iterator[int]:
         env={**os.environ, "RTSPK_TOKEN": TOKEN},
     )
     with process:
-        said = process.stderr.readline()
+        said = next(line for line in process.stderr if "starting" not in line)
         assert "serving at http://127.0.0.1:" in said, said
         yield int(said.rsplit(":", 1)[1])
         process.terminate()

@@ -53,6 +53,18 @@ def test_blanks_in_names_become_underscores(blank):
     assert parse_rttm(text) == [SpeakerTurn("my_talk", 0.0, 1.0, "Anna_Bell")]
 
 
+def test_two_names_that_become_one_word_are_kept_apart():
+    names = ["Anna B", "Anna_B", "Anna\tB", "Anna B"]
+    turns = [SpeakerTurn("talk", number, number + 1.0, name) for number, name in enumerate(names)]
+    words = [turn.speaker for turn in parse_rttm(format_rttm(turns))]
+    assert words == ["Anna_B", "Anna_B_2", "Anna_B_3", "Anna_B"]
+
+
+def test_what_is_no_character_in_a_name_becomes_a_question_mark(tmp_path):
+    write_rttm(tmp_path / "talk.rttm", [SpeakerTurn("t\udcff", 0.0, 1.0, "Anna")])
+    assert read_rttm(tmp_path / "talk.rttm") == [SpeakerTurn("t?", 0.0, 1.0, "Anna")]
+
+
 def test_turns_that_touch_still_touch_after_rounding():
     third = 1 / 3
     turns = [SpeakerTurn("t", third * n, third * (n + 1), "A") for n in range(100)]

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, NoReturn, ParamSpec
+from typing import Annotated, NoReturn, ParamSpec, get_args
 
 import typer
 
@@ -172,6 +172,10 @@ def _all(
 
 
 def _add(group: typer.Typer, name: str, verb: Callable[P, None]) -> None:
+    for annotation in verb.__annotations__.values():
+        kind, *extras = get_args(annotation) or (None,)
+        for option in extras if kind is bool else ():
+            option.metavar = ""  # a flag takes nothing, and help would show `<bool>`
     group.command(name)(_guarded(verb))
 
 

@@ -50,9 +50,9 @@ def check_manifest(
         for finding in report.notes:
             say(plain(f"{finding} [a note, no error]"))
     if report.problems:
-        raise FormatError(f"expected a sound manifest at {manifest}, got {report.totals}")
+        raise FormatError(f"wanted a sound manifest at {manifest}, got {report.totals}")
     if not report.utterances:
-        raise FormatError(f"expected utterances in {manifest}, got none")
+        raise FormatError(f"wanted utterances in {manifest}, got none")
 
 
 def segment(

@@ -114,7 +114,9 @@ def delete(
     """Forget a voice; nothing of it is left in the file."""
     with _opened(gallery) as opened:
         known = opened.show(name)
-        if not yes and sys.stdin.isatty():
+        if not yes and (sys.stdin is None or not sys.stdin.isatty()):
+            raise ConfigError(f"wanted --yes where nobody can be asked, got {plain(known.name)} alone")
+        if not yes:
             question = f"Forget {plain(known.name)} and its {len(known.exemplars)} prints for ever?"
             typer.confirm(question, abort=True, err=True)
         opened.delete(name)
@@ -127,6 +129,9 @@ def export(
     key: ArchiveKey = None,
 ) -> None:
     """Write all voices to a JSON file that only its owner may read; with --key it is signed."""
+    from rtspk.cli.output import check_writable
+
+    check_writable(file)
     secret = _secret(key)
     with _opened(gallery) as opened:
         count = opened.export(file, key=secret)
@@ -140,21 +145,22 @@ def import_(
     key: ArchiveKey = None,
 ) -> None:
     """Add the voices of an exported file; importing twice changes nothing. With --key it must be signed."""
-    from rtspk.engine.gallery import Gallery
-
     secret = _secret(key)
     path = _where(gallery)
     if path.exists():
-        opened = _opened(gallery)
+        with _opened(gallery) as opened:
+            count = opened.import_(file, key=secret)
     else:
         from rtspk.config import read_toml
         from rtspk.engine.embedder import EmbedderCard
+        from rtspk.engine.gallery import Gallery
+        from rtspk.engine.gallery_exchange import read_export
         from rtspk.engine.registry import resolve_model
 
         card = read_toml(resolve_model(model) / "card.toml", EmbedderCard)
-        opened = Gallery.open(path, card.id, card.dimension)
-    with opened:
-        count = opened.import_(file, key=secret)
+        voices = read_export(file, card.id, card.dimension, secret)  # before a gallery is made for them
+        with Gallery.open(path, card.id, card.dimension) as opened:
+            count = opened.take(voices)
     say(f"{count} new {'print' if count == 1 else 'prints'} from {plain(str(file))}")
 
 
@@ -165,6 +171,7 @@ def reenroll(
 ) -> None:
     """Let another model hear the clips that were kept, and put its prints in the place of the old ones."""
     from rtspk.engine.gallery import Gallery
+    from rtspk.engine.gallery_records import new_name
     from rtspk.engine.pipeline import Engine
 
     path = _where(gallery)
@@ -176,7 +183,7 @@ def reenroll(
                 f"wanted a gallery of another model than {card.id}, got one of its own: {path}"
             )
         kept = {record.name: old.clips(record.name) for record in old.speakers()}
-    heard = {name: clips for name, clips in kept.items() if clips}
+    heard = {new_name(name): clips for name, clips in kept.items() if clips}
     if not heard:
         raise GalleryError(f"wanted clips that were kept (`rtspk enroll --keep-clips`), got none in {path}")
     fresh = path.with_name(f".{path.name}.reenrolled")

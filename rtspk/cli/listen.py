@@ -30,14 +30,17 @@ __all__ = ["devices", "listen"]
 def listen(
     source: Annotated[
         str | None,
-        typer.Argument(metavar="SOURCE|-", help="A file or URL that FFmpeg reads; - is raw sound on stdin."),
+        typer.Argument(metavar="SOURCE|-", help="A file or URL that FFmpeg reads; - is stdin."),
     ] = None,
     mic: Annotated[
         str | None,
         typer.Option("--mic", metavar="[DEVICE]", help="The microphone: the default one, or this."),
     ] = None,
     microphone: Microphone = None,
-    rate: Annotated[int | None, typer.Option("--rate", metavar="HZ", help="Of raw sound on stdin.")] = None,
+    rate: Annotated[
+        int | None,
+        typer.Option("--rate", metavar="HZ", help="stdin is raw sound of this rate; else FFmpeg reads it."),
+    ] = None,
     encoding: Annotated[
         str, typer.Option("--encoding", metavar="s16le|f32le", help="Of raw sound on stdin.")
     ] = "s16le",
@@ -82,13 +85,15 @@ def listen(
 
     A file on a terminal shows its speakers live; `rtspk listen talk.wav | jq` gets one event a line.
     With --output the events or the format go to the file, and a terminal still shows the live view.
-    Ctrl-C ends the microphone in order: outputs are written, and the exit status is 0.
+    stdin without --rate holds what FFmpeg reads: `ffmpeg ... -f wav - | rtspk listen -`.
+    Ctrl-C ends it in order: outputs are written. The exit status is 0, of a file or URL 130.
     """
-    from rtspk.cli.output import check_picture, check_writable, format_of
+    from rtspk.cli.output import check_apart, check_picture, check_writable, format_of
     from rtspk.engine.settings import session_config
 
     settings = session_config(config, latency=latency, max_speakers=max_speakers)
     chosen = format_of(format_, output, is_terminal=sys.stdout.isatty())
+    check_apart(source or "", output, picture)
     if output is not None:
         check_writable(output)
     if picture is not None:
@@ -163,7 +168,7 @@ def _source(
     source: str | None, mic: str | None, rate: int | None, encoding: str, channels: int, pace: str
 ) -> "Source":
     """Open what is listened to; options that do not fit it are refused."""
-    from rtspk.cli.sources import FileSource, MicrophoneSource, PipeSource, standard_input
+    from rtspk.cli.sources import FileSource, MicrophoneSource, PipeSource, StreamSource, standard_input
 
     if pace not in {"fast", "realtime"}:
         raise ConfigError(f"wanted --pace as fast or realtime, got {pace!r}")
@@ -174,9 +179,8 @@ def _source(
     if source is None:
         return MicrophoneSource(mic)
     if source == "-":
-        if rate is None:
-            raise ConfigError("wanted --rate HZ with raw sound on stdin, got none")
-        return PipeSource(standard_input(), rate, _encoding(encoding), channels)
+        stream, kind = standard_input(), _encoding(encoding)
+        return StreamSource() if rate is None else PipeSource(stream, rate, kind, channels)
     return FileSource(source, 1.0 if pace == "realtime" else None)
 
 

@@ -13,11 +13,12 @@ __all__ = ["Stage", "add", "list_", "remove", "use"]
 Stage = Annotated[
     str, typer.Option("--stage", metavar="STAGE", help="How far it is: experimental, staging or production.")
 ]
+HEAD = "EER by seconds, speakers held out of training"
 Name = Annotated[str, typer.Argument(metavar="ID", help="As `rtspk models list` shows it, or `bundled`.")]
 
 
 def list_(as_json: AsJson = False) -> None:
-    """Show the models: stage, size, error rates where they are known, and which one is in use."""
+    """Show the models: stage, size, equal error rates where they are known, and which one is in use."""
     from rtspk.engine.registry import Registry
 
     models = Registry().models()
@@ -40,7 +41,7 @@ def list_(as_json: AsJson = False) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for name in ("in use", "id", "stage", "dimension", "MB", "EER"):
+    for name in ("in use", "id", "stage", "dimension", "MB", HEAD):
         table.add_column(name, justify="right" if name in {"dimension", "MB"} else "left")
     for model in models:
         rates = ", ".join(f"{length}: {rate:.2%}" for length, rate in model.error_rates.items())

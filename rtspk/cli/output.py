@@ -2,18 +2,30 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
+from rtspk.container import local_path
 from rtspk.engine.events import Event
 from rtspk.errors import ConfigError, StorageError
 from rtspk.rttm import format_rttm, to_rttm_turns
 from rtspk.transcript import Transcript, joined
 from rtspk.types import seconds_of
 
-__all__ = ["FORMATS", "AtEnd", "JsonLines", "check_picture", "check_writable", "format_of", "rendered"]
+__all__ = [
+    "FORMATS",
+    "AtEnd",
+    "JsonLines",
+    "check_apart",
+    "check_picture",
+    "check_writable",
+    "format_of",
+    "rendered",
+]
 
 SUFFIXES: dict[str, str] = {".jsonl": "jsonl", ".rttm": "rttm", ".srt": "srt", ".json": "json"}
+DATABASE: bytes = b"SQLite format 3\0"  # what a gallery begins with
 FORMATS: tuple[str, ...] = ("live", "jsonl", "rttm", "srt", "json")
 
 
@@ -74,6 +86,10 @@ def check_writable(path: Path) -> None:
         wanted.append(target.parent)
     if not all(os.access(one, os.W_OK) for one in wanted):
         raise StorageError(f"wanted to write {path}, got permission denied")
+    if target.is_file() and os.access(target, os.R_OK):
+        with target.open("rb") as file:
+            if file.read(len(DATABASE)) == DATABASE:
+                raise ConfigError(f"wanted a file to write, got a database, such as a gallery: {path}")
 
 
 def check_picture(path: Path) -> None:
@@ -83,6 +99,22 @@ def check_picture(path: Path) -> None:
     if path.suffix.lower()[1:] not in KINDS:
         raise ConfigError(f"wanted a picture ending in .{', .'.join(KINDS)}, got {path.name!r}")
     check_writable(path)
+
+
+def check_apart(source: str, output: Path | None, picture: Path | None) -> None:
+    """Refuse to write over what is listened to, or two outputs to one file, under whatever names."""
+    heard = Path("/dev/stdin") if source == "-" else local_path(source)
+    for option, path in (("--output", output), ("--picture", picture)):
+        if path is not None and heard is not None and path.is_file() and _is_same(path, heard):
+            raise ConfigError(f"wanted {option} to be another file than the source, got {path}")
+    if None not in (output, picture) and os.path.realpath(str(output)) == os.path.realpath(str(picture)):
+        raise ConfigError(f"wanted two files as --output and --picture, got {output} as both")
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    with suppress(OSError, ValueError):  # of a name that cannot be opened the source itself tells
+        return path.samefile(other)
+    return False
 
 
 def rendered(format_: str, transcript: Transcript, stem: str) -> str:

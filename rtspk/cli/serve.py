@@ -24,7 +24,7 @@ def serve(
     device: Device = "auto",
     tokens: Annotated[
         Path | None,
-        typer.Option("--tokens", metavar="FILE", help="TOML of [[tokens]]: name, token, scopes."),
+        typer.Option("--tokens", metavar="FILE", help="TOML of tables `tokens`: name, token, scopes."),
     ] = None,
     tls_cert: Annotated[
         str | None, typer.Option("--tls-cert", metavar="FILE", help="PEM, whole chain.")
@@ -113,6 +113,8 @@ def serve(
     load = partial(Engine.load, gallery, model=model, segmenter=segmenter, device=device)
     scheme = "https" if settings.tls_certificate else "http"
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    count = settings.worker_count
+    note(f"rtspk: starting, {count} worker{'s' * (count != 1)} ...")
     with ExitStack() as loading:
         loading.enter_context(waiting("loading the models"))
         engine = load()

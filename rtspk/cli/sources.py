@@ -1,5 +1,6 @@
-"""Where sound comes from: a file or URL, raw sound on stdin, a microphone; each a context with chunks."""
+"""Where sound comes from: a file or URL, stdin, a microphone; each a context with chunks."""
 
+import os
 import signal
 import sys
 import time
@@ -15,7 +16,16 @@ from rtspk.types import Chunk, seconds_of
 if TYPE_CHECKING:
     from rtspk.audio import Encoding
 
-__all__ = ["FileSource", "MicrophoneSource", "PipeSource", "Source", "ended_by_signals", "standard_input"]
+__all__ = [
+    "CutShort",
+    "FileSource",
+    "MicrophoneSource",
+    "PipeSource",
+    "Source",
+    "StreamSource",
+    "ended_by_signals",
+    "standard_input",
+]
 
 PACED_SECONDS: float = 0.1  # sound in one chunk where it is played in time
 FAST_SECONDS: float = 0.5  # and where it is not: fewer, larger steps
@@ -26,7 +36,7 @@ class Source(Protocol):
 
     name: str  # for people
     stem: str  # file id in RTTM
-    is_live: bool  # what was heard counts, however it ended
+    is_live: bool  # Ctrl-C is its proper end
     duration: float | None  # seconds, where it is known beforehand
 
     @property
@@ -55,13 +65,15 @@ class FileSource:
     lost = ""
 
     def __init__(self, where: str, speed: float | None = None) -> None:
-        from rtspk.audio import duration_seconds
+        from rtspk.cli.reader import Reader
 
-        self.duration = duration_seconds(where)
         tail = (urlsplit(where).path if "://" in where else where).rstrip("/").rpartition("/")[2]
+        tail = os.fsencode(tail).decode("utf-8", "replace")  # a name may be no text
         self.name = tail or where
         self.stem = tail.rpartition(".")[0] or tail or "stream"
-        self._where, self._speed = where, speed
+        self._speed = speed
+        self._reader = Reader(where, FAST_SECONDS if speed is None else PACED_SECONDS)
+        self.duration = self._reader.duration
 
     def __enter__(self) -> Self:
         return self
@@ -69,24 +81,34 @@ class FileSource:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        self._reader.close()
 
     def __iter__(self) -> Iterator[Chunk]:
         """Give the sound, each chunk when the last of it would have been heard."""
-        from rtspk.audio import stream_audio
-
-        if self._speed is None:
-            yield from stream_audio(self._where, chunk_seconds=FAST_SECONDS)
-            return
         begun = time.monotonic()
-        for chunk in stream_audio(self._where, chunk_seconds=PACED_SECONDS):
-            early = begun + seconds_of(chunk.end) / self._speed - time.monotonic()
-            if early > 0:
-                time.sleep(early)
+        for chunk in self._reader:
+            if self._speed is not None:
+                early = begun + seconds_of(chunk.end) / self._speed - time.monotonic()
+                time.sleep(max(0.0, early))
             yield chunk
 
     def stop(self) -> None:
-        """Nothing is to be done: who stops to ask gets no more."""
+        """End behind what was heard."""
+        self._reader.stop()
+
+
+class StreamSource(FileSource):
+    """A container on standard input, such as FFmpeg writes into a pipe."""
+
+    is_live = True
+
+    def __init__(self) -> None:
+        from rtspk.cli.reader import Reader
+        from rtspk.container import STANDARD_INPUT
+
+        self.name = self.stem = "stdin"
+        self.duration = self._speed = None
+        self._reader = Reader(STANDARD_INPUT, PACED_SECONDS)
 
 
 class PipeSource:
@@ -173,12 +195,17 @@ class MicrophoneSource:
         self._microphone.stop()
 
 
+class CutShort(KeyboardInterrupt):
+    """A file was ended before its end."""
+
+
 @contextmanager
 def ended_by_signals(source: Source) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end a live source in order; a second one breaks off at once."""
-    if not source.is_live:
-        yield
-        return
+    """Let Ctrl-C and SIGTERM end a source in order; a second one breaks off at once.
+
+    Raises:
+        CutShort: behind the sound, where it was not live.
+    """
     asked = False
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -194,12 +221,12 @@ def ended_by_signals(source: Source) -> Iterator[None]:
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
+    if asked and not source.is_live:
+        raise CutShort
 
 
 def standard_input() -> BinaryIO:
     """The bytes of stdin; a terminal has none for us."""
     if sys.stdin is None or sys.stdin.isatty():
-        raise ConfigError(
-            "wanted raw sound on stdin, got a terminal: pipe it in, such as `arecord -t raw | ...`"
-        )
+        raise ConfigError("wanted sound on stdin, got a terminal: pipe it in, such as `arecord -t raw | ...`")
     return sys.stdin.buffer

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from rtspk.cli.live import LiveView
+from rtspk.cli.loudness import Loudness, Session
 from rtspk.cli.output import AtEnd, JsonLines, rendered
 from rtspk.cli.screen import Advance, answers, note, plain, progress
-from rtspk.cli.sources import Source, ended_by_signals
+from rtspk.cli.sources import CutShort, Source, ended_by_signals
 from rtspk.errors import RtspkError, StorageError
 from rtspk.files import write_atomically
 from rtspk.types import seconds_of
@@ -18,7 +19,6 @@ from rtspk.types import seconds_of
 if TYPE_CHECKING:
     from rtspk.client import Client
     from rtspk.engine.events import Event
-    from rtspk.engine.pipeline import LocalSession
     from rtspk.transcript import Transcript
 
 __all__ = ["Listener", "Outputs", "Warnings", "draw", "run", "stream"]
@@ -64,7 +64,7 @@ class Warnings:
             note(f"rtspk: {plain(warning.message)}")
 
 
-def run(session: "LocalSession | Client", source: Source, outputs: Outputs, *more: Listener) -> "Transcript":
+def run(session: Session, source: Source, outputs: Outputs, *more: Listener) -> "Transcript":
     """Stream a source and write what was asked for, with more listeners; returns what was said."""
     kept = AtEnd()
     listeners: list[Listener] = [kept, *more]
@@ -80,7 +80,8 @@ def run(session: "LocalSession | Client", source: Source, outputs: Outputs, *mor
             listeners.append(Bar(stack.enter_context(progress()), source))
         elif sys.stderr.isatty():
             note(f"listening to {plain(source.name)}; Ctrl-C ends it")
-        failure = stream(session, source, listeners)
+        metered = Loudness(session)
+        failure = stream(metered, source, listeners)
     if view is not None:
         view.print_summary()
     if outputs.format in {"rttm", "srt", "json"}:
@@ -95,6 +96,8 @@ def run(session: "LocalSession | Client", source: Source, outputs: Outputs, *mor
         note(f"rtspk: {source.lost}")
     if failure is not None:
         raise failure
+    if not kept.transcript.turns():
+        note(f"rtspk: no speech was heard {metered.silence()}")
     return kept.transcript
 
 
@@ -105,14 +108,13 @@ def draw(transcript: "Transcript", path: Path, title: str) -> None:
     draw_timeline(transcript.turns(), path, title=title, end=transcript.samples)
 
 
-def stream(
-    session: "LocalSession | Client", source: Source, listeners: Sequence[Listener]
-) -> RtspkError | None:
+def stream(session: Session, source: Source, listeners: Sequence[Listener]) -> RtspkError | CutShort | None:
     """Push a source through a session and end both.
 
     Returns:
-        what ended a live source that was heard before, such as a microphone that was unplugged or a server
-        that is gone: the caller writes what there is, and raises it. Any other failure is raised at once.
+        what ended a source that was heard before, such as a microphone that was unplugged, a server that is
+        gone, or Ctrl-C in a file: the caller writes what there is, and raises it. Any other failure is raised
+        at once.
     """
     position, failure = 0, None
     try:
@@ -120,8 +122,8 @@ def stream(
             for chunk in source:
                 position = chunk.end
                 _tell(listeners, session.push(chunk.samples), position)
-    except RtspkError as error:
-        if not (source.is_live and position):
+    except (RtspkError, CutShort) as error:
+        if not position:
             raise
         failure = error
     try:

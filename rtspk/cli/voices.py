@@ -50,7 +50,7 @@ def enroll(
     Says how much speech it got, how good it is, and whether the voice is near another name's.
     Ten seconds of speech are enough; two clips from different days or microphones are better than one.
     """
-    from rtspk.engine.gallery_records import clean_name
+    from rtspk.engine.gallery_records import new_name
 
     if folder is not None:
         if name is not None or clips or mic is not None or microphone is not None:
@@ -59,7 +59,7 @@ def enroll(
         return
     if name is None:
         raise ConfigError("wanted a NAME with CLIPs or --mic SECONDS, or --folder DIR, got neither")
-    clean_name(name)
+    new_name(name)
     if bool(clips) == (mic is not None):
         raise ConfigError(f"wanted CLIPs or --mic SECONDS, got {'both' if clips else 'neither'}")
     if mic is not None and not 1.0 <= mic <= LONGEST_RECORDING:
@@ -91,12 +91,12 @@ def _enroll_folder(
     as_json: bool,
 ) -> None:
     """Enrol everybody in a folder; who cannot be enrolled is named, and the others are."""
-    from rtspk.engine.gallery_records import clean_name
+    from rtspk.engine.gallery_records import new_name
     from rtspk.people import people_in
 
     people = people_in(folder)
     for name, clips in people.items():  # before a gallery is made for them
-        clean_name(name)
+        new_name(name)
         _checked([str(clip) for clip in clips])
     from rtspk.engine.pipeline import Engine
 
@@ -182,11 +182,12 @@ def verify(
 
 
 def _checked(clips: list[str]) -> "list[str | Path | FloatArray]":
-    """The clips; each is looked at before the first is worked on."""
+    """The clips; each is looked at before the first is worked on, but for pipes, which are read once."""
     from rtspk.audio import duration_seconds
 
     for clip in clips:
-        duration_seconds(clip)
+        if not Path(clip).is_fifo():
+            duration_seconds(clip)
     return [*clips]
 
 

@@ -23,6 +23,7 @@ from rtspk.engine.gallery_records import (
     SpeakerDetail,
     SpeakerRecord,
     clean_name,
+    new_name,
     unit_vectors,
 )
 from rtspk.errors import ConfigError, GalleryError, TakenNameError, UnknownNameError
@@ -111,7 +112,7 @@ class Gallery:
         """Store prints under a name, new or known; returns what is now known of it.
 
         Args:
-            name: any text that `clean_name` allows.
+            name: any text that `new_name` allows.
             prints: one or more.
             source: what they were made from, such as a file name; one for all or one for each.
             qualities: how good each print is, 0 to 1; 1 where not said.
@@ -149,7 +150,7 @@ class Gallery:
         qualities: Sequence[float] | None,
     ) -> tuple[str, list[tuple[Value, ...]]]:
         """A clean name and the rows of its prints, ready to be stored."""
-        name = clean_name(name)
+        name = new_name(name)
         sources = [source] * len(prints) if isinstance(source, str) else list(source)
         if len(sources) != len(prints):
             raise GalleryError(f"wanted a source for each of {len(prints)} prints, got {len(sources)}")
@@ -187,7 +188,7 @@ class Gallery:
 
     def rename(self, old: str, new: str) -> SpeakerRecord:
         """Give a speaker another name that nobody has yet."""
-        old, new = clean_name(old), clean_name(new)
+        old, new = clean_name(old), new_name(new)
         with self._lock, self._file.writing():
             speaker = self._need(old)
             if new != old and self._find(new):

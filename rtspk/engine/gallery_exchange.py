@@ -102,9 +102,7 @@ def read_export(path: Path, model_id: str, dimension: int, key: bytes | None = N
     except OSError as error:
         raise FormatError(f"wanted an exported gallery, got {error.strerror or error}: {path}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise FormatError(f"wanted an exported gallery, got at {place}: {first['msg']}: {path}") from error
+        raise FormatError(f"wanted an exported gallery, got {_instead(error)}: {path}") from error
     _check_seal(export, key, path)
     if (export.model, export.dimension) != (model_id, dimension):
         raise GalleryError(
@@ -128,6 +126,15 @@ def read_export(path: Path, model_id: str, dimension: int, key: bytes | None = N
         )
         for speaker in export.speakers
     ]
+
+
+def _instead(error: ValidationError) -> str:
+    """What a file is that is no export."""
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return "no JSON"
+    place = ".".join(map(str, first["loc"]))
+    return "JSON of another kind" if place in {"", "format"} else f"a changed one, at {place}"
 
 
 def _seal(export: _Export, key: bytes | None, salt: str) -> _Seal:

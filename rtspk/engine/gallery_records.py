@@ -1,5 +1,6 @@
 """What the gallery knows of an enrolled voice: names, prints, and what makes them fit to be stored."""
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import numpy as np
 from rtspk.errors import GalleryError
 from rtspk.types import FloatArray
 
-__all__ = ["Exemplar", "Print", "SpeakerDetail", "SpeakerRecord", "clean_name", "unit_vectors"]
+__all__ = ["Exemplar", "Print", "SpeakerDetail", "SpeakerRecord", "clean_name", "new_name", "unit_vectors"]
 
 LONGEST_NAME = 300  # characters
 
@@ -84,6 +85,21 @@ def clean_name(name: str) -> str:
             raise GalleryError(f"wanted a name without control characters, got {character!a} in it")
     if all(unicodedata.category(character) in UNSEEN_CATEGORIES for character in name):
         raise GalleryError(f"wanted a name that can be seen, got {name!a}")
+    return name
+
+
+def new_name(name: str) -> str:
+    """A clean name that may be given to a voice: none that stands for somebody else where turns are written.
+
+    Refused are what a session calls those whom it does not know (`S1`, `S12`), and `unknown`. A gallery
+    that has such names already keeps them.
+
+    >>> new_name("S0012")
+    'S0012'
+    """
+    name = clean_name(name)
+    if re.fullmatch("S[1-9][0-9]*", name) or name.casefold() == "unknown":
+        raise GalleryError(f"wanted a name that is not what strangers are called, got {name!r}")
     return name
 
 

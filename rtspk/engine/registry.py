@@ -91,6 +91,7 @@ class Registry:
 
     def use(self, name: str) -> InstalledModel:
         """Make a model the one that every command takes; "bundled" goes back to the one that is shipped."""
+        name = self._named(name)
         if name != SHIPPED:
             self._installed(name)
         self._write(replace(self._state(), in_use=name))
@@ -114,8 +115,14 @@ class Registry:
         """
         if model is not None and Path(model).exists():
             return Path(model)
-        name = self._state().in_use if model is None else str(model)
+        name = self._state().in_use if model is None else self._named(str(model))
         return BUNDLED / "embedder" if name == SHIPPED else self._installed(name)
+
+    def _named(self, name: str) -> str:
+        """A model's name here: the id of the shipped one means that one, unless it is installed too."""
+        if name == SHIPPED or name in {one.name for one in self._folders()}:
+            return name
+        return SHIPPED if name == read_toml(BUNDLED / "embedder" / "card.toml", EmbedderCard).id else name
 
     def _folders(self) -> list[Path]:
         """What is installed, by name; not what is being copied."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from rtspk.engine.events import EndEvent, Event, SpeakerEvent
-from rtspk.engine.gallery_records import clean_name
+from rtspk.engine.gallery_records import new_name
 from rtspk.engine.local import LocalActivity
 from rtspk.engine.powerset import LOCAL_SPEAKERS
 from rtspk.engine.segmenter import ACTIVITY_HOP
@@ -105,7 +105,7 @@ class Session:
         identities = self._parts.identities
         if identities is None:
             raise SessionError(f"wanted a session with a gallery to name {speaker}, got one without")
-        name, label = clean_name(name), self._label_of(speaker)
+        name, label = new_name(name), self._label_of(speaker)
         if keep:
             memory = self.state.tracker.memory
             own = memory.labels == label

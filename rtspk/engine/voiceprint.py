@@ -95,7 +95,7 @@ def voiceprint(
     net_speech = int(mask.sum()) * config.hop
     if net_speech < LEAST:
         raise AudioError(
-            f"wanted at least {seconds_of(LEAST)} s of speech in {what}, got {seconds_of(net_speech):.1f} s "
+            f"wanted at least {seconds_of(LEAST)} s of speech in {what}, got {seconds_of(net_speech):.2f} s "
             f"in {seconds_of(len(samples)):.1f} s of sound"
         )
     pieces = tuple(embedder.embed(_pieces(features, mask, config.hop, PIECE)))

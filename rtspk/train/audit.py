@@ -91,10 +91,10 @@ def read_audited(path: Path, progress: Callable[[int, int], None]) -> list[Utter
     utterances, faults = parse_manifest(path)
     report = audit(utterances, faults, progress)
     if report.problems:
-        lines = [f"expected a sound manifest at {path}, got {report.totals}"]
+        lines = [f"wanted a sound manifest at {path}, got {report.totals}"]
         raise FormatError("\n".join([*lines, *map(str, report.problems)]))
     if not utterances:
-        raise FormatError(f"expected utterances in {path}, got none")
+        raise FormatError(f"wanted utterances in {path}, got none")
     return utterances
 
 

@@ -63,7 +63,7 @@ class Batches(Dataset[Batch]):
         self.counts = (data.batch - strangers) // data.each, strangers
         if self.counts[0] > len(names):
             raise ConfigError(
-                f"expected at least {self.counts[0]} speakers for batches of {data.batch} "
+                f"wanted at least {self.counts[0]} speakers for batches of {data.batch} "
                 f"with {data.each} crops each, got {len(names)}"
             )
         for utterance in utterances:

@@ -165,9 +165,7 @@ class _Reader:
         custom = {**about, **((said.custom or {}) if said else {})}
         target, path = custom.get("target", -1), self._path(str(source.source))
         if not isinstance(target, int):
-            self.faults.append(
-                Fault(UNREADABLE, f"{name}: expected a whole number as target, got {target!r}")
-            )
+            self.faults.append(Fault(UNREADABLE, f"{name}: wanted a whole number as target, got {target!r}"))
             return
         if isinstance(channel, int) and len(source.channels) > 1:
             self._channels[path].add(channel)
@@ -208,7 +206,7 @@ def _sets(path: Path) -> list[tuple[Path, Path | None]]:
     if bool(cuts) == bool(pairs):
         got = "both" if cuts else "neither"
         raise FormatError(
-            f"expected cuts, or recordings with supervisions (.jsonl, .jsonl.gz), in {path}, got {got}"
+            f"wanted cuts, or recordings with supervisions (.jsonl, .jsonl.gz), in {path}, got {got}"
         )
     return [_set(file) for file in cuts or pairs]
 
@@ -220,13 +218,13 @@ def _set(path: Path) -> tuple[Path, Path | None]:
     except ValueError:
         first = None
     if not isinstance(first, dict):
-        raise FormatError(f"expected a manifest of lhotse at {path}, got no object of JSON in its first line")
+        raise FormatError(f"wanted a manifest of lhotse at {path}, got no object of JSON in its first line")
     if "type" in first and "sources" not in first:
         return path, None
     own, other = ("recordings", "supervisions") if "sources" in first else ("supervisions", "recordings")
     beside = path.with_name(path.name.replace(own, other))
     if beside == path or not beside.is_file():
-        raise FormatError(f"expected {other} beside {path}, got no {beside.name}")
+        raise FormatError(f"wanted {other} beside {path}, got no {beside.name}")
     return (beside, path) if own == "recordings" else (path, beside)
 
 
@@ -239,7 +237,7 @@ def _lines(path: Path) -> Iterator[str]:
         ):
             yield from (line for line in file if line.strip())
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise FormatError(f"expected a manifest of lhotse at {path}, got {error}") from error
+        raise FormatError(f"wanted a manifest of lhotse at {path}, got {error}") from error
 
 
 def _dataset(path: Path) -> str:

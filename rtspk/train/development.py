@@ -30,7 +30,7 @@ def choose_held_out(utterances: list[Utterance], wanted: tuple[str, ...], seed: 
     for entry in wanted:
         dataset, colon, count = entry.rpartition(":")
         if not colon or not count.isdigit():
-            raise ConfigError(f'expected held-out speakers as "dataset:count", got {entry!r}')
+            raise ConfigError(f'wanted held-out speakers as "dataset:count", got {entry!r}')
         long: dict[str, int] = defaultdict(int)
         for u in utterances:
             if u.dataset == dataset and u.speed == 1.0 and u.duration >= samples_of(2.0):
@@ -38,7 +38,7 @@ def choose_held_out(utterances: list[Utterance], wanted: tuple[str, ...], seed: 
         able = sorted(speaker for speaker, number in long.items() if number >= 4)
         if len(able) < int(count):
             raise ConfigError(
-                f"expected {count} speakers of {dataset!r} to hold out, got {len(able)} with enough speech"
+                f"wanted {count} speakers of {dataset!r} to hold out, got {len(able)} with enough speech"
             )
         chosen.update(rng.choice(able, int(count), replace=False).tolist())
     return frozenset(chosen)

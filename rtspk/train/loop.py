@@ -356,6 +356,6 @@ class Trainer:
             self.average.restore(state)
         except (RuntimeError, ValueError) as error:
             raise ConfigError(
-                f"expected a checkpoint of this recipe in {self.folder}, got another: {error}"
+                f"wanted a checkpoint of this recipe in {self.folder}, got another: {error}"
             ) from error
         self.step = int(state["step"])

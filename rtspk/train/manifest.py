@@ -155,7 +155,7 @@ def at_speeds(utterances: list[Utterance], speeds: tuple[float, ...]) -> list[Ut
     """
     for speed in speeds:
         if not 0.5 <= speed <= 2.0 or speed == 1.0:
-            raise ConfigError(f"expected speeds of 0.5 to 2 other than 1, got {speed:g}")
+            raise ConfigError(f"wanted speeds of 0.5 to 2 other than 1, got {speed:g}")
     faster = [
         replace(u, speaker=f"{u.speaker}@{speed:g}", speed=speed, target=-1)
         for speed in sorted(set(speeds))
@@ -171,16 +171,14 @@ def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except OSError as error:
-        raise FormatError(f"expected a table at {path}, got {error.strerror}") from error
+        raise FormatError(f"wanted a table at {path}, got {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise FormatError(f"expected a table in UTF-8 at {path}, got {error}") from error
+        raise FormatError(f"wanted a table in UTF-8 at {path}, got {error}") from error
     if not rows:
-        raise FormatError(f"expected a table at {path}, got no rows")
+        raise FormatError(f"wanted a table at {path}, got no rows")
     missing = [column for column in columns if column not in rows[0]]
     if missing:
-        raise FormatError(
-            f"expected the columns {', '.join(columns)} in {path}, missing: {', '.join(missing)}"
-        )
+        raise FormatError(f"wanted the columns {', '.join(columns)} in {path}, missing: {', '.join(missing)}")
     return rows
 
 
@@ -199,10 +197,10 @@ def _utterance(
 ) -> Utterance | Fault:
     if any(row.get(column, "") is None for column in WHOLE) or not row["file"]:
         wanted = ", ".join(column for column in WHOLE if column in row)
-        return Fault(UNREADABLE, f"expected {wanted} in {path} line {line}, got fewer")
+        return Fault(UNREADABLE, f"wanted {wanted} in {path} line {line}, got fewer")
     length = 0 if row.get("end") else lengths[path.parent / row["file"]]
     if isinstance(length, AudioError):
-        return Fault(UNREADABLE, f"expected the length of a file in {path} line {line}, got {length}")
+        return Fault(UNREADABLE, f"wanted the length of a file in {path} line {line}, got {length}")
     try:
         start, end = float(row.get("start") or 0.0), float(row.get("end") or seconds_of(length))
         target = int(row.get("target") or -1)
@@ -210,11 +208,11 @@ def _utterance(
         rate = int(row.get("sample_rate") or 0)
     except ValueError as error:
         wanted = "numbers for start, end, target, speed and sample_rate"
-        return Fault(UNREADABLE, f"expected {wanted} in {path} line {line}, got {error}")
+        return Fault(UNREADABLE, f"wanted {wanted} in {path} line {line}, got {error}")
     if not 0 <= start < end < float("inf"):
-        return Fault(NO_LENGTH, f"expected 0 <= start < end in {path} line {line}, got {start} and {end}")
+        return Fault(NO_LENGTH, f"wanted 0 <= start < end in {path} line {line}, got {start} and {end}")
     if not 0.5 <= speed <= 2.0:
-        return Fault(UNREADABLE, f"expected a speed of 0.5 to 2 in {path} line {line}, got {speed}")
+        return Fault(UNREADABLE, f"wanted a speed of 0.5 to 2 in {path} line {line}, got {speed}")
     name = row["speaker"] if speed == 1.0 else f"{row['speaker']}@{speed:g}"
     dataset = row.get("dataset") or path.stem
     return Utterance(

@@ -37,7 +37,7 @@ class Optimiser:
         elif loop.optimiser == "sgd":
             self._parts.append(torch.optim.SGD(groups, lr=loop.rate, momentum=loop.momentum, nesterov=True))
         else:
-            raise ConfigError(f"expected an optimiser of adamw, muon and sgd, got {loop.optimiser!r}")
+            raise ConfigError(f"wanted an optimiser of adamw, muon and sgd, got {loop.optimiser!r}")
 
     def step(self, rate: float) -> None:
         """Move the weights against their gradients at a learning rate, and forget the gradients."""

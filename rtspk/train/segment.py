@@ -29,12 +29,12 @@ class Cutting:
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.seconds <= 60.0:
-            raise ConfigError(f"expected pieces of 0.5 to 60 s, got {self.seconds:g}")
+            raise ConfigError(f"wanted pieces of 0.5 to 60 s, got {self.seconds:g}")
         if self.hop_seconds is not None and self.hop_seconds < 0.1:
-            raise ConfigError(f"expected a hop of at least 0.1 s, got {self.hop_seconds:g}")
+            raise ConfigError(f"wanted a hop of at least 0.1 s, got {self.hop_seconds:g}")
         if not 0.1 <= self.least_seconds <= self.seconds:
             raise ConfigError(
-                f"expected a shortest piece of 0.1 to {self.seconds:g} s, got {self.least_seconds:g}"
+                f"wanted a shortest piece of 0.1 to {self.seconds:g} s, got {self.least_seconds:g}"
             )
 
 

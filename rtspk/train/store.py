@@ -57,7 +57,7 @@ class SampleStore:
     def read(self, path: Path, start: int, end: int, speed: float = 1.0) -> FloatArray:
         """Samples [start, end) of a file, as far as it goes, played at a speed; float32 in -1..1."""
         if path not in self.offsets:
-            raise AudioError(f"expected a file of this store, got {path}")
+            raise AudioError(f"wanted a file of this store, got {path}")
         begin, length = self.offsets[path]
         coded = self.samples[begin + start : begin + min(end, length)]
         samples = coded.astype(np.float32) / np.float32(32768.0)

@@ -31,21 +31,21 @@ def read_targets(path: Path, rows: list[int]) -> list[Tensor]:
     """
     used = np.unique([row for row in rows if row >= 0]).astype(np.int64)
     if not len(used):
-        raise FormatError(f"expected utterances with a row in {path} (their target), got none")
+        raise FormatError(f"wanted utterances with a row in {path} (their target), got none")
     try:
         with path.open("rb") as file, np.load(file) as tables:
             arrays = {name: tables[name].astype(np.float32) for name in sorted(tables.files)}
     except (OSError, ValueError, TypeError, AttributeError, BadZipFile) as error:
-        raise FormatError(f"expected an .npz of teachers' embeddings at {path}, got {error}") from error
+        raise FormatError(f"wanted an .npz of teachers' embeddings at {path}, got {error}") from error
     centred = []
     for name, array in arrays.items():
         if used[-1] >= len(array):
-            raise FormatError(f"expected at least {used[-1] + 1} rows in {path}, got {len(array)} of {name}")
+            raise FormatError(f"wanted at least {used[-1] + 1} rows in {path}, got {len(array)} of {name}")
         length = np.linalg.norm(array, axis=1, keepdims=True)
         unit = array / length.clip(1e-6)
         heard = used[length[used, 0] > 0]
         if not len(heard):
-            raise FormatError(f"expected a teacher that heard the utterances in {path}, got {name} without")
+            raise FormatError(f"wanted a teacher that heard the utterances in {path}, got {name} without")
         unit -= unit[heard].mean(0)
         unit *= length > 0
         unit /= np.linalg.norm(unit, axis=1, keepdims=True).clip(1e-6)

@@ -120,9 +120,9 @@ def write_targets(path: Path, name: str, table: NDArray[np.int8], add: Path | No
             with add.open("rb") as old, np.load(old) as kept:
                 tables = {key: kept[key] for key in kept.files}
         except (OSError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-            raise FormatError(f"expected an .npz of teachers' embeddings at {add}, got {error}") from error
+            raise FormatError(f"wanted an .npz of teachers' embeddings at {add}, got {error}") from error
         if any(one.ndim != 2 for one in tables.values()):
-            raise FormatError(f"expected tables [shape=(utterances, width)] in {add}, got other shapes")
+            raise FormatError(f"wanted tables [shape=(utterances, width)] in {add}, got other shapes")
     tables[name] = table
     rows = max(len(one) for one in tables.values())
     whole = {key: np.pad(one, ((0, rows - len(one)), (0, 0))) for key, one in tables.items()}

@@ -58,6 +58,12 @@ def test_importing_the_package_loads_nothing_and_gives_its_names_when_asked():
         _ = package.nothing
 
 
+def test_help_shows_flags_as_flags_and_what_a_file_of_tokens_holds(rtspk):
+    said = rtspk("serve", "--help", env={"COLUMNS": "200"}).stdout
+    assert "TOML of tables `tokens`: name, token, scopes." in said
+    assert "bool" not in next(line for line in said.splitlines() if "--insecure" in line)
+
+
 @pytest.mark.parametrize("args", [["--nothing"], ["nothing"], ["listen", "--nothing"], ["verify", "one.wav"]])
 def test_a_usage_error_ends_with_2(rtspk, args):
     done = rtspk(*args)

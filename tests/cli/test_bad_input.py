@@ -1,5 +1,6 @@
 """Every bad input gets one plain line and the exit status that the manual promises."""
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -62,8 +63,31 @@ def test_a_clip_too_short_to_identify(rtspk, tmp_path):
 
 def test_listening_to_a_moment_of_silence_is_no_error(rtspk, tmp_path):
     done = rtspk("listen", clip(tmp_path / "clip.wav", 0.2), "--format", "jsonl")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert done.stderr == "rtspk: no speech was heard in 0.2 s of sound: every sample of it is zero\n"
     assert done.stdout == '{"type": "end", "audio_ms": 200, "speakers": 0}\n'
+
+
+def test_sound_too_soft_for_a_voice_is_told(rtspk, tmp_path):
+    done = rtspk("listen", clip(tmp_path / "clip.wav", 2.0, 2**-13), "--format", "rttm")
+    assert (done.returncode, done.stdout) == (0, "")
+    said = "rtspk: no speech was heard in 2.0 s of sound: its loudest sample is 78 dB below full scale\n"
+    assert done.stderr == said
+
+
+@pytest.mark.parametrize(
+    ("begin", "kind"), [(b"RIFF", "WAV"), (b"fLaC", "FLAC"), (b"OggS", "Ogg"), (b"ID3\x04", "MP3")]
+)
+def test_a_file_is_not_taken_for_raw_sound(rtspk, begin, kind):
+    done = rtspk("listen", "-", "--rate", 16000, stdin=begin + bytes(32000))
+    assert_one_line(done, 2, f"wanted raw samples, got {kind}, which is read without a rate")
+
+
+def test_a_file_name_that_is_no_text_is_written_as_text(rtspk, tmp_path):
+    if not sys.platform.startswith("linux"):
+        pytest.skip("elsewhere names are text")
+    done = rtspk("listen", clip(tmp_path / "t\udcff.wav", 0.2), "--format", "json")
+    assert json.loads(done.stdout)["file"] == "t\ufffd"
 
 
 def test_numbers_that_are_no_sound_on_stdin(rtspk):
@@ -130,13 +154,60 @@ def test_options_that_make_no_sense(rtspk, voices, args, words):
     ("args", "word"),
     [
         ([], "wanted a SOURCE, - or --mic, got none"),
-        (["-"], "wanted --rate HZ with raw sound on stdin"),
+        (["-"], "stdin: wanted sound that FFmpeg reads, got data of no known format (raw sound wants --rate"),
         (["-", "--rate", "0"], "wanted a rate in Hz above 0"),
         (["-", "--rate", "8000", "--encoding", "mp3"], "wanted --encoding as s16le or f32le"),
     ],
 )
 def test_a_source_that_is_not_said_well(rtspk, args, word):
     assert_one_line(rtspk("listen", *args), 2, word)
+
+
+def test_an_output_that_is_the_source_is_refused_and_the_source_kept(rtspk, tmp_path):
+    sound = clip(tmp_path / "own.wav", 1.0).read_bytes()
+    (tmp_path / "linked.wav").symlink_to("own.wav")
+    (tmp_path / "own.png").hardlink_to(tmp_path / "own.wav")
+    for options in (
+        ["own.wav", "-o", "own.wav", "--format", "rttm"],
+        ["own.wav", "-o", "linked.wav", "--format", "jsonl"],
+        ["linked.wav", "--picture", "own.png"],
+    ):
+        assert_one_line(rtspk("listen", *options), 2, "to be another file than the source, got")
+        assert (tmp_path / "own.wav").read_bytes() == sound
+
+
+def test_one_file_for_two_outputs_is_refused(rtspk, tmp_path):
+    clip(tmp_path / "talk.wav", 1.0)
+    options = ["-o", "both.png", "--format", "rttm", "--picture", "./both.png"]
+    done = rtspk("listen", "talk.wav", *options)
+    assert_one_line(done, 2, "wanted two files as --output and --picture, got both.png as both")
+
+
+def test_nothing_is_written_over_a_gallery(rtspk, tmp_path):
+    Gallery.open(tmp_path / "voices.db", "a-model", 7).close()
+    kept = (tmp_path / "voices.db").read_bytes()
+    clip(tmp_path / "talk.wav", 1.0)
+    for args in (
+        ["speakers", "export", "voices.db", "--gallery", "voices.db"],
+        ["listen", "talk.wav", "-o", "voices.db", "--format", "rttm"],
+    ):
+        assert_one_line(rtspk(*args), 2, "got a database, such as a gallery: voices.db")
+        assert (tmp_path / "voices.db").read_bytes() == kept
+
+
+def test_what_cannot_be_imported_makes_no_gallery(rtspk, tmp_path):
+    (tmp_path / "other.json").write_text('{"name": "Anna"}')
+    (tmp_path / "list.json").write_text("[1, 2]")
+    (tmp_path / "text.json").write_text("Anna, Ben")
+    for name, got in (
+        ("other", "JSON of another kind"),
+        ("list", "JSON of another kind"),
+        ("text", "no JSON"),
+        ("gone", "No such file or directory"),
+    ):
+        done = rtspk("speakers", "import", f"{name}.json", "--gallery", "new.db")
+        assert_one_line(done, 2, f"wanted an exported gallery, got {got}: {name}.json\n")
+    assert not (tmp_path / "new.db").exists()
 
 
 ON_A_FULL_DISK = """

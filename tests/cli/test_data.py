@@ -60,10 +60,10 @@ def test_a_model_teaches_and_its_rows_are_in_a_manifest_of_their_own(rtspk, voic
 @pytest.mark.parametrize(
     ("args", "word"),
     [
-        (["check-manifest", "gone.csv"], "expected a table at gone.csv"),
+        (["check-manifest", "gone.csv"], "wanted a table at gone.csv"),
         (["segment", "gone", "--out", "cut"], "got nothing there"),
         (["segment", ".", "--out", "cut"], "wanted sound files in this folder"),
-        (["segment", ".", "--out", "cut", "--seconds", "0"], "expected pieces of 0.5 to 60 s"),
+        (["segment", ".", "--out", "cut", "--seconds", "0"], "wanted pieces of 0.5 to 60 s"),
         (["teach", "gone.csv", "--model", "gone", "--out", "t.npz"], "wanted a model card"),
         (["teach", "gone.csv", "--model", "gone", "--out", "t.txt"], "wanted an .npz"),
     ],

@@ -2,7 +2,10 @@
 
 import contextlib
 import json
+import queue
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -75,6 +78,11 @@ def test_a_file_and_the_same_sound_on_stdin_give_the_same_events_with_names(rtsp
     assert (from_stdin.returncode, from_stdin.stderr) == (0, "")
     assert from_stdin.stdout == from_file.stdout
 
+    for source in ("-", "/dev/stdin") if sys.platform == "linux" else ("-",):  # a container, read once
+        from_pipe = rtspk("listen", source, "--gallery", gallery, stdin=path.read_bytes())
+        assert (from_pipe.returncode, from_pipe.stderr) == (0, "")
+        assert from_pipe.stdout == from_file.stdout
+
 
 def test_rttm_is_written_whole_under_the_stem_and_the_names(rtspk, talk, gallery):
     path, _ = talk
@@ -127,9 +135,9 @@ class Listening:
                 return event
         raise AssertionError(f"no such event: {self.process.stderr.read().decode()}")
 
-    def interrupt(self):
+    def interrupt(self, number=signal.SIGINT):
         """Press Ctrl-C; returns the exit status, the rest of the events, and stderr."""
-        self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(number)
         rest = [json.loads(line) for line in self.process.stdout]
         said = self.process.stderr.read().decode()
         return self.process.wait(), rest, said
@@ -160,12 +168,64 @@ def test_ctrl_c_on_stdin_finishes_the_session(talk, user_env, tmp_path):
     assert (tmp_path / "talk.png").exists()
 
 
-def test_ctrl_c_on_a_file_breaks_off_with_130_and_writes_nothing(talk, user_env, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_file_that_is_ended_by_a_signal_leaves_what_was_heard_and_130(talk, user_env, tmp_path, number):
     with Listening([talk[0], "--pace", "realtime", "--picture", "talk.png"], user_env, tmp_path) as listening:
         listening.event(is_segment)
-        status, _, said = listening.interrupt()
+        status, rest, said = listening.interrupt(number)
     assert (status, said) == (130, "")
-    assert not (tmp_path / "talk.png").exists()
+    assert rest[-1]["type"] == "end"
+    assert rest[-1]["audio_ms"] < 13000
+    assert (tmp_path / "talk.png").exists()
+
+
+@contextlib.contextmanager
+def half_served(path):
+    """A web server that sends the first half of a file: its address, and its only connection."""
+    data = path.read_bytes()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: audio/wav\r\nContent-Length: {len(data)}\r\n\r\n"
+    connections = queue.SimpleQueue()
+
+    def answer():
+        connection, _ = server.accept()
+        connection.recv(4096)
+        connection.sendall(head.encode() + data[: len(data) // 2])
+        connections.put(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        answering = threading.Thread(target=answer)
+        answering.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/talk.wav", connections
+        answering.join()
+
+
+def test_ctrl_c_ends_a_url_that_sends_nothing_more(talk, user_env, tmp_path):
+    with (
+        half_served(talk[0]) as (url, connections),
+        Listening([url, "--picture", "talk.png"], user_env, tmp_path) as listening,
+    ):
+        listening.event(is_segment)
+        status, rest, said = listening.interrupt()
+        connections.get().close()
+    assert (status, said) == (130, "")
+    assert rest[-1]["type"] == "end"
+    assert (tmp_path / "talk.png").exists()
+
+
+def test_a_url_that_breaks_off_leaves_what_was_heard_and_says_so(talk, user_env, tmp_path):
+    with (
+        half_served(talk[0]) as (url, connections),
+        Listening([url, "--picture", "talk.png"], user_env, tmp_path) as listening,
+    ):
+        listening.event(is_segment)
+        with connections.get() as connection:  # closed at once, it resets the line
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        rest = [json.loads(line) for line in listening.process.stdout]
+        said = listening.process.stderr.read().decode()
+        assert listening.process.wait() == 2
+    assert said.startswith(f"rtspk: {url}: wanted to read to its end, got ")
+    assert rest[-1]["type"] == "end"
+    assert (tmp_path / "talk.png").exists()
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ def test_a_model_is_added_used_by_default_and_removed(rtspk, tmp_path):
     assert [(row["id"], row["stage"], row["in_use"]) for row in rows[1:]] == [("mine-1", "staging", True)]
     shown = rtspk("models", "list").stdout.splitlines()
     assert [line.split()[:3] for line in shown if "mine-1" in line] == [["*", "mine-1", "staging"]]
+    assert "speakers held out of training" in shown[0]
     refused = rtspk("models", "remove", "mine-1")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "rtspk models use bundled" in refused.stderr

@@ -28,7 +28,8 @@ class Serving:
             env=env,
             cwd=cwd,
         )
-        said = self.process.stderr.readline()
+        starting, said = (self.process.stderr.readline() for _ in range(2))
+        assert starting.startswith("rtspk: starting, "), starting
         assert "serving at" in said, said
         self.port = int(said.rsplit(":", 1)[1])
         self.url = f"ws://127.0.0.1:{self.port}"
@@ -137,8 +138,8 @@ def test_settings_that_make_no_sense_are_one_line(rtspk, args, words):
 def test_a_port_that_is_taken_is_one_line(rtspk, user_env, tmp_path):
     with Serving(user_env, tmp_path, "--gallery", "v.db") as serving:
         done = rtspk("serve", "--port", serving.port, "--gallery", "v.db")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-    assert "wanted to listen at 127.0.0.1" in done.stderr
+    assert (done.returncode, done.stderr.count("\n")) == (2, 2), done.stderr
+    assert "\nrtspk: wanted to listen at 127.0.0.1" in done.stderr
 
 
 def test_a_model_is_the_servers_and_not_the_listeners(rtspk, talk):

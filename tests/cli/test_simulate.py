@@ -47,7 +47,7 @@ def test_conversations_and_their_reference_are_written(rtspk, manifest, tmp_path
         (["--speakers", "3-12"], "wanted --speakers of 1 to 10"),
         (["--seconds", "1"], "wanted a conversation of 5 to 36,000 seconds, got 1"),
         (["--overlap", "0.9"], "wanted a share of overlap of 0 to 0.2, got 0.9"),
-        (["--noise", "gone.csv"], "expected a table at gone.csv"),
+        (["--noise", "gone.csv"], "wanted a table at gone.csv"),
         (["--speakers", "3"], "wanted 3 speakers with"),
     ],
 )

@@ -93,8 +93,11 @@ def test_the_gallery_is_kept_by_hand(rtspk, voices, tmp_path):
     assert "voice-a1.opus" in rtspk("speakers", "show", "Anna").stdout
 
     assert rtspk("speakers", "export", "voices.json").stdout.startswith("2 voices")
-    assert rtspk("speakers", "delete", "Ben").stdout == "Ben is forgotten\n"
-    assert rtspk("speakers", "delete", "Ben").returncode == 2
+    unasked = rtspk("speakers", "delete", "Ben", stdin=b"n\n")
+    assert (unasked.returncode, unasked.stdout) == (2, "")
+    assert unasked.stderr == "rtspk: wanted --yes where nobody can be asked, got Ben alone\n"
+    assert rtspk("speakers", "delete", "Ben", "--yes").stdout == "Ben is forgotten\n"
+    assert rtspk("speakers", "delete", "Ben", "--yes").returncode == 2
     assert rtspk("speakers", "import", "voices.json", "--gallery", "new.db").returncode == 0
     moved = json_of(rtspk("speakers", "list", "--json", "--gallery", "new.db"))["speakers"]
     assert [one["name"] for one in moved] == ["Anna", "Ben"]

@@ -107,7 +107,7 @@ ZEROS = base64.b64encode(bytes(4 * DIMENSION)).decode()
     ("change", "wanted"),
     [
         (lambda export: export.update(version=3), "at version"),
-        (lambda export: export.update(format="x"), "at format"),
+        (lambda export: export.update(format="x"), "JSON of another kind"),
         (lambda export: export.update(extra=1), "at extra"),
         (lambda export: export.pop("speakers"), "at speakers"),
         (lambda export: export["speakers"][1].update(name="\n"), "wanted a name"),
@@ -140,5 +140,5 @@ def test_a_missing_or_broken_export_is_named(tmp_path, gallery):
     with pytest.raises(FormatError, match="wanted an exported gallery, got No such file"):
         gallery.import_(tmp_path / "none.json")
     (tmp_path / "half.json").write_text('{"format": "rtspk-gal')
-    with pytest.raises(FormatError, match="wanted an exported gallery, got at the file: Invalid JSON"):
+    with pytest.raises(FormatError, match="wanted an exported gallery, got no JSON: "):
         gallery.import_(tmp_path / "half.json")

@@ -81,6 +81,28 @@ def test_a_name_that_is_none_is_refused(gallery, name, wanted):
     assert len(gallery) == 0
 
 
+@pytest.mark.parametrize("name", ["S1", " S12", "unknown", "Unknown "])
+def test_a_name_that_strangers_bear_is_given_to_nobody(gallery, name):
+    gallery.add("Anna", prints(1), "a")
+    for give in (lambda: gallery.add(name, prints(2), "b"), lambda: gallery.rename("Anna", name)):
+        with pytest.raises(GalleryError) as caught:
+            give()
+        assert message(caught) == f"wanted a name that is not what strangers are called, got {name.strip()!r}"
+    assert [one.name for one in gallery.speakers()] == ["Anna"]
+
+
+def test_a_gallery_keeps_such_a_name_that_it_has_already(gallery, tmp_path):
+    gallery.add("Anna", prints(1), "a")
+    gallery._file.write("UPDATE speakers SET name = ?", "S3")
+    assert gallery.show("S3").name == "S3"
+    gallery.export(tmp_path / "voices.json")
+    gallery.rename("S3", "Sam")
+    assert gallery.import_(tmp_path / "voices.json") == 1
+    gallery.delete("S3")
+    for fine in ("S0", "S0002", "s3", "S3a", "Sam 3"):
+        assert gallery.add(fine, prints(3), "c").name == fine
+
+
 # Rename and merge
 
 

@@ -126,7 +126,7 @@ def test_a_bad_clip_among_good_ones_enrolls_nothing(engine, tmp_path):
     "samples", [np.zeros(0, np.float32), np.zeros(3200, np.float32), np.zeros(80_000, np.float32)]
 )
 def test_sound_without_speech_is_refused_with_what_came(engine, samples):
-    with pytest.raises(AudioError, match=r"wanted at least 0.5 s of speech in the samples, got 0.0 s in"):
+    with pytest.raises(AudioError, match=r"wanted at least 0.5 s of speech in the samples, got 0.00 s in"):
         engine.identify(samples)
 
 

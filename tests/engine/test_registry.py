@@ -66,6 +66,15 @@ def test_the_model_in_use_is_the_default_and_bundled_goes_back(registry, exporte
     assert resolve_model() == SHIPPED
 
 
+def test_the_bundled_model_is_meant_by_its_id_too(registry, exported):
+    registry.add(exported)
+    registry.use("mine-1")
+    own = registry.models()[0].id
+    assert resolve_model(own) == SHIPPED
+    assert registry.use(own).folder == SHIPPED
+    assert resolve_model() == SHIPPED
+
+
 def test_adding_again_replaces_the_files_and_the_stage(registry, exported):
     registry.add(exported, "production")
     (exported / "metrics.toml").unlink()

@@ -151,7 +151,7 @@ def test_mixed_cuts_and_changed_sound_are_refused(sets, tmp_path):
 @pytest.mark.parametrize("text", ["", "no json", "[1]"])
 def test_what_is_no_manifest_is_refused(tmp_path, text):
     (tmp_path / "cuts.jsonl").write_text(text)
-    with pytest.raises(FormatError, match=r"expected a manifest of lhotse at .*cuts\.jsonl"):
+    with pytest.raises(FormatError, match=r"wanted a manifest of lhotse at .*cuts\.jsonl"):
         read_manifest(tmp_path / "cuts.jsonl")
 
 

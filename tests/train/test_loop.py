@@ -98,7 +98,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(pack, recipe_file, tmp_path):
     recipe = Recipe.read(recipe_file)
     Trainer(recipe, pack, tmp_path / "run", quiet).run()
     wider = replace(recipe, model=replace(recipe.model, conformer=replace(recipe.model.conformer, width=32)))
-    with pytest.raises(ConfigError, match="expected a checkpoint of this recipe"):
+    with pytest.raises(ConfigError, match="wanted a checkpoint of this recipe"):
         Trainer(wider, pack, tmp_path / "run", quiet)
 
 

@@ -113,7 +113,7 @@ def test_long_utterances_are_added_at_other_speeds_as_new_speakers_without_a_tea
         ("s/2@1.1", 1.1, -1, 58_181),
     ]
     for bad in (3.0, 1.0):
-        with pytest.raises(ConfigError, match=r"expected speeds of 0\.5 to 2 other than 1"):
+        with pytest.raises(ConfigError, match=r"wanted speeds of 0\.5 to 2 other than 1"):
             at_speeds(utterances, (bad,))
 
 

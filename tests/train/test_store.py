@@ -18,7 +18,7 @@ def test_a_stretch_of_the_store_is_that_stretch_of_the_file(tmp_path):
         whole = read_audio(file)
         assert store.offsets[file][1] == len(whole)
         assert store.read(file, 161_000, 170_000) == pytest.approx(whole[161_000:170_000], abs=1e-4)
-    with pytest.raises(AudioError, match="expected a file of this store"):
+    with pytest.raises(AudioError, match="wanted a file of this store"):
         store.read(tmp_path / "c.wav", 0, 1)
 
 

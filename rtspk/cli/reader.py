@@ -1,0 +1,74 @@
+"""Read a file or URL in a thread: FFmpeg waits without an end, and who waits for it can be interrupted."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+from queue import Empty, Queue
+from threading import Thread
+
+from rtspk.audio import chunks_of
+from rtspk.container import opened
+from rtspk.types import Chunk, samples_of
+
+__all__ = ["Reader"]
+
+AHEAD: int = 4  # chunks that are read before they are wanted
+LOOK_SECONDS: float = 0.1  # between two looks whether it is to end
+LEAVE_SECONDS: float = 0.3  # for the thread to close the source; one that waits for the network is left
+
+
+class Reader:
+    """A source that is open from the beginning, and read once."""
+
+    def __init__(self, where: str, chunk_seconds: float) -> None:
+        """Open the source.
+
+        Raises:
+            AudioError: it cannot be opened.
+        """
+        self._items: Queue[Chunk | Exception | None] = Queue(AHEAD)  # None: the end
+        self._stopped = False
+        opening: Future[float | None] = Future()
+        arguments = (where, chunk_seconds, opening)
+        self._thread = Thread(target=self._read, args=arguments, name="rtspk-reader", daemon=True)
+        self._thread.start()
+        self.duration = opening.result()  # seconds, where the source knows
+
+    def __iter__(self) -> Iterator[Chunk]:
+        """Give the sound until it ends or is stopped; what broke it is raised behind what was read."""
+        while not self._stopped:
+            try:
+                item = self._items.get(timeout=LOOK_SECONDS)
+            except Empty:
+                continue
+            if isinstance(item, Exception):
+                raise item
+            if item is None:
+                return
+            yield item
+
+    def stop(self) -> None:
+        """Give no more; fit for a signal handler."""
+        self._stopped = True
+
+    def close(self) -> None:
+        """Stop, and let the thread close the source."""
+        self.stop()
+        while not self._items.empty():
+            self._items.get()
+        self._thread.join(LEAVE_SECONDS)
+
+    def _read(self, where: str, chunk_seconds: float, opening: "Future[float | None]") -> None:
+        try:
+            with opened(where) as recording:
+                opening.set_result(recording.duration)
+                for chunk in chunks_of(recording, samples_of(chunk_seconds)):
+                    self._items.put(chunk)
+                    if self._stopped:
+                        return
+        except Exception as error:  # it is raised where the sound is wanted
+            if opening.done():
+                self._items.put(error)
+            else:
+                opening.set_exception(error)
+        else:
+            self._items.put(None)
