@@ -42,6 +42,7 @@ const lanes = new Lanes({
 // What is listened to
 
 async function listen() {
+  if (hearing?.asking) return undefined;
   if (hearing?.going) return stop();
   const own = begin("stream");
   showState("connecting", "opening the microphone");

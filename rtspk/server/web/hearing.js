@@ -15,6 +15,7 @@ export class Hearing extends EventTarget {
     super();
     Object.assign(this, { url, latency, token });
     this.going = true; // more sound may come
+    this.asking = false; // for a microphone, which may take a person's answer
     this.closed = false; // somebody else's turn
     this.microphone = null;
     this.client = null; // once there is sound
@@ -23,10 +24,12 @@ export class Hearing extends EventTarget {
 
   // Rejects where there is no microphone.
   async listen() {
-    const microphone = await Microphone.open((samples, level) => {
+    this.asking = true;
+    const opened = Microphone.open((samples, level) => {
       this.client?.send(samples);
       this.#tell("level", level);
     });
+    const microphone = await opened.finally(() => (this.asking = false));
     if (this.closed) return microphone.close();
     this.microphone = microphone;
     microphone.gone.then(() => {
