@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Encoding",
-    "chunks_of",
+    "chunked",
+    "decoded",
     "duration_seconds",
     "loudest",
     "read_audio",
@@ -55,12 +56,53 @@ def stream_audio(
     if size < 1:
         raise AudioError(f"wanted chunks of at least one sample, got {chunk_seconds} s")
     with opened(source, contained=contained) as recording:
-        yield from chunks_of(recording, size)
+        yield from chunked(decoded(recording), size)
 
 
-def chunks_of(recording: Recording, size: int) -> Iterator[Chunk]:
-    """Decode a recording that is open as `stream_audio` does, in chunks of `size` samples."""
-    return _packed(_resampled(_decoded(recording)), size)
+def chunked(blocks: Iterable[tuple[int, FloatArray]], size: int) -> Iterator[Chunk]:
+    """Bring what was decoded, rates and samples [shape=(n,)], to chunks of `size` samples at 16 kHz."""
+    return _packed(_resampled(blocks), size)
+
+
+def decoded(recording: Recording) -> Iterator[tuple[int, FloatArray]]:
+    """Give the rate and the samples : float32 [shape=(n,)] of each frame, silence where some are missing."""
+    import av
+
+    name = recording.name
+    is_pcm = recording.stream.codec_context.name.startswith("pcm_")
+    mixing = _Mixing()
+    clock: float | None = None  # where the next frame should begin, by the container's own time
+    seen, damaged = 0, 0
+    for packet in _packets(recording):
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            damaged += 1
+            continue
+        for frame in frames:
+            rate = frame.sample_rate
+            block = mixing.mean(_values(frame))
+            if is_pcm:
+                _check_sound(block, name, seen, rate)
+            elif not _is_sound(block):  # the decoder made it of damaged bytes
+                damaged += 1
+                block = np.zeros_like(block)
+            if frame.time is not None:
+                hole = 0.0 if clock is None else frame.time - clock
+                if _HOLE_SECONDS < hole <= _LONGEST_HOLE_SECONDS:
+                    yield rate, np.zeros(round(hole * rate), dtype=np.float32)
+                if clock is None or hole > _HOLE_SECONDS or hole < -_LONGEST_HOLE_SECONDS:
+                    clock = frame.time
+            if clock is not None:
+                clock += len(block) / rate
+            seen += len(block)
+            yield rate, block
+    if not seen:
+        raise AudioError(f"{name}: wanted sound, got no samples that decode")
+    mixing.warn(name)
+    if damaged:
+        packets = "packet was" if damaged == 1 else "packets were"
+        _log.warning("%s: %d damaged %s left out", name, damaged, packets)
 
 
 def read_audio(source: str | Path) -> FloatArray:
@@ -170,47 +212,6 @@ def _packets(recording: Recording) -> "Iterator[av.Packet[AudioStream]]":
         else:
             return
     _log.warning("%s: the container is damaged, and what follows cannot be read", recording.name)
-
-
-def _decoded(recording: Recording) -> Iterator[tuple[int, FloatArray]]:
-    """Give the rate and the samples : float32 [shape=(n,)] of each frame, silence where some are missing."""
-    import av
-
-    name = recording.name
-    is_pcm = recording.stream.codec_context.name.startswith("pcm_")
-    mixing = _Mixing()
-    clock: float | None = None  # where the next frame should begin, by the container's own time
-    seen, damaged = 0, 0
-    for packet in _packets(recording):
-        try:
-            frames = packet.decode()
-        except av.error.FFmpegError:
-            damaged += 1
-            continue
-        for frame in frames:
-            rate = frame.sample_rate
-            block = mixing.mean(_values(frame))
-            if is_pcm:
-                _check_sound(block, name, seen, rate)
-            elif not _is_sound(block):  # the decoder made it of damaged bytes
-                damaged += 1
-                block = np.zeros_like(block)
-            if frame.time is not None:
-                hole = 0.0 if clock is None else frame.time - clock
-                if _HOLE_SECONDS < hole <= _LONGEST_HOLE_SECONDS:
-                    yield rate, np.zeros(round(hole * rate), dtype=np.float32)
-                if clock is None or hole > _HOLE_SECONDS or hole < -_LONGEST_HOLE_SECONDS:
-                    clock = frame.time
-            if clock is not None:
-                clock += len(block) / rate
-            seen += len(block)
-            yield rate, block
-    if not seen:
-        raise AudioError(f"{name}: wanted sound, got no samples that decode")
-    mixing.warn(name)
-    if damaged:
-        packets = "packet was" if damaged == 1 else "packets were"
-        _log.warning("%s: %d damaged %s left out", name, damaged, packets)
 
 
 def _values(frame: "av.AudioFrame") -> "NDArray[np.generic]":

@@ -1,17 +1,20 @@
-"""Read a file or URL in a thread: FFmpeg waits without an end, and who waits for it can be interrupted."""
+"""Read a file or URL in a thread: FFmpeg waits without an end, and who waits for it can be interrupted.
+
+The thread only decodes: what it holds may be left behind when the process ends.
+"""
 
 from collections.abc import Iterator
 from concurrent.futures import Future
 from queue import Empty, Queue
 from threading import Thread
 
-from rtspk.audio import chunks_of
+from rtspk.audio import chunked, decoded
 from rtspk.container import opened
-from rtspk.types import Chunk, samples_of
+from rtspk.types import Chunk, FloatArray, samples_of
 
 __all__ = ["Reader"]
 
-AHEAD: int = 4  # chunks that are read before they are wanted
+AHEAD: int = 64  # packets that are read before they are wanted
 LOOK_SECONDS: float = 0.1  # between two looks whether it is to end
 LEAVE_SECONDS: float = 0.3  # for the thread to close the source; one that waits for the network is left
 
@@ -25,26 +28,16 @@ class Reader:
         Raises:
             AudioError: it cannot be opened.
         """
-        self._items: Queue[Chunk | Exception | None] = Queue(AHEAD)  # None: the end
-        self._stopped = False
+        self._items: Queue[tuple[int, FloatArray] | Exception | None] = Queue(AHEAD)  # None: the end
+        self._size, self._stopped = samples_of(chunk_seconds), False
         opening: Future[float | None] = Future()
-        arguments = (where, chunk_seconds, opening)
-        self._thread = Thread(target=self._read, args=arguments, name="rtspk-reader", daemon=True)
+        self._thread = Thread(target=self._read, args=(where, opening), name="rtspk-reader", daemon=True)
         self._thread.start()
         self.duration = opening.result()  # seconds, where the source knows
 
     def __iter__(self) -> Iterator[Chunk]:
         """Give the sound until it ends or is stopped; what broke it is raised behind what was read."""
-        while not self._stopped:
-            try:
-                item = self._items.get(timeout=LOOK_SECONDS)
-            except Empty:
-                continue
-            if isinstance(item, Exception):
-                raise item
-            if item is None:
-                return
-            yield item
+        return chunked(self._blocks(), self._size)
 
     def stop(self) -> None:
         """Give no more; fit for a signal handler."""
@@ -57,12 +50,24 @@ class Reader:
             self._items.get()
         self._thread.join(LEAVE_SECONDS)
 
-    def _read(self, where: str, chunk_seconds: float, opening: "Future[float | None]") -> None:
+    def _blocks(self) -> Iterator[tuple[int, FloatArray]]:
+        while not self._stopped:
+            try:
+                item = self._items.get(timeout=LOOK_SECONDS)
+            except Empty:
+                continue
+            if isinstance(item, Exception):
+                raise item
+            if item is None:
+                return
+            yield item
+
+    def _read(self, where: str, opening: "Future[float | None]") -> None:
         try:
             with opened(where) as recording:
                 opening.set_result(recording.duration)
-                for chunk in chunks_of(recording, samples_of(chunk_seconds)):
-                    self._items.put(chunk)
+                for block in decoded(recording):
+                    self._items.put(block)
                     if self._stopped:
                         return
         except Exception as error:  # it is raised where the sound is wanted
