@@ -1,6 +1,7 @@
 """`rtspk listen`: who speaks, as they speak; and `rtspk devices`: what it can listen with."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,8 +27,18 @@ if TYPE_CHECKING:
 
 __all__ = ["devices", "listen"]
 
+ENGINE: tuple[str, ...] = (
+    "gallery",
+    "model",
+    "segmenter",
+    "device",
+    "config",
+)  # options of who does the work
+RAW: tuple[str, ...] = ("encoding", "channels")  # and of raw sound
+
 
 def listen(
+    context: typer.Context,
     source: Annotated[
         str | None,
         typer.Argument(metavar="SOURCE|-", help="A file or URL that FFmpeg reads; - is stdin."),
@@ -91,6 +102,10 @@ def listen(
     from rtspk.cli.output import check_apart, check_picture, check_writable, format_of
     from rtspk.engine.settings import session_config
 
+    if server is not None and (given := _given(context, ENGINE)):
+        raise ConfigError(f"wanted --{given} with `rtspk serve`, got it with --server")
+    if rate is None and (given := _given(context, RAW)):
+        raise ConfigError(f"wanted --{given} only with raw sound on stdin and its --rate, got no rate")
     settings = session_config(config, latency=latency, max_speakers=max_speakers)
     chosen = format_of(format_, output, is_terminal=sys.stdout.isatty())
     check_apart(source or "", output, picture)
@@ -106,8 +121,6 @@ def listen(
     )
     outputs = Outputs(chosen, output, picture, shows_view)
     if server is not None:
-        if model is not None or config is not None:
-            raise ConfigError("wanted --model and --config with `rtspk serve`, got one of them with --server")
         from rtspk.client import Client
 
         is_live = opened.is_live or pace == "realtime"
@@ -162,6 +175,15 @@ def devices(as_json: AsJson = False) -> None:
         mark = "*" if d.is_default else ""
         table.add_row(mark, str(d.index), plain(d.name), d.host_api, str(d.channels), f"{d.rate} Hz")
     answers().print(table)
+
+
+def _given(context: typer.Context, names: Iterable[str]) -> str | None:
+    """The first of some options that stands on the command line, and not in the environment alone."""
+    for name in names:
+        origin = context.get_parameter_source(name)
+        if origin is not None and origin.name == "COMMANDLINE":
+            return name
+    return None
 
 
 def _source(

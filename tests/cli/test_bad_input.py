@@ -141,6 +141,8 @@ def test_a_gallery_that_is_not_there(rtspk, voices):
         (["--max-speakers", "0"], ["wanted 1 to 100 speakers"]),
         (["--latency", "soon"], ["'--latency'", "a valid number", "got 'soon' (rtspk listen --help"]),
         (["--nope"], ["No such option: --nope"]),
+        (["--channels", "2"], ["wanted --channels only with raw sound on stdin and its --rate"]),
+        (["--server", "ws://localhost:1", "--gallery", "x.db"], ["wanted --gallery with `rtspk serve`"]),
         (["--pace", "slow"], ["wanted --pace as fast or realtime"]),
         (["--rate", "16000"], ["wanted --rate only with raw sound"]),
         (["--mic"], ["wanted a SOURCE, - or --mic, got two of them"]),
