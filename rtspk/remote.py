@@ -29,9 +29,8 @@ from rtspk.server.messages import (
     Start,
     Unknown,
     WarningMessage,
-    read_server_message,
-    to_text,
 )
+from rtspk.server.wire import read_server_message, to_text
 from rtspk.types import SAMPLE_RATE, FloatArray, Turn, samples_of, seconds_of
 from rtspk.types import Segment as Stretch
 

@@ -22,8 +22,14 @@ from rtspk.audio import read_audio
 from rtspk.bench.report import Percentiles, Result, machine, versions
 from rtspk.data import CONVERSATION
 from rtspk.errors import ConfigError
-from rtspk.server.messages import AudioFormat, Options, Start, WarningMessage, read_server_message, to_text
+from rtspk.server.messages import (
+    AudioFormat,
+    Options,
+    Start,
+    WarningMessage,
+)
 from rtspk.server.messages import Segment as SegmentMessage
+from rtspk.server.wire import read_server_message, to_text
 from rtspk.types import SAMPLE_RATE, seconds_of
 
 __all__ = ["Load", "measure", "run"]

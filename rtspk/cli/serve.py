@@ -68,7 +68,7 @@ def serve(
     A token of your own that may do everything: RTSPK_TOKEN. SIGTERM and Ctrl-C let sessions finish first.
     """
     if schema:
-        from rtspk.server.messages import schema as protocol_schema
+        from rtspk.server.wire import schema as protocol_schema
 
         print_json(protocol_schema())
         return

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from rtspk.server.access import Principal
 from rtspk.server.config import Limits
 from rtspk.server.connection import BodyConnection
-from rtspk.server.messages import Error, ServerMessage, to_text
+from rtspk.server.messages import Error, ServerMessage
 from rtspk.server.protocol import CLOSE_CODES, Protocol
 from rtspk.server.stream import Stream
+from rtspk.server.wire import to_text
 
 __all__ = ["Link"]
 

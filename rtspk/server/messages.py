@@ -4,16 +4,16 @@ JSON Schema, the checks of the server and the Python client are made from these 
 """
 
 from collections.abc import Callable
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, WrapValidator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, WrapValidator
 
 from rtspk.engine.events import Reason
 from rtspk.engine.settings import MOST_SPEAKERS
-from rtspk.errors import FormatError
 
 __all__ = [
     "ENCODINGS",
+    "HEARD",
     "VERSION",
     "Ack",
     "AudioFormat",
@@ -36,19 +36,11 @@ __all__ = [
     "Start",
     "Unknown",
     "WarningMessage",
-    "read_client_message",
-    "read_server_message",
-    "schema",
-    "to_text",
 ]
 
 VERSION: int = 1  # of the protocol; a change that breaks clients raises it
-LONGEST: int = 1 << 14  # characters of what a client says; the longest that makes sense has some 1500
-SHOWN: int = 40  # characters of a client's own key in an error; no key of the protocol is longer
 ENCODINGS: tuple[str, ...] = ("s16le", "f32le", "opus")
 HEARD: str = "heard"  # how a client reads, as opposed to what a server is about to say
-LATER: frozenset[str] = frozenset({"union_tag_invalid", "literal_error"})  # faults of words that are not ours
-M = TypeVar("M")
 
 
 class _Asked(BaseModel):
@@ -292,66 +284,3 @@ class Unknown(_Said):
 ClientMessage = Start | Label | Merge | Flush | EndRequest
 EventMessage = Segment | Revise | Speaker | End
 ServerMessage = Ready | Ack | EventMessage | Heartbeat | WarningMessage | Error
-
-_CLIENT: TypeAdapter[ClientMessage] = TypeAdapter(Annotated[ClientMessage, Field(discriminator="type")])
-_UNKNOWN: TypeAdapter[Unknown] = TypeAdapter(Unknown)
-_SERVER: TypeAdapter[ServerMessage] = TypeAdapter(Annotated[ServerMessage, Field(discriminator="type")])
-
-
-def read_client_message(text: str) -> ClientMessage:
-    """Read what a client says.
-
-    Raises:
-        FormatError: no message of this protocol; the line repeats no value of it, which may be a secret.
-    """
-    if len(text) > LONGEST:  # a megabyte of keys would hold up everybody while it is read
-        raise FormatError(f"wanted a message of at most {LONGEST} characters, got {len(text)}")
-    return _read(_CLIENT, text)
-
-
-def read_server_message(text: str) -> ServerMessage | Unknown:
-    """Read what the server says; raises FormatError likewise."""
-    try:
-        return _SERVER.validate_json(text, context=HEARD)
-    except ValidationError as error:
-        if {fault["type"] for fault in error.errors()} <= LATER:
-            return _read(_UNKNOWN, text)
-        raise _refusal(error) from error
-
-
-def to_text(message: ClientMessage | ServerMessage) -> str:
-    """The JSON of a message; keys that do not apply to it are left out."""
-    match message:
-        case Speaker():
-            wanted = {"type", "event", "speaker", "seq"}
-            wanted |= {"name"} if message.event == "named" else set()
-            wanted |= {"into"} if message.event == "merged" else set()
-            return message.model_dump_json(include=wanted)
-        case Ack() | Start() | WarningMessage():
-            return message.model_dump_json(exclude_none=True)
-    return message.model_dump_json()
-
-
-def schema() -> dict[str, object]:
-    """JSON Schema of both directions."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": f"rtspk protocol {VERSION}",
-        "client": _CLIENT.json_schema(),
-        "server": _SERVER.json_schema(),
-    }
-
-
-def _read(adapter: TypeAdapter[M], text: str) -> M:
-    try:
-        return adapter.validate_json(text)
-    except ValidationError as error:
-        raise _refusal(error) from error
-
-
-def _refusal(error: ValidationError) -> FormatError:
-    first = error.errors(include_input=False, include_url=False)[0]
-    where = ".".join(str(part)[:SHOWN] for part in first["loc"]) or "the message"
-    # The library's own line would repeat the type that came.
-    said = "No such type" if first["type"] == "union_tag_invalid" else first["msg"]
-    return FormatError(f"wanted a message of the protocol, got a fault in {where}: {said}")

@@ -23,8 +23,8 @@ from rtspk.server.messages import (
     Label,
     Merge,
     Start,
-    read_client_message,
 )
+from rtspk.server.wire import read_client_message
 
 __all__ = ["CLOSE_CODES", "Audio", "Begin", "Command", "Do", "Protocol", "Refuse"]
 

@@ -5,7 +5,8 @@ from collections import deque
 from pydantic import TypeAdapter
 
 from rtspk.engine.events import Event
-from rtspk.server.messages import EventMessage, to_text
+from rtspk.server.messages import EventMessage
+from rtspk.server.wire import to_text
 
 __all__ = ["Replay"]
 

@@ -11,10 +11,11 @@ from rtspk.engine.pipeline import Engine
 from rtspk.server.access import Access, Principal, Scope, bearer
 from rtspk.server.answer import Answer, fault, json_answer
 from rtspk.server.connection import BodyConnection, BodyError
-from rtspk.server.messages import VERSION, schema
+from rtspk.server.messages import VERSION
 from rtspk.server.pages import load_pages
 from rtspk.server.speakers import answer_speakers, scope_of
 from rtspk.server.telemetry import Telemetry
+from rtspk.server.wire import schema
 
 __all__ = ["Site", "one_header"]
 

@@ -16,11 +16,8 @@ from rtspk.server.messages import (
     Start,
     Unknown,
     WarningMessage,
-    read_client_message,
-    read_server_message,
-    schema,
-    to_text,
 )
+from rtspk.server.wire import read_client_message, read_server_message, schema, to_text
 from rtspk.types import Segment, Turn
 
 EVENTS = [

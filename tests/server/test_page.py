@@ -8,7 +8,7 @@ from rtspk.cli.output import rendered
 from rtspk.data import DEMO
 from rtspk.engine.pipeline import Engine
 from rtspk.remote import to_event
-from rtspk.server.messages import read_server_message
+from rtspk.server.wire import read_server_message
 from rtspk.transcript import Transcript
 from tests.server.chromium import file_script, needs_chromium
 
