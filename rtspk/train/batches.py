@@ -61,6 +61,13 @@ class Batches(Dataset[Batch]):
         self.unlabelled = [u for u in utterances if not u.speaker]
         strangers = int(data.unlabelled * data.batch) if self.unlabelled else 0
         self.counts = (data.batch - strangers) // data.each, strangers
+        if self.counts[0] < 1:
+            raise ConfigError(
+                f"wanted room for {data.each} crops of a speaker in batches of {data.batch}, "
+                f"got {strangers} of nobody known in them"
+            )
+        if len(names) < 2 and not data.targets:
+            raise ConfigError(f"wanted two speakers or more to tell apart, got {len(names)}")
         if self.counts[0] > len(names):
             raise ConfigError(
                 f"expected at least {self.counts[0]} speakers for batches of {data.batch} "

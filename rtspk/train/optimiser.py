@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from rtspk.errors import ConfigError
 from rtspk.train.muon import Muon
 from rtspk.train.recipe import LoopConfig
 
@@ -34,10 +33,8 @@ class Optimiser:
         ]
         if loop.optimiser in {"muon", "adamw"}:
             self._parts.append(torch.optim.AdamW(groups, lr=loop.rate, betas=(0.9, 0.98)))
-        elif loop.optimiser == "sgd":
-            self._parts.append(torch.optim.SGD(groups, lr=loop.rate, momentum=loop.momentum, nesterov=True))
         else:
-            raise ConfigError(f"expected an optimiser of adamw, muon and sgd, got {loop.optimiser!r}")
+            self._parts.append(torch.optim.SGD(groups, lr=loop.rate, momentum=loop.momentum, nesterov=True))
 
     def step(self, rate: float) -> None:
         """Move the weights against their gradients at a learning rate, and forget the gradients."""

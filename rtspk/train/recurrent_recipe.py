@@ -3,11 +3,12 @@
 `task = "recurrent-segmenter"` tells it from others.
 """
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from rtspk.config import read_toml
+from rtspk.config import read_toml, refuse_outside
 from rtspk.errors import ConfigError
 from rtspk.train.recipe import LoopConfig
 
@@ -27,6 +28,7 @@ class RecurrentDataConfig:
     workers: int = 0
 
     def __post_init__(self) -> None:
+        refuse_outside(self, 0, math.inf, "every_seconds", "workers")
         if self.every_seconds <= 0.0 or not 0.0 <= self.begun < 1.0 or self.batch < 1:
             raise ConfigError(
                 "wanted every_seconds above 0, begun of 0 to below 1 and a batch of 1 or more, "

@@ -35,6 +35,26 @@ def test_a_step_is_the_same_whenever_it_is_asked_for(batches):
     )
 
 
+@pytest.mark.parametrize(
+    ("speakers", "changes", "wanted"),
+    [
+        (1, {"targets": "", "each": 2, "batch": 2}, "wanted two speakers or more to tell apart, got 1"),
+        (
+            4,
+            {"batch": 5, "unlabelled": 0.0},
+            "expected at least 5 speakers for batches of 5 with 1 crops each",
+        ),
+        (4, {"each": 3, "unlabelled": 0.5}, "wanted room for 3 crops of a speaker in batches of 3, got 1 of"),
+    ],
+)
+def test_batches_that_the_speakers_do_not_allow_are_refused(speakers, changes, wanted, batches):
+    known = [u for own in batches.speakers[:speakers] for u in own]
+    unknown = replace(known[0], speaker="")
+    data = replace(batches.data, **changes)
+    with pytest.raises(ConfigError, match=wanted):
+        Batches([*known, unknown], batches.store, batches.augmenter, batches.features, data, 1, 10)
+
+
 def test_a_batch_has_different_speakers_and_their_own_targets(batches):
     for step in range(10):
         batch = batches[step]
