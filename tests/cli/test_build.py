@@ -104,3 +104,17 @@ def test_a_file_that_is_no_checkpoint_is_refused_in_one_line(tmp_path):
     (tmp_path / "final.pt").write_text("hello")
     with pytest.raises(ModelError, match=r"^wanted a checkpoint of rtspk train in [^\n]*$"):
         export(tmp_path / "final.pt", tmp_path / "model")
+
+
+def test_all_that_is_wrong_with_a_manifest_is_said_in_lines_before_any_work(rtspk, data, tmp_path):
+    (tmp_path / "one.toml").write_text('name = "one"\n[data]\ntargets = ""\n')
+    rows = ["file,speaker,start,end", "gone.wav,anna,0,1", *["train/talk.wav,ben,0,1"] * 2]
+    (data / "train.csv").write_text("\n".join(rows))
+    done = rtspk("train", "one.toml", "--data", "data", "--out", "runs/one")
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "rtspk: expected a sound manifest at data/train.csv, got 2 problems of 2 kinds "
+        "among 3 utterances in 2 files",
+        "rtspk: - missing files: 1 (data/gone.wav)",
+        "rtspk: - utterances that come more than once: 1 (data/train/talk.wav 0.00 to 1.00 s)",
+    ]
