@@ -22,7 +22,7 @@ from rtspk.engine.powerset import CLASSES
 from rtspk.engine.recurrence import DIRECTIONS, STATES
 from rtspk.engine.recurrent import PARTS
 from rtspk.errors import ModelError
-from rtspk.files import write_atomically
+from rtspk.files import make_folder, write_atomically
 from rtspk.kernels.convolution import POOLED, SLOPE
 from rtspk.train.onnx_file import halved
 from rtspk.types import FloatArray, samples_of
@@ -83,7 +83,7 @@ def adopt_segmenter(path: Path, out: Path, licence: str) -> str:
     assert tuple(parts) == PARTS
     digest = hashlib.sha256(b"".join(parts.values())).hexdigest()
     identity = f"{path.stem}-{digest[:8]}"
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     for name, program in parts.items():
         write_atomically(out / name, program)
     write_atomically(out / "card.toml", card_text(identity, licence, f"rtspk export {path.name}").encode())

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from rtspk.errors import ConfigError
 from rtspk.train.muon import Muon
 from rtspk.train.recipe import LoopConfig
 
@@ -22,6 +23,7 @@ class Optimiser:
         learnt = {name: p for name, p in learner.named_parameters() if p.requires_grad}
         decayed = {name: p for name, p in learnt.items() if p.ndim > 1}
         others = [p for p in learnt.values() if p.ndim <= 1]
+        self._learnt = list(learnt.values())
         self._parts: list[torch.optim.Optimizer] = []
         if loop.optimiser == "muon":
             matrices = [p for name, p in decayed.items() if p.ndim == 2 and name.startswith("network.")]
@@ -36,8 +38,22 @@ class Optimiser:
         else:
             self._parts.append(torch.optim.SGD(groups, lr=loop.rate, momentum=loop.momentum, nesterov=True))
 
-    def step(self, rate: float) -> None:
-        """Move the weights against their gradients at a learning rate, and forget the gradients."""
+    def step(self, rate: float, longest: float = math.inf) -> None:
+        """Move the weights against their gradients at a learning rate, and forget the gradients.
+
+        Args:
+            rate: the learning rate
+            longest: that all gradients together may be; longer ones are made so long
+
+        Raises:
+            ConfigError: a gradient is no number; the weights stay as they were.
+        """
+        norm = float(torch.nn.utils.clip_grad_norm_(self._learnt, longest))
+        if not math.isfinite(norm):
+            raise ConfigError(
+                f"wanted gradients that are numbers, got {norm} at a learning rate of {rate:.3g}: "
+                "begin anew with a lower loop.rate or a longer loop.warmup"
+            )
         for part in self._parts:
             for group in part.param_groups:
                 group["lr"] = rate

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rtspk.files import write_atomically
+from rtspk.files import make_folder, write_atomically
 from rtspk.types import SAMPLE_RATE, FloatArray
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def room_bank(count: int, seed: int, folder: Path, progress: Callable[[int, int]
     """
     path = folder / f"rooms-{count}-{seed}.npz"
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         rng = np.random.default_rng(seed)
         responses = []
         for number in range(count):
