@@ -47,7 +47,7 @@ def train(
 
     Several GPUs, or processes on a CPU: torchrun --nproc-per-node N -m rtspk train RECIPE ...
     """
-    _need_torch()
+    _need("train", "torch", "torchaudio")
     path = _recipe(recipe)
     if not data.is_dir():
         raise ConfigError(f"wanted a folder of training data, got {data}")
@@ -94,7 +94,7 @@ def export(
 
     pyannote's segmenters as ONNX are taken too: taken apart where a stream goes on, matrices in eight bits.
     """
-    _need_torch()
+    _need("export", "torch", "torchaudio", "onnx", "onnxscript")
     if not checkpoint.is_file():
         raise ConfigError(f"wanted a checkpoint, got no file at {checkpoint}")
     if checkpoint.suffix == ".onnx":
@@ -189,10 +189,12 @@ def _recipe(wanted: str) -> Path:
     raise ConfigError(f"wanted a recipe (a TOML file, or one of {names}), got {wanted!r}")
 
 
-def _need_torch() -> None:
+def _need(verb: str, *packages: str) -> None:
     from importlib.util import find_spec
 
-    if find_spec("torch") is None or find_spec("torchaudio") is None:
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
         raise ConfigError(
-            "wanted torch and torchaudio for training, got an installation without: pip install rtspk[train]"
+            f"wanted {', '.join(packages)} to {verb}, got an installation without {', '.join(missing)}: "
+            "pip install 'rtspk[train]'"
         )

@@ -1,6 +1,7 @@
 """Training and exporting a segmenter, as a user does it; what cannot be done is refused before any work."""
 
 import json
+import sys
 import tomllib
 
 import numpy as np
@@ -14,6 +15,7 @@ from rtspk.cli.build import export, train  # noqa: E402
 from rtspk.engine.network import Network  # noqa: E402
 from rtspk.errors import ConfigError, ModelError  # noqa: E402
 from rtspk.rttm import SpeakerTurn, write_rttm  # noqa: E402
+from rtspk.train.rooms import room_bank  # noqa: E402
 
 RECIPE = """
 name = "small"
@@ -118,3 +120,21 @@ def test_all_that_is_wrong_with_a_manifest_is_said_in_lines_before_any_work(rtsp
         "rtspk: - missing files: 1 (data/gone.wav)",
         "rtspk: - utterances that come more than once: 1 (data/train/talk.wav 0.00 to 1.00 s)",
     ]
+
+
+@pytest.mark.parametrize(("verb", "package"), [("train", "torchaudio"), ("export", "onnxscript")])
+def test_a_package_that_is_not_installed_is_named_before_any_work(
+    verb, package, recipe, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(
+        ConfigError, match=rf"got an installation without {package}: pip install 'rtspk\[train\]'"
+    ):
+        train(recipe, tmp_path, tmp_path) if verb == "train" else export(recipe, tmp_path)
+
+
+def test_rooms_want_what_makes_them(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyroomacoustics", None)
+    assert room_bank(0, 1, tmp_path, lambda *_: None) == []
+    with pytest.raises(ConfigError, match="wanted pyroomacoustics for rooms, got none"):
+        room_bank(2, 1, tmp_path, lambda *_: None)
