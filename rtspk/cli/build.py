@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["export", "train"]
 
+TASKS: tuple[str, ...] = ("segmenter", "recurrent-segmenter")
 SWEPT: int = 20  # batches for each number of workers
 RECIPES: Path = Path(__file__).parents[1] / "train" / "recipes"
 
@@ -58,6 +59,8 @@ def train(
     from rtspk.train.segmenter_recipe import task_of
 
     if task := task_of(path):
+        if task not in TASKS:
+            raise ConfigError(f"wanted a task of {' or '.join(TASKS)}, or none for an embedder, got {task!r}")
         for option, given in (("--sweep-workers", sweep), ("--track", track not in {"auto", "none"})):
             if given:
                 raise ConfigError(f"wanted a segmenter's recipe without {option}, got it")

@@ -7,6 +7,7 @@ own, so that the engine computes only what is new in a hop; see `rtspk.engine.re
 
 import hashlib
 import io
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,7 @@ def card_text(identity: str, licence: str, source: str, refresh: int = 2) -> str
         "# How this model is fed, and where it comes from.",
         f'id = "{identity}"',
         f'file = "{PARTS[-1]}"',
-        f'licence = "{licence}"',
+        f"licence = {json.dumps(licence, ensure_ascii=False)}",
         f'source = "{source}"',
         f"seconds = {SECONDS:g}",
         'input = "samples"',

@@ -140,7 +140,8 @@ class Batches(Dataset[Batch]):
             blocks = samples[: frames * config.hop].reshape(frames, config.hop)
             level = 10.0 * np.log10(np.square(blocks).mean(1) + 1e-9)
             speech = level > np.percentile(level, 90) - SPEECH_BELOW_PEAK_DB
-            speech = np.convolve(speech, np.ones(11), "same") > 0.5  # speech keeps 50 ms on both sides
+            # Speech keeps 50 ms on both sides; "same" would be too long for a crop shorter than 11 frames.
+            speech = np.convolve(speech, np.ones(11))[5 : 5 + frames] > 0.5
             if (mask * speech).sum() >= 30:
                 mask *= speech
         if rng.random() < self.data.gap:

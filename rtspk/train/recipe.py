@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Literal
 
 from rtspk.config import read_toml, refuse_outside, refuse_reversed
+from rtspk.engine.registry import IDENTITY
 from rtspk.errors import ConfigError
 from rtspk.train.augment import AugmentConfig
 from rtspk.train.features import FeatureConfig
 from rtspk.train.network import NetworkConfig
 
-__all__ = ["DataConfig", "LoopConfig", "LossConfig", "Recipe"]
+__all__ = ["DataConfig", "LoopConfig", "LossConfig", "Recipe", "refuse_name"]
 
 LEAST: float = 1e-9  # of what must be above zero
 SHORTEST_SECONDS: float = 0.1  # of a crop: three frames of a trunk
@@ -132,6 +133,7 @@ class Recipe:
     loop: LoopConfig = field(default_factory=LoopConfig)
 
     def __post_init__(self) -> None:
+        refuse_name(self.name)
         if self.loop.blend < 1.0 and not self.start:
             raise ConfigError(f"wanted a start to blend with, got none beside a blend of {self.loop.blend:g}")
 
@@ -139,3 +141,9 @@ class Recipe:
     def read(cls, path: Path) -> "Recipe":
         """Read a recipe; an unknown key or a value of the wrong kind is a ConfigError."""
         return read_toml(path, cls)
+
+
+def refuse_name(name: str) -> None:
+    """Refuse a recipe's name that no model's id, which begins with it, may have."""
+    if not IDENTITY.fullmatch(name):
+        raise ConfigError(f"wanted a name of letters, digits, dots and dashes, got {name!r}")

@@ -89,6 +89,12 @@ def test_several_processes_do_not_train_one_segmenter(recipe, data, tmp_path, mo
     assert not (tmp_path / "run").exists()
 
 
+def test_a_task_that_there_is_not_is_named(recipe, data, tmp_path):
+    recipe.write_text(RECIPE.replace('task = "segmenter"', 'task = "diariser"'))
+    with pytest.raises(ConfigError, match=r"wanted a task of segmenter or recurrent-segmenter, .* got 'diar"):
+        train(str(recipe), data, tmp_path / "run")
+
+
 def test_an_unknown_key_of_a_segmenters_recipe_is_named(recipe, data, tmp_path):
     recipe.write_text(RECIPE + "stepps = 4\n")
     with pytest.raises(ConfigError, match=r"got loop\.stepps"):

@@ -128,3 +128,10 @@ def test_too_few_speakers_for_a_batch_are_said(batches):
         Batches(
             own, batches.store, batches.augmenter, batches.features, replace(batches.data, batch=8), 1, 10
         )
+
+
+def test_the_shortest_crops_have_a_mask_of_their_length(batches):
+    batches.data = replace(batches.data, crop_seconds=(0.1, 0.1), late_share=0.0, masked=1.0)
+    batch = batches[0]
+    assert batch.mask.shape == (3, 5)
+    assert batch.samples.shape == (3, 1040)

@@ -42,6 +42,7 @@ def test_a_wrong_value_in_a_recipe_is_named(tmp_path, text, where):
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
+        ('licence = "MIT"\nname = "a/b"', "wanted a name of letters, digits, dots and dashes, got 'a/b'"),
         ("[loop]\nsteps = 0", "wanted steps of 1 or more, got 0"),
         ("[loop]\nrate = nan", "wanted rate of 1e-09 or more, got nan"),
         ("[loop]\nrate = inf", "wanted rate of 1e-09 or more, got inf"),
@@ -72,7 +73,7 @@ def test_a_wrong_value_in_a_recipe_is_named(tmp_path, text, where):
 )
 def test_a_number_in_a_recipe_that_cannot_be_is_named_before_any_work(tmp_path, text, wanted):
     path = tmp_path / "bad.toml"
-    path.write_text(f'name = "x"\n{text}\n')
+    path.write_text(text if "name =" in text else f'name = "x"\n{text}\n')
     with pytest.raises(ConfigError, match=wanted):
         Recipe.read(path)
 
