@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import tomllib
 from pathlib import Path
 from typing import TypeVar, get_args, get_type_hints
@@ -10,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from rtspk.errors import ConfigError
 
-__all__ = ["read_toml", "to_settings"]
+__all__ = ["read_toml", "refuse_outside", "refuse_reversed", "to_settings"]
 
 T = TypeVar("T")
 
@@ -51,10 +52,38 @@ def to_settings(table: dict[str, object], kind: type[T], source: str) -> T:
         ) from error
 
 
+def refuse_outside(settings: object, low: float, high: float, *names: str) -> None:
+    """Refuse settings outside a range, no numbers (nan) and numbers without end.
+
+    Args:
+        settings: a dataclass
+        low: the least that each may be
+        high: the most; math.inf where any larger one will do
+        names: of numbers, or of tuples of numbers
+
+    Raises:
+        ConfigError: for the first that is outside.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        numbers = value if isinstance(value, tuple) else (value,)
+        if not all(math.isfinite(one) and low <= one <= high for one in numbers):
+            wanted = f"{low:g} or more" if high == math.inf else f"{low:g} to {high:g}"
+            raise ConfigError(f"wanted {name} of {wanted}, got {value}")
+
+
+def refuse_reversed(settings: object, *names: str) -> None:
+    """Refuse settings that are pairs with the larger number first."""
+    for name in names:
+        least, most = getattr(settings, name)
+        if least > most:
+            raise ConfigError(f"wanted {name} from the least to the most, got {least:g} to {most:g}")
+
+
 def _path(value: object) -> str:
     if isinstance(value, Path):
         return str(value)
-    raise ConfigError(f"expected text, numbers, lists and tables in settings, got {value!r}")
+    raise ConfigError(f"wanted text, numbers, lists and tables in settings, got {value!r}")
 
 
 def _refuse_unknown(table: dict[str, object], kind: type, source: str, prefix: str) -> None:

@@ -7,6 +7,7 @@ __all__ = [
     "FormatError",
     "GalleryError",
     "ModelError",
+    "ReportError",
     "RtspkError",
     "SessionError",
     "StorageError",
@@ -35,6 +36,10 @@ class ConfigError(RtspkError):
 
 class FormatError(RtspkError):
     """A text file (RTTM, UEM, trials, manifest) that does not follow its format."""
+
+
+class ReportError(FormatError):
+    """A manifest with problems: the first line says how many, each line after it what they are."""
 
 
 class ModelError(RtspkError):

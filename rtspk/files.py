@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rtspk.errors import ConfigError, StorageError
 
-__all__ = ["write_atomically"]
+__all__ = ["make_folder", "write_atomically"]
 
 
 def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
@@ -37,6 +37,21 @@ def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise StorageError(f"wanted room for {len(data)} bytes at {path}, got a full disk") from error
         raise StorageError(f"wanted to write {path}, got {error.strerror or error}") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those that it is in; one that is there is left as it is.
+
+    Raises:
+        ConfigError: a file has its name, or that of a folder above it.
+        StorageError: the disk refuses.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ConfigError(f"wanted a folder at {path}, got a file in its place") from error
+    except OSError as error:
+        raise StorageError(f"wanted to make the folder {path}, got {error.strerror or error}") from error
 
 
 def _replace(target: Path, data: bytes, mode: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rtspk.errors import ConfigError, StorageError
-from rtspk.files import write_atomically
+from rtspk.files import make_folder, write_atomically
 
 
 def test_what_was_written_is_read_back_and_nothing_else_is_left(tmp_path):
@@ -59,3 +59,14 @@ def test_folders_are_told_apart_from_files(tmp_path):
         write_atomically(tmp_path, b"x")
     with pytest.raises(ConfigError, match="existing folder"):
         write_atomically(tmp_path / "missing" / "x", b"x")
+
+
+def test_a_folder_is_not_made_where_a_file_is(tmp_path):
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    (tmp_path / "file").write_text("hello")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ConfigError, match=f"wanted a folder at {path}, got a file in its place"):
+            make_folder(path)
+    with pytest.raises(StorageError, match="wanted to make the folder /proc/rtspk"):
+        make_folder(Path("/proc/rtspk"))

@@ -29,7 +29,7 @@ from rtspk.cli import (
     voicing,
 )
 from rtspk.cli.misuse import Misuse, told
-from rtspk.errors import RtspkError
+from rtspk.errors import ReportError, RtspkError
 
 __all__ = ["app", "main"]
 
@@ -102,6 +102,10 @@ def _guarded(verb: Callable[P, None]) -> Callable[P, None]:
             raise SystemExit(0) from None
         except KeyboardInterrupt:
             raise SystemExit(130) from None
+        except ReportError as error:
+            for line in str(error).splitlines():
+                _complain(line)
+            raise SystemExit(error.exit_code) from error
         except RtspkError as error:
             _complain(str(error))
             raise SystemExit(error.exit_code) from error

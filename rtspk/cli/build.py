@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["export", "train"]
 
+TASKS: tuple[str, ...] = ("segmenter", "recurrent-segmenter")
 SWEPT: int = 20  # batches for each number of workers
 RECIPES: Path = Path(__file__).parents[1] / "train" / "recipes"
 
@@ -47,7 +48,7 @@ def train(
 
     Several GPUs, or processes on a CPU: torchrun --nproc-per-node N -m rtspk train RECIPE ...
     """
-    _need_torch()
+    _need("train", "torch", "torchaudio")
     path = _recipe(recipe)
     if not data.is_dir():
         raise ConfigError(f"wanted a folder of training data, got {data}")
@@ -58,6 +59,8 @@ def train(
     from rtspk.train.segmenter_recipe import task_of
 
     if task := task_of(path):
+        if task not in TASKS:
+            raise ConfigError(f"wanted a task of {' or '.join(TASKS)}, or none for an embedder, got {task!r}")
         for option, given in (("--sweep-workers", sweep), ("--track", track not in {"auto", "none"})):
             if given:
                 raise ConfigError(f"wanted a segmenter's recipe without {option}, got it")
@@ -94,7 +97,7 @@ def export(
 
     pyannote's segmenters as ONNX are taken too: taken apart where a stream goes on, matrices in eight bits.
     """
-    _need_torch()
+    _need("export", "torch", "torchaudio", "onnx", "onnxscript")
     if not checkpoint.is_file():
         raise ConfigError(f"wanted a checkpoint, got no file at {checkpoint}")
     if checkpoint.suffix == ".onnx":
@@ -189,10 +192,12 @@ def _recipe(wanted: str) -> Path:
     raise ConfigError(f"wanted a recipe (a TOML file, or one of {names}), got {wanted!r}")
 
 
-def _need_torch() -> None:
+def _need(verb: str, *packages: str) -> None:
     from importlib.util import find_spec
 
-    if find_spec("torch") is None or find_spec("torchaudio") is None:
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
         raise ConfigError(
-            "wanted torch and torchaudio for training, got an installation without: pip install rtspk[train]"
+            f"wanted {', '.join(packages)} to {verb}, got an installation without {', '.join(missing)}: "
+            "pip install 'rtspk[train]'"
         )

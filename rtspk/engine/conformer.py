@@ -4,12 +4,14 @@ B is the batch, T the frames, D the width of the trunk, H the attention heads.
 Needs torch; the engine itself runs the exported ONNX file and never imports this module.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that the torch world uses
 
+from rtspk.config import refuse_outside
 from rtspk.engine.pooling import PoolingKind, build_pooling, shares
 from rtspk.errors import ConfigError
 
@@ -49,7 +51,13 @@ class ConformerConfig:
     dimension: int = 192
 
     def __post_init__(self) -> None:
+        sizes = ("channels", "blocks", "expansion", "kernel", "pooling_width", "pooling_heads", "dimension")
+        refuse_outside(self, 1, math.inf, "width", *sizes)
+        refuse_outside(self, 0, math.inf, "residuals")
+        refuse_outside(self, 0.0, 0.99, "dropout")
         check_heads(self.width, self.heads)
+        if self.kernel % 2 == 0:
+            raise ConfigError(f"wanted a kernel with a middle, got the even {self.kernel}")
 
 
 class Residual(nn.Module):

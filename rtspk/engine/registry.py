@@ -15,7 +15,7 @@ from rtspk.engine.embedder import BUNDLED, EmbedderCard
 from rtspk.errors import ConfigError, ModelError
 from rtspk.files import write_atomically
 
-__all__ = ["SHIPPED", "STAGES", "InstalledModel", "Registry", "check_stage", "resolve_model"]
+__all__ = ["IDENTITY", "SHIPPED", "STAGES", "InstalledModel", "Registry", "check_stage", "resolve_model"]
 
 SHIPPED: str = "bundled"  # the name of the model that comes with rtspk
 STAGES: tuple[str, ...] = ("experimental", "staging", "production")

@@ -4,14 +4,17 @@ B is the batch, T the frames, M the mel bands, C the channels, D the width of a 
 Needs torch; the engine itself runs the exported ONNX file and never imports this module.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that the torch world uses
 
+from rtspk.config import refuse_outside
 from rtspk.engine.conformer import Block, ChannelDropout, ConformerConfig, all_scales
 from rtspk.engine.pooling import build_pooling, shares, statistics
+from rtspk.errors import ConfigError
 
 __all__ = ["Residual", "ResidualConformer", "ResidualConformerConfig"]
 
@@ -30,6 +33,11 @@ class ResidualConformerConfig:
             width=96, blocks=2, heads=4, kernel=7, dropout=0.03, pooling_width=64
         )
     )
+
+    def __post_init__(self) -> None:
+        refuse_outside(self, 1, math.inf, "channels", "blocks", "inner")
+        if not len(self.blocks) == len(self.inner) > 0:
+            raise ConfigError(f"wanted as many blocks as inner, got {self.blocks} and {self.inner}")
 
     @property
     def dimension(self) -> int:

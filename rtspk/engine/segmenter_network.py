@@ -35,6 +35,9 @@ class SegmenterConfig:
     kernel: int = 15  # of the depthwise convolution, in trunk frames of 40 ms
     dropout: float = 0.05
 
+    def __post_init__(self) -> None:
+        self.trunk()  # refuses what no trunk can be
+
     def trunk(self) -> ConformerConfig:
         """The Conformer blocks of it."""
         return ConformerConfig(

@@ -3,6 +3,7 @@
 Batch k of a run depends on the seed and on k alone, so that a run that goes on sees what it would have seen.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from rtspk.config import refuse_outside
 from rtspk.engine.powerset import CLASSES, LOCAL_SPEAKERS, class_of, reordered
 from rtspk.errors import ConfigError
 from rtspk.train.activity_set import FRAMES_PER_SECOND, PIECE_FRAMES, ROWS, ActivitySet
@@ -54,6 +56,8 @@ class ActivityDataConfig:
             )
         if self.unlabelled and not self.teacher:
             raise ConfigError("wanted a teacher for unlabelled recordings, got none")
+        refuse_outside(self, 0, math.inf, "pause_seconds", "workers")
+        refuse_outside(self, 1, math.inf, "batch")
         shares = (
             *(self.teacher_share, self.unlabelled_share, self.short_share),
             *(self.noise, self.events, self.tilt, self.swell, self.masked),

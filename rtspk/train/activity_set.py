@@ -19,7 +19,7 @@ from rtspk.engine.network import Network
 from rtspk.engine.powerset import CLASSES, LOCAL_SPEAKERS, MEMBERS
 from rtspk.engine.segmenter import ACTIVITY_HOP, ROWS
 from rtspk.errors import FormatError, ModelError
-from rtspk.files import write_atomically
+from rtspk.files import make_folder, write_atomically
 from rtspk.kernels.mel import MelConfig, log_mel
 from rtspk.rttm import SpeakerTurn, read_rttm
 from rtspk.types import SAMPLE_RATE, FloatArray, samples_of
@@ -109,7 +109,7 @@ class ActivitySet:
         stem = cache / f"activity-{_digest(about.encode())}"
         done = stem.with_suffix(".json")
         if not done.exists():
-            cache.mkdir(parents=True, exist_ok=True)
+            make_folder(cache)
             pieces = _write(cases, stem, mel, None if teacher is None else Network(teacher), progress)
             if not pieces:
                 raise FormatError(f"wanted a recording of at least 10 s in {folder}, got shorter ones alone")

@@ -7,6 +7,7 @@ own, so that the engine computes only what is new in a hop; see `rtspk.engine.re
 
 import hashlib
 import io
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from rtspk.engine.powerset import CLASSES
 from rtspk.engine.recurrence import DIRECTIONS, STATES
 from rtspk.engine.recurrent import PARTS
 from rtspk.errors import ModelError
-from rtspk.files import write_atomically
+from rtspk.files import make_folder, write_atomically
 from rtspk.kernels.convolution import POOLED, SLOPE
 from rtspk.train.onnx_file import halved
 from rtspk.types import FloatArray, samples_of
@@ -83,7 +84,7 @@ def adopt_segmenter(path: Path, out: Path, licence: str) -> str:
     assert tuple(parts) == PARTS
     digest = hashlib.sha256(b"".join(parts.values())).hexdigest()
     identity = f"{path.stem}-{digest[:8]}"
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     for name, program in parts.items():
         write_atomically(out / name, program)
     write_atomically(out / "card.toml", card_text(identity, licence, f"rtspk export {path.name}").encode())
@@ -96,7 +97,7 @@ def card_text(identity: str, licence: str, source: str, refresh: int = 2) -> str
         "# How this model is fed, and where it comes from.",
         f'id = "{identity}"',
         f'file = "{PARTS[-1]}"',
-        f'licence = "{licence}"',
+        f"licence = {json.dumps(licence, ensure_ascii=False)}",
         f'source = "{source}"',
         f"seconds = {SECONDS:g}",
         'input = "samples"',

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtspk.errors import AudioError, FormatError
+from rtspk.errors import AudioError, FormatError, ReportError
 from rtspk.train.headers import Header, read_headers
 from rtspk.train.manifest import Fault, Utterance, parse_manifest
 from rtspk.types import samples_of, seconds_of
@@ -13,6 +13,7 @@ from rtspk.types import samples_of, seconds_of
 __all__ = ["Audit", "Finding", "audit", "audit_manifest", "read_audited"]
 
 SLACK: int = samples_of(0.1)  # how far beyond a file's end an utterance may claim to be: headers round
+FRAME: int = samples_of(0.025)  # what is shorter has no features
 EXAMPLES: int = 4
 OPUS_RATES: frozenset[int] = frozenset(
     {8_000, 12_000, 16_000, 24_000, 48_000}
@@ -86,13 +87,14 @@ def read_audited(path: Path, progress: Callable[[int, int], None]) -> list[Utter
     """Read a manifest that is fit for training.
 
     Raises:
-        FormatError: with all that is wrong with it; the first line says how much.
+        ReportError: with all that is wrong with it; the first line says how much.
+        FormatError: there is no table, or nothing in it.
     """
     utterances, faults = parse_manifest(path)
     report = audit(utterances, faults, progress)
     if report.problems:
         lines = [f"wanted a sound manifest at {path}, got {report.totals}"]
-        raise FormatError("\n".join([*lines, *map(str, report.problems)]))
+        raise ReportError("\n".join([*lines, *map(str, report.problems)]))
     if not utterances:
         raise FormatError(f"wanted utterances in {path}, got none")
     return utterances
@@ -120,8 +122,11 @@ def _of_utterances(utterances: Sequence[Utterance], headers: dict[Path, Header |
             case = f"{u.path} {seconds_of(u.start):.2f} to {seconds_of(u.end):.2f} s"
             length = f"of {seconds_of(header.samples):.2f} s"
             faults.append(Fault("utterances beyond their file's end", f"{case} {length}"))
-        if u.end <= u.start:
+        elif u.end <= u.start:
             faults.append(Fault("utterances without length", f"{u.path} {seconds_of(u.start):.2f} s"))
+        elif (heard := min(u.end, header.samples) - u.start) < FRAME * u.speed:
+            case = f"{u.path} {seconds_of(u.start):.2f} s, {1000.0 * seconds_of(max(0, heard)):.0f} ms"
+            faults.append(Fault("utterances shorter than a frame", case))
         any_rate = header.codec in {"opus", "libopus"} and u.rate in OPUS_RATES
         if u.rate not in {0, header.rate} and not any_rate:
             case = f"{u.path} {u.rate} Hz for a file of {header.rate} Hz"

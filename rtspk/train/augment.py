@@ -1,5 +1,6 @@
 """Make clean speech sound like the world: rooms, noise, music, other voices, telephones, codecs, loudness."""
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import soxr
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from rtspk.config import refuse_outside, refuse_reversed
 from rtspk.train.codecs import random_codec
 from rtspk.train.far_field import steady_noise
 from rtspk.types import SAMPLE_RATE, FloatArray
@@ -37,6 +39,24 @@ class AugmentConfig:
     microphone_db: float = 4.0  # standard deviation of its bands
     level_db: tuple[float, float] = (-36.0, -14.0)  # root mean square below full scale
     rooms: int = 400  # impulse responses in the bank
+
+    def __post_init__(self) -> None:
+        chances = (
+            "room",
+            "far",
+            "noise",
+            "babble",
+            "telephone",
+            "lowpass",
+            "clipping",
+            "microphone",
+            "codec",
+        )
+        refuse_outside(self, 0.0, 1.0, *chances)
+        refuse_outside(self, 0, math.inf, "spectrum", "microphone_db", "rooms")
+        ranges = ("noise_snr_db", "music_snr_db", "babble_snr_db", "hum_snr_db", "level_db")
+        refuse_outside(self, -100.0, 100.0, *ranges)
+        refuse_reversed(self, *ranges)
 
     def codecs(self) -> "AugmentConfig":
         """The changes that need an encoder alone; `rtspk.train.batched_augment` makes the others."""

@@ -61,6 +61,13 @@ class Batches(Dataset[Batch]):
         self.unlabelled = [u for u in utterances if not u.speaker]
         strangers = int(data.unlabelled * data.batch) if self.unlabelled else 0
         self.counts = (data.batch - strangers) // data.each, strangers
+        if self.counts[0] < 1:
+            raise ConfigError(
+                f"wanted room for {data.each} crops of a speaker in batches of {data.batch}, "
+                f"got {strangers} of nobody known in them"
+            )
+        if len(names) < 2 and not data.targets:
+            raise ConfigError(f"wanted two speakers or more to tell apart, got {len(names)}")
         if self.counts[0] > len(names):
             raise ConfigError(
                 f"wanted at least {self.counts[0]} speakers for batches of {data.batch} "
@@ -133,7 +140,8 @@ class Batches(Dataset[Batch]):
             blocks = samples[: frames * config.hop].reshape(frames, config.hop)
             level = 10.0 * np.log10(np.square(blocks).mean(1) + 1e-9)
             speech = level > np.percentile(level, 90) - SPEECH_BELOW_PEAK_DB
-            speech = np.convolve(speech, np.ones(11), "same") > 0.5  # speech keeps 50 ms on both sides
+            # Speech keeps 50 ms on both sides; "same" would be too long for a crop shorter than 11 frames.
+            speech = np.convolve(speech, np.ones(11))[5 : 5 + frames] > 0.5
             if (mask * speech).sum() >= 30:
                 mask *= speech
         if rng.random() < self.data.gap:

@@ -1,5 +1,6 @@
 """A model's two cards: `card.toml` for the engine, `README.md` for people."""
 
+import json
 from dataclasses import asdict
 
 from rtspk.engine.residual_conformer import ResidualConformer
@@ -21,7 +22,7 @@ def card_text(checkpoint: Checkpoint, identity: str, *, tables: bool = False) ->
         f'id = "{identity}"',
         *(FILES if has_trunk else ['file = "model.onnx"']),
         *(['trunk_tables = "trunk.npz"'] if tables else []),
-        f'licence = "{recipe.licence}"',
+        f"licence = {toml_value(recipe.licence)}",
         f'source = "rtspk train {recipe.name}, seed {recipe.loop.seed}, {checkpoint.step} steps"',
         f"dimension = {network.dimension}",
         'mask_input = "mask"',
@@ -116,4 +117,4 @@ def toml_value(value: Value) -> str:
     """A value as TOML writes it."""
     if isinstance(value, bool):
         return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)

@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812 - the name that the torch wor
 
 from rtspk.engine.residual_conformer import ResidualConformer
 from rtspk.errors import ModelError
-from rtspk.files import write_atomically
+from rtspk.files import make_folder, write_atomically
 from rtspk.train.card import card_text, metrics_text, readme_text
 from rtspk.train.checkpoint import read_checkpoint
 from rtspk.train.onnx_file import exported
@@ -46,7 +46,7 @@ def export_checkpoint(path: Path, out: Path) -> str:
         raise ModelError(
             f"wanted a model on log-mel, which is all that the engine computes, got {features.kind}"
         )
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     model = checkpoint.embedder
     networks = _networks(model, features.width, checkpoint.examples)
     digest = hashlib.sha256(b"".join(networks.values())).hexdigest()

@@ -83,9 +83,12 @@ class Learner(nn.Module):
             new = _other_parts(own, learnt, beside | {n for n in learnt if not n.startswith("network.")})
             kept = {n: value for n, value in learnt.items() if n.partition(".")[0] not in new}
             missing, unknown = self.load_state_dict(kept, strict=False)
-        except (OSError, KeyError, RuntimeError) as error:
+        except OSError as error:
+            raise ConfigError(f"wanted last.pt of a run at {path}, got {error.strerror}") from error
+        except Exception as error:  # torch raises many kinds for a damaged file
+            said = " ".join(str(error).split())[:200]
             raise ConfigError(
-                f"wanted last.pt of a run of the same network at {path}, got: {error}"
+                f"wanted last.pt of a run of the same network at {path}, got another file: {said}"
             ) from error
         # Residual layers may be added: they are the identity at first.
         lost = [n for n in missing if n.startswith("network.") and ".residuals." not in n]

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Subset
 
 from rtspk.engine.residual_conformer import ResidualConformer
 from rtspk.errors import ConfigError
-from rtspk.files import write_atomically
+from rtspk.files import make_folder, write_atomically
 from rtspk.train.audit import read_audited
 from rtspk.train.averaging import Average
 from rtspk.train.banks import build_augmenter
@@ -36,6 +36,7 @@ from rtspk.train.optimiser import Optimiser, cycle_ends, rate_at
 from rtspk.train.progress import Progress
 from rtspk.train.recipe import Recipe
 from rtspk.train.resnet import ResNet
+from rtspk.train.resuming import read_run
 from rtspk.train.scoring import CentredEmbedder, centred, cohort_of, sets_of, voices
 from rtspk.train.selection import select, split_utterances
 from rtspk.train.snapshots import Snapshot, compare
@@ -77,7 +78,7 @@ class Trainer:
         ranks: Ranks = ALONE,
     ) -> None:
         self.recipe, self.folder, self.progress, self.tell, self.ranks = recipe, folder, progress, tell, ranks
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         loop = recipe.loop
         self.device = choose_device(loop.device, ranks.local)
         torch.manual_seed(loop.seed)
@@ -117,7 +118,7 @@ class Trainer:
         self.optimiser = Optimiser(self.learner, loop)
         self.step = 0
         if (folder / "last.pt").exists():
-            self._resume(torch.load(folder / "last.pt", weights_only=True, map_location="cpu"))
+            self._resume(read_run(folder / "last.pt", recipe))
         elif recipe.start:
             self._start(folder.parent / recipe.start)
         self.tracker = open_tracker(track if ranks.first else "none", recipe, folder, self.step)
@@ -194,8 +195,7 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             loss, parts = learner(features, batch, targets, grown, margin)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.learner.parameters(), loop.clip)
-        self.optimiser.step(rate_at(self.step, loop))
+        self.optimiser.step(rate_at(self.step, loop), loop.clip)
         self.average.learn(self.learner.network, self.step)
         return {"loss": float(loss.detach()), **parts}
 
@@ -356,6 +356,6 @@ class Trainer:
             self.average.restore(state)
         except (RuntimeError, ValueError) as error:
             raise ConfigError(
-                f"wanted a checkpoint of this recipe in {self.folder}, got another: {error}"
+                f"wanted the data that the run in {self.folder} was begun with, got others: {error}"
             ) from error
         self.step = int(state["step"])

@@ -23,6 +23,7 @@ class Optimiser:
         learnt = {name: p for name, p in learner.named_parameters() if p.requires_grad}
         decayed = {name: p for name, p in learnt.items() if p.ndim > 1}
         others = [p for p in learnt.values() if p.ndim <= 1]
+        self._learnt = list(learnt.values())
         self._parts: list[torch.optim.Optimizer] = []
         if loop.optimiser == "muon":
             matrices = [p for name, p in decayed.items() if p.ndim == 2 and name.startswith("network.")]
@@ -34,13 +35,25 @@ class Optimiser:
         ]
         if loop.optimiser in {"muon", "adamw"}:
             self._parts.append(torch.optim.AdamW(groups, lr=loop.rate, betas=(0.9, 0.98)))
-        elif loop.optimiser == "sgd":
-            self._parts.append(torch.optim.SGD(groups, lr=loop.rate, momentum=loop.momentum, nesterov=True))
         else:
-            raise ConfigError(f"wanted an optimiser of adamw, muon and sgd, got {loop.optimiser!r}")
+            self._parts.append(torch.optim.SGD(groups, lr=loop.rate, momentum=loop.momentum, nesterov=True))
 
-    def step(self, rate: float) -> None:
-        """Move the weights against their gradients at a learning rate, and forget the gradients."""
+    def step(self, rate: float, longest: float = math.inf) -> None:
+        """Move the weights against their gradients at a learning rate, and forget the gradients.
+
+        Args:
+            rate: the learning rate
+            longest: that all gradients together may be; longer ones are made so long
+
+        Raises:
+            ConfigError: a gradient is no number; the weights stay as they were.
+        """
+        norm = float(torch.nn.utils.clip_grad_norm_(self._learnt, longest))
+        if not math.isfinite(norm):
+            raise ConfigError(
+                f"wanted gradients that are numbers, got {norm} at a learning rate of {rate:.3g}: "
+                "begin anew with a lower loop.rate or a longer loop.warmup"
+            )
         for part in self._parts:
             for group in part.param_groups:
                 group["lr"] = rate

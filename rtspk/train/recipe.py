@@ -1,16 +1,21 @@
 """A recipe: everything that decides what a training run makes, read from strict TOML."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from rtspk.config import read_toml
+from rtspk.config import read_toml, refuse_outside, refuse_reversed
+from rtspk.engine.registry import IDENTITY
 from rtspk.errors import ConfigError
 from rtspk.train.augment import AugmentConfig
 from rtspk.train.features import FeatureConfig
 from rtspk.train.network import NetworkConfig
 
-__all__ = ["DataConfig", "LoopConfig", "LossConfig", "Recipe"]
+__all__ = ["DataConfig", "LoopConfig", "LossConfig", "Recipe", "refuse_name"]
+
+LEAST: float = 1e-9  # of what must be above zero
+SHORTEST_SECONDS: float = 0.1  # of a crop: three frames of a trunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,15 @@ class DataConfig:
     unlabelled: float = 0.15  # share of a batch that is of nobody known, where the manifest has such
     workers: int = 1
 
+    def __post_init__(self) -> None:
+        refuse_outside(self, 0, math.inf, "most_spoken", "workers")
+        shares = ("late_share", "masked", "gap", "stretches", "unlabelled")
+        refuse_outside(self, 0.0, 1.0, "late_augment", *shares)
+        refuse_outside(self, SHORTEST_SECONDS, 60.0, "crop_seconds", "late_crop_seconds")
+        refuse_reversed(self, "crop_seconds", "late_crop_seconds")
+        refuse_outside(self, 2, math.inf, "batch")  # batch norms need more than one
+        refuse_outside(self, 1, self.batch, "each")
+
 
 @dataclass(frozen=True, slots=True)
 class LossConfig:
@@ -58,6 +72,14 @@ class LossConfig:
     teacher_weight: float = 10.0
     similarity_weight: float = 20.0
 
+    def __post_init__(self) -> None:
+        refuse_outside(self, 1, math.inf, "subcentres")
+        refuse_outside(self, LEAST, math.inf, "scale")
+        margins = ("margin",) if self.late_margin is None else ("margin", "late_margin")
+        refuse_outside(self, 0.0, math.pi / 2, *margins)
+        refuse_outside(self, 0.0, 1.0, "margin_warmup")
+        refuse_outside(self, 0.0, math.inf, "margin_weight", "teacher_weight", "similarity_weight")
+
 
 @dataclass(frozen=True, slots=True)
 class LoopConfig:
@@ -67,7 +89,7 @@ class LoopConfig:
     warmup: int = 100
     rate: float = 1.5e-3
     cycles: int = 1  # falls of the learning rate, each from the top; of more than one the ends are kept
-    optimiser: str = "adamw"  # or "sgd", or "muon" for the network's matrices and AdamW for the rest
+    optimiser: Literal["adamw", "sgd", "muon"] = "adamw"  # "muon" for matrices, and AdamW for the rest
     momentum: float = 0.9  # of sgd
     rate_end: float = 1e-5
     weight_decay: float = 0.05
@@ -87,11 +109,11 @@ class LoopConfig:
     def __post_init__(self) -> None:
         if not 0.0 < self.blend <= 1.0:
             raise ConfigError(f"wanted a blend above 0, at most 1, got {self.blend:g}")
-        if self.cycles < 1 or self.last < 1 or self.save_every < 1:
-            raise ConfigError(
-                "wanted cycles, last and save_every of 1 or more, "
-                f"got {self.cycles}, {self.last} and {self.save_every}"
-            )
+        refuse_outside(self, 1, math.inf, "steps", "cycles", "last", "save_every", "threads")
+        refuse_outside(self, 0, math.inf, "warmup", "rate_end", "weight_decay")
+        refuse_outside(self, LEAST, math.inf, "rate", "clip")
+        refuse_outside(self, 0.0, 1.0, "momentum", "decay")
+        refuse_outside(self, 0, 2**40, "seed")  # what is made of it for each step must be 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +133,7 @@ class Recipe:
     loop: LoopConfig = field(default_factory=LoopConfig)
 
     def __post_init__(self) -> None:
+        refuse_name(self.name)
         if self.loop.blend < 1.0 and not self.start:
             raise ConfigError(f"wanted a start to blend with, got none beside a blend of {self.loop.blend:g}")
 
@@ -118,3 +141,9 @@ class Recipe:
     def read(cls, path: Path) -> "Recipe":
         """Read a recipe; an unknown key or a value of the wrong kind is a ConfigError."""
         return read_toml(path, cls)
+
+
+def refuse_name(name: str) -> None:
+    """Refuse a recipe's name that no model's id, which begins with it, may have."""
+    if not IDENTITY.fullmatch(name):
+        raise ConfigError(f"wanted a name of letters, digits, dots and dashes, got {name!r}")

@@ -10,7 +10,7 @@ import torch
 from rtspk.config import to_settings
 from rtspk.engine.recurrent import PARTS
 from rtspk.errors import ModelError
-from rtspk.files import write_atomically
+from rtspk.files import make_folder, write_atomically
 from rtspk.train.adopt import card_text, recurrence_tables
 from rtspk.train.recurrent_network import stacked
 from rtspk.train.recurrent_recipe import RecurrentRecipe
@@ -43,7 +43,7 @@ def export_recurrent(path: Path, out: Path, licence: str) -> str:
     parts = {name: state["beside"][name].numpy().tobytes() for name in PARTS[:-1]}
     parts[PARTS[-1]] = recurrence_tables(*stacked(state["average"]))
     identity = f"{recipe.name}-{hashlib.sha256(b''.join(parts.values())).hexdigest()[:8]}"
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     for name, program in parts.items():
         write_atomically(out / name, program)
     source = f"rtspk train {recipe.name}, seed {recipe.loop.seed}, {state['step']} steps"

@@ -3,13 +3,14 @@
 `task = "recurrent-segmenter"` tells it from others.
 """
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from rtspk.config import read_toml
+from rtspk.config import read_toml, refuse_outside
 from rtspk.errors import ConfigError
-from rtspk.train.recipe import LoopConfig
+from rtspk.train.recipe import LoopConfig, refuse_name
 
 __all__ = ["RecurrentDataConfig", "RecurrentRecipe"]
 
@@ -27,6 +28,7 @@ class RecurrentDataConfig:
     workers: int = 0
 
     def __post_init__(self) -> None:
+        refuse_outside(self, 0, math.inf, "every_seconds", "workers")
         if self.every_seconds <= 0.0 or not 0.0 <= self.begun < 1.0 or self.batch < 1:
             raise ConfigError(
                 "wanted every_seconds above 0, begun of 0 to below 1 and a batch of 1 or more, "
@@ -46,6 +48,7 @@ class RecurrentRecipe:
     loop: LoopConfig = field(default_factory=LoopConfig)
 
     def __post_init__(self) -> None:
+        refuse_name(self.name)
         if self.group < 2:
             raise ConfigError(f"wanted a group of 2 frames or more, got {self.group}")
         if self.loop.cycles != 1:

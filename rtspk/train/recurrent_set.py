@@ -13,7 +13,7 @@ from rtspk.audio import read_audio
 from rtspk.engine.powerset import CLASSES
 from rtspk.engine.recurrent import RecurrentNetwork
 from rtspk.errors import FormatError
-from rtspk.files import write_atomically
+from rtspk.files import make_folder, write_atomically
 from rtspk.train.activity_set import recordings
 from rtspk.train.recurrent_recipe import RecurrentDataConfig
 from rtspk.types import samples_of
@@ -70,7 +70,7 @@ class RecurrentSet:
         done = stem.with_suffix(".json")
         length = teacher.frames_of(WINDOW)
         if not done.exists():
-            cache.mkdir(parents=True, exist_ok=True)
+            make_folder(cache)
             counts = _write(sounds, stem, teacher, config, progress)
             write_atomically(done, json.dumps(counts).encode())
         counts = json.loads(done.read_text())

@@ -3,6 +3,7 @@
 B is the batch, C the channels, T the frames, M the mel bands.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that the torch world uses
 
+from rtspk.config import refuse_outside
 from rtspk.engine.conformer import centre
 from rtspk.engine.pooling import PoolingKind, build_pooling
 
@@ -30,6 +32,9 @@ class ResNetConfig:
     pooling_width: int = 128  # of the layer that weighs the frames
     pooling_heads: int = 1  # of the pooling "attention"
     dimension: int = 192
+
+    def __post_init__(self) -> None:
+        refuse_outside(self, 1, math.inf, "channels", "pooling_width", "pooling_heads", "dimension")
 
 
 class Basic(nn.Module):

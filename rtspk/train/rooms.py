@@ -2,13 +2,15 @@
 
 import io
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtspk.files import write_atomically
+from rtspk.errors import ConfigError
+from rtspk.files import make_folder, write_atomically
 from rtspk.types import SAMPLE_RATE, FloatArray
 
 if TYPE_CHECKING:
@@ -26,7 +28,9 @@ def room_bank(count: int, seed: int, folder: Path, progress: Callable[[int, int]
     """
     path = folder / f"rooms-{count}-{seed}.npz"
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        if count and find_spec("pyroomacoustics") is None:
+            raise ConfigError("wanted pyroomacoustics for rooms, got none: pip install 'rtspk[train]'")
+        make_folder(folder)
         rng = np.random.default_rng(seed)
         responses = []
         for number in range(count):

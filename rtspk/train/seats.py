@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rtspk.errors import ConfigError
-from rtspk.files import write_atomically
+from rtspk.files import make_folder, write_atomically
 from rtspk.train.rooms import LONGEST, draw_room
 from rtspk.types import FloatArray
 
@@ -37,7 +37,7 @@ def room_seats(
     if not path.exists():
         if find_spec("pyroomacoustics") is None:
             raise ConfigError("wanted pyroomacoustics for rooms, got none: pip install 'rtspk[train]'")
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         responses: list[FloatArray] = []
         for number in range(count):
             responses += _simulate(np.random.default_rng((seed, number)))

@@ -11,7 +11,7 @@ import torch
 from rtspk.config import to_settings
 from rtspk.engine.segmenter_network import SegmenterNetwork
 from rtspk.errors import ModelError
-from rtspk.files import write_atomically
+from rtspk.files import make_folder, write_atomically
 from rtspk.train.card import toml_value
 from rtspk.train.onnx_file import exported
 from rtspk.train.segmenter_recipe import SegmenterRecipe
@@ -53,7 +53,7 @@ def export_segmenter(path: Path, out: Path) -> str:
     network = SegmenterNetwork(recipe.model, recipe.features.mels)
     network.load_state_dict(state["average"])
     network.eval()
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     group = network.frames_multiple
     frames = group * torch.export.Dim("groups", min=2)
     program = exported(

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +14,14 @@ from torch.utils.data import DataLoader, Subset
 
 from rtspk.engine.powerset import reordered
 from rtspk.errors import ConfigError
-from rtspk.files import write_atomically
+from rtspk.files import make_folder, write_atomically
 from rtspk.train.averaging import Average
 from rtspk.train.device import choose_device, has_bfloat16, prepared
 from rtspk.train.lesson import lesson_of
 from rtspk.train.optimiser import Optimiser, rate_at
 from rtspk.train.progress import Progress
 from rtspk.train.recurrent_recipe import RecurrentRecipe
+from rtspk.train.resuming import read_run
 from rtspk.train.segmenter_recipe import SegmenterRecipe
 
 __all__ = ["SegmenterTrainer", "powerset_loss"]
@@ -47,7 +47,7 @@ class SegmenterTrainer:
         tell: Callable[[str], None] = lambda _line: None,
     ) -> None:
         self.recipe, self.folder, self.progress, self.tell = recipe, folder, progress, tell
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         loop = recipe.loop
         self.device = choose_device(loop.device, 0)
         torch.manual_seed(loop.seed)
@@ -107,8 +107,7 @@ class SegmenterTrainer:
             said = self.network(features)
         loss = powerset_loss(said, wanted)
         loss.backward()  # type: ignore[no-untyped-call] # torch leaves it so
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), loop.clip)
-        self.optimiser.step(rate_at(self.step, loop))
+        self.optimiser.step(rate_at(self.step, loop), loop.clip)
         self.average.learn(self.network, self.step)
         return float(loss.detach())
 
@@ -163,8 +162,8 @@ class SegmenterTrainer:
         self.average.begin(self.network)
 
     def _resume(self, path: Path) -> None:
+        state = read_run(path, self.recipe)
         try:
-            state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
             self.learner.load_state_dict(state["learner"])
             self.optimiser.restore(state["optimiser"])
             self.average.restore(state)

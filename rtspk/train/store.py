@@ -1,6 +1,7 @@
 """Decoded speech on disk: one flat file of 16-bit samples, mapped into memory by every worker."""
 
 import hashlib
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from rtspk.audio import stream_audio
 from rtspk.errors import AudioError
+from rtspk.files import make_folder, write_atomically
 from rtspk.types import SAMPLE_RATE, FloatArray
 
 __all__ = ["SampleStore"]
@@ -39,15 +41,18 @@ class SampleStore:
         digest = hashlib.sha256("\n".join(map(_version, files)).encode()).hexdigest()[:16]
         index, data = folder / f"{digest}.npy", folder / f"{digest}.s16"
         if not index.exists():
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             lengths = np.zeros(len(files), np.int64)
             with data.open("wb") as out:
                 for number, path in enumerate(files):
                     for chunk in stream_audio(path, chunk_seconds=10.0):  # a file may hold many hours
-                        np.round(np.clip(chunk.samples, -1.0, 1.0) * 32767.0).astype(np.int16).tofile(out)
+                        coded = np.round(np.clip(chunk.samples, -1.0, 1.0) * 32767.0).astype(np.int16)
+                        out.write(coded.tobytes())  # on a full disk tofile() does not say what is wrong
                         lengths[number] += len(chunk.samples)
                     progress(number + 1, len(files))
-            np.save(index, lengths)
+            buffer = io.BytesIO()
+            np.save(buffer, lengths)
+            write_atomically(index, buffer.getvalue())  # it says that the store is whole
         lengths = np.load(index)
         starts = np.concatenate([[0], np.cumsum(lengths)])
         offsets = {path: (int(starts[i]), int(lengths[i])) for i, path in enumerate(files)}

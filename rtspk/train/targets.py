@@ -31,7 +31,10 @@ def read_targets(path: Path, rows: list[int]) -> list[Tensor]:
     """
     used = np.unique([row for row in rows if row >= 0]).astype(np.int64)
     if not len(used):
-        raise FormatError(f"wanted utterances with a row in {path} (their target), got none")
+        raise FormatError(
+            f"wanted utterances with a row in {path} (their target), got none: `rtspk teach` makes them, "
+            'and targets = "" in the recipe trains without'
+        )
     try:
         with path.open("rb") as file, np.load(file) as tables:
             arrays = {name: tables[name].astype(np.float32) for name in sorted(tables.files)}

@@ -3,6 +3,7 @@
 B is the batch, T the frames, D the width.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that the torch world uses
 
+from rtspk.config import refuse_outside
 from rtspk.engine.conformer import (
     SUBSAMPLING,
     Attention,
@@ -43,6 +45,9 @@ class TransformerConfig:
     dimension: int = 192
 
     def __post_init__(self) -> None:
+        sizes = ("channels", "blocks", "expansion", "pooling_width", "pooling_heads", "dimension")
+        refuse_outside(self, 1, math.inf, "width", *sizes)
+        refuse_outside(self, 0.0, 0.99, "dropout")
         check_heads(self.width, self.heads)
 
 

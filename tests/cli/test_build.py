@@ -1,6 +1,7 @@
 """Training and exporting a segmenter, as a user does it; what cannot be done is refused before any work."""
 
 import json
+import sys
 import tomllib
 
 import numpy as np
@@ -14,6 +15,7 @@ from rtspk.cli.build import export, train  # noqa: E402
 from rtspk.engine.network import Network  # noqa: E402
 from rtspk.errors import ConfigError, ModelError  # noqa: E402
 from rtspk.rttm import SpeakerTurn, write_rttm  # noqa: E402
+from rtspk.train.rooms import room_bank  # noqa: E402
 
 RECIPE = """
 name = "small"
@@ -87,6 +89,12 @@ def test_several_processes_do_not_train_one_segmenter(recipe, data, tmp_path, mo
     assert not (tmp_path / "run").exists()
 
 
+def test_a_task_that_there_is_not_is_named(recipe, data, tmp_path):
+    recipe.write_text(RECIPE.replace('task = "segmenter"', 'task = "diariser"'))
+    with pytest.raises(ConfigError, match=r"wanted a task of segmenter or recurrent-segmenter, .* got 'diar"):
+        train(str(recipe), data, tmp_path / "run")
+
+
 def test_an_unknown_key_of_a_segmenters_recipe_is_named(recipe, data, tmp_path):
     recipe.write_text(RECIPE + "stepps = 4\n")
     with pytest.raises(ConfigError, match=r"got loop\.stepps"):
@@ -104,3 +112,35 @@ def test_a_file_that_is_no_checkpoint_is_refused_in_one_line(tmp_path):
     (tmp_path / "final.pt").write_text("hello")
     with pytest.raises(ModelError, match=r"^wanted a checkpoint of rtspk train in [^\n]*$"):
         export(tmp_path / "final.pt", tmp_path / "model")
+
+
+def test_all_that_is_wrong_with_a_manifest_is_said_in_lines_before_any_work(rtspk, data, tmp_path):
+    (tmp_path / "one.toml").write_text('name = "one"\n[data]\ntargets = ""\n')
+    rows = ["file,speaker,start,end", "gone.wav,anna,0,1", *["train/talk.wav,ben,0,1"] * 2]
+    (data / "train.csv").write_text("\n".join(rows))
+    done = rtspk("train", "one.toml", "--data", "data", "--out", "runs/one")
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "rtspk: expected a sound manifest at data/train.csv, got 2 problems of 2 kinds "
+        "among 3 utterances in 2 files",
+        "rtspk: - missing files: 1 (data/gone.wav)",
+        "rtspk: - utterances that come more than once: 1 (data/train/talk.wav 0.00 to 1.00 s)",
+    ]
+
+
+@pytest.mark.parametrize(("verb", "package"), [("train", "torchaudio"), ("export", "onnxscript")])
+def test_a_package_that_is_not_installed_is_named_before_any_work(
+    verb, package, recipe, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(
+        ConfigError, match=rf"got an installation without {package}: pip install 'rtspk\[train\]'"
+    ):
+        train(recipe, tmp_path, tmp_path) if verb == "train" else export(recipe, tmp_path)
+
+
+def test_rooms_want_what_makes_them(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyroomacoustics", None)
+    assert room_bank(0, 1, tmp_path, lambda *_: None) == []
+    with pytest.raises(ConfigError, match="wanted pyroomacoustics for rooms, got none"):
+        room_bank(2, 1, tmp_path, lambda *_: None)

@@ -64,6 +64,15 @@ def test_a_sound_manifest_is_given_as_it_is_read(folder):
     assert done == [(1, 1)]
 
 
+def test_an_utterance_without_a_whole_frame_of_sound_is_a_problem(folder):
+    rows = ["0.5,0.52,", "0.5,0.525,", "0.4,0.44,2.0", "1.99,2.05,"]
+    text = "\n".join(["file,speaker,start,end,speed", *(f"a.wav,anna,{row}" for row in rows)])
+    (folder / "short.csv").write_text(text)
+    (finding,) = audit_manifest(folder / "short.csv", quiet).problems
+    assert (finding.kind, finding.count) == ("utterances shorter than a frame", 3)
+    assert finding.examples[0] == f"{folder / 'a.wav'} 0.50 s, 20 ms"
+
+
 def test_the_same_stretch_at_another_speed_is_no_repetition(folder):
     text = "file,speaker,dataset,start,end,speed\na.wav,1,s,0,1,\na.wav,1,s,0,1,0.9\na.wav,1,s,0,1,0.9\n"
     (folder / "m.csv").write_text(text)

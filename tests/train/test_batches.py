@@ -35,6 +35,26 @@ def test_a_step_is_the_same_whenever_it_is_asked_for(batches):
     )
 
 
+@pytest.mark.parametrize(
+    ("speakers", "changes", "wanted"),
+    [
+        (1, {"targets": "", "each": 2, "batch": 2}, "wanted two speakers or more to tell apart, got 1"),
+        (
+            4,
+            {"batch": 5, "unlabelled": 0.0},
+            "expected at least 5 speakers for batches of 5 with 1 crops each",
+        ),
+        (4, {"each": 3, "unlabelled": 0.5}, "wanted room for 3 crops of a speaker in batches of 3, got 1 of"),
+    ],
+)
+def test_batches_that_the_speakers_do_not_allow_are_refused(speakers, changes, wanted, batches):
+    known = [u for own in batches.speakers[:speakers] for u in own]
+    unknown = replace(known[0], speaker="")
+    data = replace(batches.data, **changes)
+    with pytest.raises(ConfigError, match=wanted):
+        Batches([*known, unknown], batches.store, batches.augmenter, batches.features, data, 1, 10)
+
+
 def test_a_batch_has_different_speakers_and_their_own_targets(batches):
     for step in range(10):
         batch = batches[step]
@@ -108,3 +128,10 @@ def test_too_few_speakers_for_a_batch_are_said(batches):
         Batches(
             own, batches.store, batches.augmenter, batches.features, replace(batches.data, batch=8), 1, 10
         )
+
+
+def test_the_shortest_crops_have_a_mask_of_their_length(batches):
+    batches.data = replace(batches.data, crop_seconds=(0.1, 0.1), late_share=0.0, masked=1.0)
+    batch = batches[0]
+    assert batch.mask.shape == (3, 5)
+    assert batch.samples.shape == (3, 1040)

@@ -1,6 +1,7 @@
 """The file that ships answers as the network that was trained."""
 
 import json
+import tomllib
 from dataclasses import asdict
 
 import numpy as np
@@ -16,7 +17,7 @@ from rtspk.engine.embedder import load_embedder  # noqa: E402
 from rtspk.engine.residual_conformer import ResidualConformerConfig  # noqa: E402
 from rtspk.engine.trunk import Trunk  # noqa: E402
 from rtspk.errors import ModelError  # noqa: E402
-from rtspk.train.card import readme_text  # noqa: E402
+from rtspk.train.card import readme_text, toml_value  # noqa: E402
 from rtspk.train.checkpoint import read_checkpoint  # noqa: E402
 from rtspk.train.export import export_checkpoint  # noqa: E402
 from rtspk.train.features import FeatureConfig  # noqa: E402
@@ -175,3 +176,8 @@ def test_a_run_that_is_not_finished_is_not_exported(pack, recipe_file, tmp_path)
     Trainer(Recipe.read(recipe_file), pack, tmp_path / "run", lambda *_: None).run()
     with pytest.raises(ModelError, match="let it finish first"):
         read_checkpoint(tmp_path / "run" / "last.pt")
+
+
+@pytest.mark.parametrize("licence", ['CC "BY" 4.0', "Müller\n\\4"])
+def test_a_card_holds_any_text(licence):
+    assert tomllib.loads(f"licence = {toml_value(licence)}") == {"licence": licence}

@@ -96,6 +96,12 @@ def test_another_network_is_refused_as_a_start(tmp_path):
         Learner(Recipe("y", model=NetworkConfig(conformer=small)), 3, []).begin_from(tmp_path / "last.pt")
 
 
+def test_a_start_that_is_no_checkpoint_is_refused(tmp_path):
+    (tmp_path / "last.pt").write_text("name = 1")
+    with pytest.raises(ConfigError, match=r"at .*last\.pt, got another file"):
+        Learner(recipe(), 3, []).begin_from(tmp_path / "last.pt")
+
+
 def test_residual_layers_may_be_added_to_a_start(tmp_path):
     sizes = {"channels": 4, "width": 16, "blocks": 1, "heads": 2, "pooling_width": 8, "dimension": 6}
     plain, deeper = (

@@ -98,8 +98,36 @@ def test_a_checkpoint_of_another_recipe_is_refused(pack, recipe_file, tmp_path):
     recipe = Recipe.read(recipe_file)
     Trainer(recipe, pack, tmp_path / "run", quiet).run()
     wider = replace(recipe, model=replace(recipe.model, conformer=replace(recipe.model.conformer, width=32)))
-    with pytest.raises(ConfigError, match="wanted a checkpoint of this recipe"):
+    wanted = r"the run in .*run was begun with, got model\.conformer\.width = 32 \(was 16\)"
+    with pytest.raises(ConfigError, match=wanted):
         Trainer(wider, pack, tmp_path / "run", quiet)
+    slower = replace(recipe, loop=replace(recipe.loop, rate=1e-4, steps=8))
+    with pytest.raises(ConfigError, match=r"loop\.steps = 8 \(was 6\), loop\.rate = 0\.0001 \(was 0\.0015\)"):
+        Trainer(slower, pack, tmp_path / "run", quiet)
+    elsewhere = replace(recipe, data=replace(recipe.data, workers=2), loop=replace(recipe.loop, threads=2))
+    assert Trainer(elsewhere, pack, tmp_path / "run", quiet).step == 6
+
+
+@pytest.mark.parametrize("left", [b"", b"PK\x03\x04 half of it"])
+def test_a_damaged_checkpoint_is_named(left, pack, recipe_file, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "last.pt").write_bytes(left)
+    with pytest.raises(ConfigError, match=r"got a damaged file at .*last\.pt"):
+        Trainer(Recipe.read(recipe_file), pack, tmp_path / "run", quiet)
+
+
+def test_a_run_whose_loss_is_no_number_ends_and_keeps_its_last_save(pack, recipe_file, tmp_path):
+    recipe = Recipe.read(recipe_file)
+    trainer = Trainer(replace(recipe, loop=replace(recipe.loop, rate=1e30)), pack, tmp_path / "run", quiet)
+    with pytest.raises(ConfigError, match="wanted gradients that are numbers, got nan at a learning rate of"):
+        trainer.run()
+    assert all(torch.isfinite(one).all() for one in trainer.learner.parameters())
+    assert not (tmp_path / "run" / "final.pt").exists()
+
+
+def test_a_run_is_not_put_where_a_file_is(pack, recipe_file):
+    with pytest.raises(ConfigError, match=r"wanted a folder at .*train\.csv, got a file in its place"):
+        Trainer(Recipe.read(recipe_file), pack, pack / "train.csv", quiet)
 
 
 def test_a_run_may_begin_with_the_weights_of_another(pack, recipe_file, tmp_path):

@@ -35,6 +35,8 @@ def test_nothing_else_is_a_segmenters_recipe(recipe_file, tmp_path):
         ("[loop]\ncycles = 2", "wanted a segmenter's run of one cycle, got 2"),
         ("[features]\nhop = 80", "wanted features of 16000 Hz with a hop of 160 samples, got 16000 and 80"),
         ("[features]\nsample_rate = 8000\nhigh = 4000", "wanted features of 16000 Hz"),
+        ("[data]\nbatch = 0", "wanted batch of 1 or more, got 0"),
+        ("[model]\nblocks = 0", "wanted blocks of 1 or more, got 0"),
         ("[data]\ncrop_seconds = 20", "wanted crops of 0.04 to 10 s"),
     ],
 )

@@ -1,5 +1,7 @@
 """Decoded speech on disk is what the files hold."""
 
+import errno
+
 import numpy as np
 import pytest
 
@@ -30,3 +32,17 @@ def test_a_file_that_was_written_anew_is_decoded_anew(tmp_path):
         assert store.read(file, 0, 64_000) == pytest.approx(
             np.full(16_000 * seconds, 0.25 * seconds), abs=1e-4
         )
+
+
+def test_a_full_disk_is_named_and_leaves_no_store(tmp_path):
+    file, cache = tmp_path / "a.wav", tmp_path / "cache"
+    write_wav(file, np.full(160_000, 0.25, np.float32), 16_000)
+    SampleStore.build([file], cache, lambda *_: None)
+    (index,), (data,) = cache.glob("*.npy"), cache.glob("*.s16")
+    index.unlink()
+    data.unlink()
+    data.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as caught:
+        SampleStore.build([file], cache, lambda *_: None)
+    assert caught.value.errno == errno.ENOSPC
+    assert not index.exists()
