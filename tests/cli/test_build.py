@@ -121,7 +121,7 @@ def test_all_that_is_wrong_with_a_manifest_is_said_in_lines_before_any_work(rtsp
     done = rtspk("train", "one.toml", "--data", "data", "--out", "runs/one")
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
-        "rtspk: expected a sound manifest at data/train.csv, got 2 problems of 2 kinds "
+        "rtspk: wanted a sound manifest at data/train.csv, got 2 problems of 2 kinds "
         "among 3 utterances in 2 files",
         "rtspk: - missing files: 1 (data/gone.wav)",
         "rtspk: - utterances that come more than once: 1 (data/train/talk.wav 0.00 to 1.00 s)",

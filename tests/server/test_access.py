@@ -94,7 +94,7 @@ def test_a_token_file_with_an_unknown_key_or_a_number_that_is_none_is_refused(tm
 
 def test_a_token_without_a_name_is_refused_without_its_secret(tmp_path):
     (tmp_path / "tokens.toml").write_text(f'[[tokens]]\ntoken = "{SECRET}"\n')
-    with pytest.raises(ConfigError, match=r"expected tokens.0.name in .*, got none") as refused:
+    with pytest.raises(ConfigError, match=r"wanted tokens.0.name in .*, got none") as refused:
         Access.load(tmp_path / "tokens.toml", ServerConfig())
     assert SECRET not in str(refused.value)
 
