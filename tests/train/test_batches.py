@@ -42,7 +42,7 @@ def test_a_step_is_the_same_whenever_it_is_asked_for(batches):
         (
             4,
             {"batch": 5, "unlabelled": 0.0},
-            "expected at least 5 speakers for batches of 5 with 1 crops each",
+            "wanted at least 5 speakers for batches of 5 with 1 crops each",
         ),
         (4, {"each": 3, "unlabelled": 0.5}, "wanted room for 3 crops of a speaker in batches of 3, got 1 of"),
     ],
