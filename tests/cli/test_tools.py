@@ -125,7 +125,10 @@ def test_diarization_is_evaluated_in_the_promised_keys(rtspk, voices, tmp_path):
 @pytest.mark.parametrize(
     ("args", "word"),
     [
-        (["bench", "everything"], "wanted a bench of kernels, latency, embedder, gallery, throughput or all"),
+        (
+            ["bench", "everything"],
+            "wanted a bench of kernels, latency, embedder, gallery, throughput, accuracy or all",
+        ),
         (["bench", "kernels", "--runs", "0"], "wanted at least one run"),
         (["export", "none.pt", "--out", "model"], "wanted"),
         (["train", "no-such-recipe", "--data", ".", "--out", "run"], "wanted"),

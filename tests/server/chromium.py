@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -141,8 +142,8 @@ class Page:
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory) -> Iterator[Callable[[], Page]]:
-    """Chromium whose microphone hears the conversation once, then silence."""
+def chromium(tmp_path_factory) -> Iterator[int]:
+    """Chromium whose microphone hears the conversation once, then silence: the port that drives it."""
     folder = tmp_path_factory.mktemp("browser")
     sound = read_audio(DEMO / "conversation.opus")
     write_wav(folder / "microphone.wav", np.concatenate([sound, np.zeros(samples_of(60.0), np.float32)]))
@@ -160,25 +161,39 @@ def browser(tmp_path_factory) -> Iterator[Callable[[], Page]]:
         "about:blank",
     ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    with process, contextlib.ExitStack() as links:
+    with process:
         address = ""
         while "DevTools listening on " not in address:
             address = process.stderr.readline()
             assert address, "Chromium did not start"
-        port = int(address.split("127.0.0.1:")[1].split("/")[0])
-
-        def tab() -> Page:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
-            with contextlib.closing(connection):
-                connection.request("PUT", "/json/new?about:blank")
-                url = json.loads(connection.getresponse().read())["webSocketDebuggerUrl"]
-            return Page(links.enter_context(connect(url, max_size=None, proxy=None)))
-
+        # What it says later is read, or it would wait for that.
+        rest = threading.Thread(target=process.stderr.read, daemon=True)
+        rest.start()
         try:
-            yield tab
+            yield int(address.split("127.0.0.1:")[1].split("/")[0])
         finally:
             process.terminate()
-            process.stderr.read()
+            rest.join()
+
+
+@pytest.fixture
+def browser(chromium) -> Iterator[Callable[[], Page]]:
+    """Opens tabs, which are closed behind the test."""
+
+    def ask(method: str, path: str) -> bytes:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", chromium, timeout=PATIENCE)) as line:
+            line.request(method, path)
+            return line.getresponse().read()
+
+    with contextlib.ExitStack() as links:
+
+        def tab() -> Page:
+            new = json.loads(ask("PUT", "/json/new?about:blank"))
+            links.callback(ask, "GET", f"/json/close/{new['id']}")
+            url = new["webSocketDebuggerUrl"]
+            return Page(links.enter_context(connect(url, max_size=None, proxy=None, ping_interval=None)))
+
+        yield tab
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from rtspk.server.access import Access, TokenEntry
 from rtspk.server.app import App
 from rtspk.server.config import Limits, ServerConfig
 from rtspk.types import FloatArray, samples_of
-from tests.server.chromium import browser, known, watched
+from tests.server.chromium import browser, chromium, known, watched
 
-__all__ = ["browser", "known", "watched"]  # fixtures of the page's tests
+__all__ = ["browser", "chromium", "known", "watched"]  # fixtures of the page's tests
 
 PATIENCE = 60.0  # s; a machine may be busy
 
