@@ -154,7 +154,7 @@ def test_a_recipe_is_found_by_path_and_by_name(tmp_path):
 
 def test_training_without_torch_names_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
-    with pytest.raises(ConfigError, match=r"pip install rtspk\[train\]"):
+    with pytest.raises(ConfigError, match=r"pip install 'rtspk\[train\]'"):
         build.train("conformer-distill", tmp_path, tmp_path)
 
 
