@@ -224,8 +224,9 @@ def _suite(name: str, model: Path | None, peer: Path | None, exemplars: int) -> 
         return kernels.run
     if name == "accuracy":
         from rtspk.bench import accuracy
+        from rtspk.engine.pipeline import Engine
 
-        return accuracy.run
+        return lambda seed, runs: accuracy.run(seed, runs, Engine.load(":memory:", model=model))
     from rtspk.bench import latency
 
     return latency.run

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rtspk.engine.calibration import Calibration
-from rtspk.engine.unit import unit
 from rtspk.engine.voiceprint import Voiceprint
 from rtspk.types import FloatArray, Match, samples_of, seconds_of
 
@@ -46,13 +45,19 @@ class Known:
 
 
 def judged(
-    name: str, prints: Sequence[Voiceprint], before: Known, found: Sequence[Match], calibration: Calibration
+    name: str,
+    prints: Sequence[Voiceprint],
+    vector: FloatArray,
+    before: Known,
+    found: Sequence[Match],
+    calibration: Calibration,
 ) -> Enrolment:
     """Judge clips.
 
     Args:
         name: whom they are to be
         prints: of each clip, with parts
+        vector: of them all together, a unit vector float32 [shape=(dimension,)]
         before: what was known of that name
         found: whom the gallery takes them for, best first
         calibration: of the model, for two clips
@@ -61,7 +66,7 @@ def judged(
     quality = min(p.quality.score for p in prints)
     near = _near(name, found)
     complete = (net_speech + before.net_speech) / ENOUGH
-    said = [*_of_sound(prints, complete), *_of_voices(name, prints, before, near, calibration)]
+    said = [*_of_sound(prints, complete), *_of_voices(name, prints, vector, before, near, calibration)]
     exemplars = sum(len(p.pieces) for p in prints)
     return Enrolment(name, net_speech, exemplars, quality, near, tuple(said), round(min(1.0, complete), 3))
 
@@ -90,15 +95,19 @@ def _of_sound(prints: Sequence[Voiceprint], complete: float) -> list[str]:
 
 
 def _of_voices(
-    name: str, prints: Sequence[Voiceprint], before: Known, near: Match | None, calibration: Calibration
+    name: str,
+    prints: Sequence[Voiceprint],
+    vector: FloatArray,
+    before: Known,
+    near: Match | None,
+    calibration: Calibration,
 ) -> list[str]:
     said = []
     if _one_voice(prints, calibration) < TWO_VOICES:
         said.append("this sounds like two people")
     if before.vector is not None:
-        own = unit(np.sum([p.vector * np.float32(p.net_speech) for p in prints], axis=0))
         speech = min(before.net_speech, sum(p.net_speech for p in prints))
-        chance = calibration.probability(float(own @ before.vector), speech)
+        chance = calibration.probability(float(vector @ before.vector), speech)
         if chance < OTHER:
             said.append(f"this does not sound like the {name} enrolled before (probability {chance:.2f})")
     if near is not None:

@@ -216,7 +216,7 @@ class Engine:
         everything = unit(np.sum([p.vector * np.float32(p.net_speech) for p in prints], axis=0))
         net_speech, quality = sum(p.net_speech for p in prints), min(p.quality.score for p in prints)
         found = self._matches(everything, net_speech, NEAREST, quality)
-        enrolment = judged(name, prints, self._known(name), found, self.embedder.card.calibration)
+        enrolment = judged(name, prints, everything, self._known(name), found, self.embedder.card.calibration)
         self.gallery.add(
             name,
             [piece for p in prints for piece in p.pieces],

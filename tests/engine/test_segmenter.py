@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rtspk.engine.segmenter import ACTIVITY_HOP, BUNDLED, ROWS, find_segmenter, load_segmenter
+from rtspk.engine.settings import HOP
 from rtspk.errors import ModelError
 from rtspk.types import samples_of
 
@@ -29,6 +30,20 @@ def test_a_long_recording_is_heard_in_windows(segmenter, conversation):
     assert np.array_equal(heard[: frames // 2], first[: frames // 2])
     last = segmenter.speech(rows[: len(heard) * ROWS][-frames * ROWS :])
     assert np.array_equal(heard[-frames // 2 :], last[-frames // 2 :])
+
+
+def test_a_recording_far_softer_than_others_is_heard_whole_and_as_a_stream(segmenter, conversation):
+    loud = conversation[: samples_of(9.0)]
+    soft = loud * np.float32(1e-3)
+    spoken, spoken_softly = (
+        (segmenter.speech(segmenter.rows(one))[:, 0] > 0.5).mean() for one in (loud, soft)
+    )
+    assert spoken_softly > 0.5 * spoken
+    if (hearing := segmenter.hearing()) is None:
+        return
+    for start in range(0, len(soft), HOP):
+        segmenter.hear(soft[start : start + HOP], hearing)
+    assert (segmenter.heard(hearing)[1].max(1) > 0.5).mean() > 0.5 * spoken
 
 
 @pytest.mark.parametrize("level", [0.0, 1e-5, 0.01])
