@@ -5,6 +5,7 @@ While the worker is busy the next round grows.
 
 import asyncio
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +20,9 @@ from rtspk.server.workers import Worker, WorkerError
 __all__ = ["Lane"]
 
 AGAIN_SECONDS: float = 5.0  # until a worker that failed is tried again by itself
+STUCK_SECONDS: float = 5.0  # a round takes one or two; while it takes more, new streams go to other workers
+LOST_SECONDS: float = 120.0  # until a round is broken off; a process that begins anew may compile first
+CLOSE_SECONDS: float = 5.0  # for the round that runs when the server ends
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +40,14 @@ class Lane:
         self._gone: list[str] = []  # numbers that the worker need not know any more
         self.failing = False  # the last round broke as a whole
         self._busy = self._closed = False
+        self._begun = 0.0  # when the round that runs was given out
+        self._watch: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the worker takes far too long for the round that it has."""
+        return self._busy and self._loop.time() - self._begun > STUCK_SECONDS
 
     @property
     def waiting(self) -> int:
@@ -62,12 +73,16 @@ class Lane:
         self._dispatch()
 
     def close(self) -> None:
-        """End the worker; the round that runs is waited for."""
+        """End the worker; the round that runs is waited for, but not for long."""
         self._closed = True
-        if self._timer is not None:
-            self._loop.call_soon_threadsafe(self._timer.cancel)
+        for timer in (self._timer, self._watch):
+            if timer is not None:
+                self._loop.call_soon_threadsafe(timer.cancel)
         self._queue.clear()
+        patience = threading.Timer(CLOSE_SECONDS, self._worker.break_off)
+        patience.start()
         self._thread.shutdown(wait=True, cancel_futures=True)
+        patience.cancel()
         self._worker.close()
 
     def _dispatch(self) -> None:
@@ -89,7 +104,8 @@ class Lane:
         self._give(taken, gone)
 
     def _give(self, taken: list[tuple[Stream, Turn]], gone: list[str]) -> None:
-        self._busy = True
+        self._busy, self._begun = True, self._loop.time()
+        self._watch = self._loop.call_later(LOST_SECONDS, self._worker.break_off)
         future = self._thread.submit(self._worker.work, [turn for _, turn in taken], gone)
         future.add_done_callback(partial(self._wake, taken))
 
@@ -105,6 +121,8 @@ class Lane:
 
     def _finish(self, taken: list[tuple[Stream, Turn]], future: "Future[Work]") -> None:
         self._busy = False
+        if self._watch is not None:
+            self._watch.cancel()
         error = future.exception()
         self.failing = error is not None
         if self.failing:

@@ -41,6 +41,9 @@ class Worker(Protocol):
     def work(self, turns: Sequence[Turn], gone: Sequence[str]) -> Work:
         """As `Desk.work`. Raises WorkerError where the worker failed as a whole."""
 
+    def break_off(self) -> None:
+        """End what takes too long, from another thread: `work` then fails."""
+
     def close(self) -> None:
         """Done for good."""
 
@@ -57,6 +60,9 @@ class ThreadWorker:
     def work(self, turns: Sequence[Turn], gone: Sequence[str]) -> Work:
         """As `Desk.work`."""
         return self._desk.work(turns, gone)
+
+    def break_off(self) -> None:
+        """A thread cannot be ended."""
 
     def close(self) -> None:
         """Nothing is left behind."""
@@ -120,6 +126,11 @@ class ProcessWorker:
 
     def _is_dead(self) -> bool:
         return self._process is not None and self._process.exitcode is not None
+
+    def break_off(self) -> None:
+        """The process is ended, whatever it does."""
+        if (process := self._process) is not None:
+            process.kill()
 
     def close(self) -> None:
         """The process ends when nobody is at the other end any more."""

@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from rtspk.engine.pipeline import Engine
 from rtspk.engine.settings import SessionConfig
 from rtspk.errors import ConfigError
+from rtspk.server import lane
 from rtspk.server.access import Access
 from rtspk.server.app import App
 from rtspk.server.config import Limits, ServerConfig
@@ -136,6 +137,60 @@ def test_sessions_on_processes_outlive_the_process_of_another(serve, wire, load,
         third.send(piece)
     third.send('{"type":"end"}')
     assert wire.events(wire.said(third)) == local_events
+
+
+def processes_of(server):
+    return [one._worker.process_id for one in server.app._hub.rounds._lanes]
+
+
+def test_a_process_that_hangs_is_ended_with_its_sessions_and_another_follows(
+    serve, wire, load, conversation, local_events, monkeypatch
+):
+    monkeypatch.setattr(lane, "LOST_SECONDS", 0.5)
+    server = serve(engine=load(), load=load, workers=1)
+    first = server.connect()
+    first.send(wire.start())
+    wire.said(first, "ready")
+    os.kill(processes_of(server)[0], signal.SIGSTOP)
+    first.send(wire.pieces(conversation, 16000)[0])
+    assert wire.said(first, "error")[-1]["code"] == "internal"
+    monkeypatch.undo()
+    second = server.connect()
+    second.send(wire.start())
+    for piece in wire.pieces(conversation):
+        second.send(piece)
+    second.send('{"type":"end"}')
+    assert wire.events(wire.said(second)) == local_events
+
+
+def test_new_sessions_go_to_workers_that_do_not_hang(serve, wire, load, monkeypatch):
+    monkeypatch.setattr(lane, "STUCK_SECONDS", 0.0)
+    server = serve(engine=load(), load=load, drain_seconds=0.1)
+    hung = processes_of(server)[0]
+    os.kill(hung, signal.SIGSTOP)
+    sessions = [server.connect() for _ in range(4)]
+    for number, session in enumerate(sessions):
+        session.send(wire.start())
+        wire.said(session, "ready")
+        session.send(bytes(4 * 16000))
+        session.send('{"type":"flush","id":1}')
+        if number:
+            assert heard_until_flush(session)
+    os.kill(hung, signal.SIGCONT)
+
+
+def test_a_server_ends_although_a_worker_hangs(serve, wire, load, monkeypatch):
+    monkeypatch.setattr(lane, "CLOSE_SECONDS", 0.1)
+    server = serve(engine=load(), load=load, drain_seconds=0.1)
+    session = server.connect()
+    session.send(wire.start())
+    wire.said(session, "ready")
+    for number in processes_of(server):
+        os.kill(number, signal.SIGSTOP)
+    session.send(bytes(4 * 16000))
+    wire.said(session, "ack")
+    server.stop()
+    assert not multiprocessing.active_children()
 
 
 def test_a_name_that_one_session_keeps_is_known_to_a_session_of_another_process(
