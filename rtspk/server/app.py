@@ -20,6 +20,7 @@ from rtspk.server.access import Access, bearer, check_address
 from rtspk.server.answer import fault, to_response
 from rtspk.server.config import ServerConfig
 from rtspk.server.connection import HEAD_SECONDS, BodyConnection
+from rtspk.server.descriptors import raise_file_limit
 from rtspk.server.hub import Hub
 from rtspk.server.link import Link
 from rtspk.server.protocol import Audio, Protocol
@@ -27,10 +28,9 @@ from rtspk.server.site import Site, one_header
 from rtspk.server.telemetry import Telemetry
 from rtspk.server.workers import make_workers
 
-__all__ = ["App", "raise_file_limit", "run"]
+__all__ = ["App", "run"]
 
 LISTEN_PATHS: frozenset[str] = frozenset({"/", "/v1/listen"})
-SOCKETS: int = 8192  # twice what connections may be, so that accepting never fails
 TICK_SECONDS: float = 0.25
 HTTP_SECONDS: float = 300.0  # for a request with all that it asks for, such as a long clip to enrol
 CLOSE_SECONDS: float = 5.0
@@ -257,18 +257,6 @@ async def run(app: App, announce: Callable[[int], None]) -> None:
         async with app.serving() as port:
             announce(port)
             await asked.wait()
-
-
-def raise_file_limit() -> None:
-    """Let the process have the sockets that it may; a shell often allows 1024, which idle ones would fill."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = SOCKETS if hard == resource.RLIM_INFINITY else min(SOCKETS, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _shut(server: Server) -> None:

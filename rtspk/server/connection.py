@@ -12,6 +12,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Event
 
 from rtspk.server.answer import Answer, fault, to_response
+from rtspk.server.descriptors import most_sockets
 
 __all__ = ["HEAD_SECONDS", "BodyConnection", "BodyError"]
 
@@ -20,7 +21,6 @@ LONGEST_NUMBER: int = 18  # digits of a length; Python refuses to read thousands
 HEAD_SECONDS: float = 10.0  # for the whole head, or whoever sends a byte a minute holds a socket for it
 MOST_PINGS: int = 100  # in a second, or answers to them; each costs more than the messages that have a limit
 SLICE: int = 16 << 10  # bytes
-MOST_SOCKETS: int = 4096  # also of those that have sent no request yet; each costs some 20 KB
 
 
 class BodyError(Exception):
@@ -45,7 +45,7 @@ class BodyConnection(ServerConnection):
         super().connection_made(transport)
         self._heard_at = self.loop.time()
         self._hurry = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
-        if len(self.server.handler_tasks) > MOST_SOCKETS:
+        if len(self.server.handler_tasks) > most_sockets():
             self.transport.abort()
 
     def data_received(self, data: bytes) -> None:

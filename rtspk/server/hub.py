@@ -97,13 +97,14 @@ class Hub:
                     self._drop(place)
                 continue
             lag = stream.lag(now)
-            worst = max(worst, lag)
+            worst = max(worst, lag) if stream.is_live else worst
             self._warn_of_lag(place, link, lag)
             if now - place.begun > self._config.limits.session_seconds and not stream.ending:
                 self._wind_up(place, "time_limit", "the session is as long as this server allows")
             if now >= link.beat_at and not place.over:
                 link.beat_at = now + stream.start.options.heartbeat_seconds
-                self._telemetry.waits.observe(lag)
+                if stream.is_live:
+                    self._telemetry.waits.observe(lag)
                 link.say(heartbeat_of(stream, lag))
         self._telemetry.lag.set(worst)
         self._telemetry.queue.set(self.rounds.waiting)
@@ -151,7 +152,7 @@ class Hub:
             place.stream.lag(now)
             for place in self._places
             if place.link is not None
-            and place.stream.start.options.pace == "live"
+            and place.stream.is_live
             and place.stream.received_seconds <= now - place.begun + slack
         ]
         return bool(lags) and sorted(lags)[len(lags) // 2] > slack
@@ -277,7 +278,7 @@ class Hub:
     def _warn_of_lag(self, place: Place, link: Link, lag: float) -> None:
         """Say that live sound is about to be dropped, before it is; again only once it was better."""
         limit = self._config.limits.lag_seconds
-        if lag > limit / 2 and not place.is_behind and place.stream.start.options.pace == "live":
+        if lag > limit / 2 and not place.is_behind and place.stream.is_live:
             place.is_behind = True
             text = f"the server is {lag:.1f} s behind; from {limit:g} s on sound is left out"
             link.say(WarningMessage(code="overload", message=text))

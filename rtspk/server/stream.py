@@ -74,7 +74,7 @@ class Stream:
             seconds dropped, or None where the session is to end, by its policy or since that is not enough
         """
         oldest = next((item for item in self._inbox if isinstance(item, Piece)), None)
-        if self.start.options.pace == "file" or oldest is None:
+        if not self.is_live or oldest is None:
             return 0.0
         if now - oldest.arrived > 3 * self._limits.lag_seconds:
             return None
@@ -120,6 +120,11 @@ class Stream:
         """Seconds for which the oldest sound that could be worked on has waited."""
         oldest = next((item.arrived for item in self._inbox if isinstance(item, Piece)), now)
         return max(0.0, now - oldest) if self._has_hop() else 0.0
+
+    @property
+    def is_live(self) -> bool:
+        """Whether its sound must not wait for long, as that of a file may."""
+        return self.start.options.pace == "live"
 
     @property
     def processed_seconds(self) -> float:

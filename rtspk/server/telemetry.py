@@ -31,7 +31,7 @@ class Telemetry:
             "rtspk_queue_streams", "Streams whose turn to work has not come", registry=registry
         )
         self.lag = Gauge(
-            "rtspk_lag_seconds_max", "Longest wait of sound, over all sessions", registry=registry
+            "rtspk_lag_seconds_max", "Longest wait of live sound, over all sessions", registry=registry
         )
         self.started = Counter("rtspk_sessions_started", "Sessions begun", registry=registry)
         self.resumed = Counter("rtspk_sessions_resumed", "Sessions resumed", registry=registry)
@@ -44,12 +44,15 @@ class Telemetry:
         self.identified = Counter("rtspk_identifications", "Labels that got a name", registry=registry)
         self.delay = Histogram(
             "rtspk_label_delay_seconds",
-            "From sound's arrival to what is said of it",
+            "From live sound's arrival to what is said of it",
             buckets=DELAYS,
             registry=registry,
         )
         self.waits = Histogram(
-            "rtspk_lag_seconds", "How long sound waited, at each heartbeat", buckets=DELAYS, registry=registry
+            "rtspk_lag_seconds",
+            "How long live sound waited, at each heartbeat",
+            buckets=DELAYS,
+            registry=registry,
         )
         self.batches = Histogram(
             "rtspk_batch_windows", "Windows in one call of the network", buckets=SIZES, registry=registry
@@ -62,7 +65,7 @@ class Telemetry:
         for size in round_.batches:
             self.batches.observe(size)
         for result in round_.results:
-            if result.turn.pieces:
+            if result.turn.pieces and result.stream.is_live:  # a file waits for the server, as it should
                 self.delay.observe(max(0.0, now - result.turn.pieces[-1].arrived))
             for event in result.outcome.events:
                 self.events.labels(KINDS.get(type(event), "other")).inc()

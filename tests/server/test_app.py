@@ -7,8 +7,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from rtspk.engine.settings import IdentityConfig, SessionConfig
-from rtspk.server.app import raise_file_limit
 from rtspk.server.config import Limits
+from rtspk.server.descriptors import most_sockets, raise_file_limit
 from rtspk.types import samples_of
 
 
@@ -114,6 +114,17 @@ def test_a_shell_that_allows_few_files_does_not_limit_the_sockets():
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 512
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_there_are_never_more_sockets_than_files_for_them():
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (400, hard))
+        assert 200 <= most_sockets() < 300
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert most_sockets() <= 4096
 
 
 def test_a_session_that_is_as_long_as_allowed_ends_in_order(serve, wire):

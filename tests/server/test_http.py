@@ -59,8 +59,23 @@ def test_metrics_count_sessions_and_hold_no_name(serve, wire, conversation):
     assert "rtspk_sessions_started_total 1.0" in text
     assert 'rtspk_events_total{type="end"} 1.0' in text
     assert "rtspk_audio_seconds_total 12.0" in text
-    assert "rtspk_label_delay_seconds_bucket" in text
     assert "S1" not in text
+
+
+def test_delays_and_lag_are_measured_of_live_sound_alone(serve, wire, conversation):
+    server = serve()
+    for count, pace in (("0.0", "file"), ("2.0", "live")):
+        socket = server.connect()
+        socket.send(wire.start(options={"pace": pace, "heartbeat_seconds": 0.5}))
+        for number, sound in enumerate(wire.pieces(conversation, 16000)[:2]):
+            socket.send(sound)
+            socket.send(json.dumps({"type": "flush", "id": number + 1}))
+            while wire.said(socket, "ack")[-1].get("flush") != number + 1:
+                pass
+        wire.said(socket, "heartbeat")
+        text = server.request("GET", "/metrics")[1].decode()
+        assert f"rtspk_label_delay_seconds_count {count}" in text
+        assert ("rtspk_lag_seconds_count 0.0" in text) is (pace == "file")
 
 
 def test_metrics_want_the_scope_admin(serve):
@@ -282,6 +297,17 @@ def test_a_head_that_comes_byte_by_byte_is_not_waited_for(serve, monkeypatch):
         with contextlib.suppress(ConnectionError):
             assert raw.recv(4096) == b""
     assert server.request("GET", "/healthz")[0] == 200
+
+
+def test_sockets_beyond_what_the_process_may_hold_are_closed_at_once(serve, monkeypatch):
+    monkeypatch.setattr(connection, "most_sockets", lambda: 3)
+    server = serve()
+    with contextlib.ExitStack() as links:
+        for _ in range(3):
+            links.enter_context(sockets.create_connection(("127.0.0.1", server.port), timeout=30))
+        beyond = links.enter_context(sockets.create_connection(("127.0.0.1", server.port), timeout=30))
+        with contextlib.suppress(ConnectionResetError):
+            assert beyond.recv(10) == b""
 
 
 def test_requests_that_come_as_the_server_ends_leave_no_task_and_no_socket_behind(serve):
