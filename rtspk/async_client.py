@@ -103,7 +103,7 @@ class AsyncClient:
         self._check()
 
     async def order(self, order: ClientMessage) -> None:
-        """Send a label, merge or flush."""
+        """Send a label, merge or flush; one that a broken line swallowed is sent again."""
         self._remote.order(order)
         self._wake.set()
         self._check()

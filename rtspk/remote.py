@@ -11,6 +11,7 @@ import numpy as np
 
 from rtspk.engine.events import Change, EndEvent, Event, ReviseEvent, SegmentEvent, SpeakerEvent
 from rtspk.errors import AudioError, SessionError
+from rtspk.orders import Orders
 from rtspk.server.messages import (
     Ack,
     AudioFormat,
@@ -66,8 +67,7 @@ class Remote:
         self._kept: deque[bytes] = deque()  # sound that the server may want again, in messages
         self._start = 0  # position of the first kept sample
         self._sent = self._sent_samples = 0  # kept messages that were sent, and samples in them
-        self._orders: deque[ClientMessage] = deque()
-        self._going: ClientMessage | None = None  # the order that was given out last, while it is not sent
+        self._orders = Orders()
         self._finished = self._end_sent = False
         self._open = False
 
@@ -106,21 +106,19 @@ class Remote:
         self._kept.extend(sound[at : at + MESSAGE].tobytes() for at in range(0, len(sound), MESSAGE))
 
     def order(self, order: ClientMessage) -> None:
-        """Queue a label, merge or flush; it goes out with the next message."""
-        self._orders.append(order)
+        """Queue a label, merge or flush; it goes out with the next message, again where the line breaks."""
+        self._orders.add(order)
 
     def finish(self) -> None:
         """No more sound will come."""
         self._finished = True
 
     def next_message(self) -> str | bytes | None:
-        """What to send now; None for nothing. Whoever asks again has sent what came before."""
+        """What to send now; None for nothing."""
         if not self._open or self._end_sent:
             return None
-        self._going = None
-        if self._orders:
-            self._going = self._orders.popleft()
-            return to_text(self._going)
+        if (order := self._orders.next_message()) is not None:
+            return to_text(order)
         if self._sent < len(self._kept):
             data = self._kept[self._sent]
             self._sent += 1
@@ -144,13 +142,15 @@ class Remote:
             case Ready():
                 self._greet(message)
             case Ack():
+                self._orders.confirm(message.flush)
                 self._forget(message.received)
             case Heartbeat():
                 self.status = RemoteStatus(
                     message.audio_ms, message.processed_ms, message.lag_ms, message.realtime_factor
                 )
             case WarningMessage():
-                self.warnings.append(message)
+                if not self._orders.has_repeated(message):
+                    self.warnings.append(message)
             case Error():
                 self.refused = not message.retryable
                 raise SessionError(f"the server ended the session: {message.message} ({message.code})")
@@ -161,11 +161,9 @@ class Remote:
         return []
 
     def lost(self) -> None:
-        """The connection broke; an order that could not be sent goes out again."""
+        """The connection broke."""
         self._open = False
-        if self._going is not None:
-            self._orders.appendleft(self._going)
-            self._going = None
+        self._orders.lost()
 
     def _greet(self, ready: Ready) -> None:
         if ready.received < self._start:
@@ -173,6 +171,7 @@ class Remote:
             raise SessionError(f"wanted to resume, got a server that misses {missing:.1f} s no longer kept")
         self.ready, self._open, self._end_sent = ready, True, False
         self._sent = self._sent_samples = 0
+        self._orders.begin()
         self._forget(ready.received)
 
     def _forget(self, received: int) -> None:

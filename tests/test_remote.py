@@ -9,7 +9,7 @@ from rtspk import remote
 from rtspk.engine.events import EndEvent, SpeakerEvent
 from rtspk.errors import AudioError, SessionError
 from rtspk.remote import Remote
-from rtspk.server.messages import Flush, Options
+from rtspk.server.messages import Flush, Label, Merge, Options
 
 
 def ready(received=0, resumed=False):
@@ -28,8 +28,8 @@ def ready(received=0, resumed=False):
     return json.dumps(message)
 
 
-def ack(received):
-    return json.dumps({"type": "ack", "seq": 0, "received": received, "audio_ms": 0})
+def ack(received, **more):
+    return json.dumps({"type": "ack", "seq": 0, "received": received, "audio_ms": 0} | more)
 
 
 def opened():
@@ -89,15 +89,53 @@ def test_orders_go_before_sound_that_waits_and_the_end_behind_all():
     assert json.loads(end) == {"type": "end"}
 
 
-def test_an_order_that_could_not_be_sent_goes_out_again_and_one_that_was_sent_does_not():
+def test_an_order_is_sent_again_until_the_flush_behind_it_is_answered():
     client = opened()
-    client.order(Flush(id=1))
-    client.order(Flush(id=2))
-    assert json.loads(client.next_message())["id"] == 1
-    assert json.loads(client.next_message())["id"] == 2  # the first is sent, and here the line breaks
+    client.order(Label(speaker="S1", name="Anna"))
+    client.order(Merge(speaker="S2", into="S1"))
+    first = [json.loads(message) for message in sent(client)]
+    assert [message["type"] for message in first] == ["label", "flush", "merge", "flush"]
+    client.receive(ack(0, flush=first[1]["id"]))
+    client.lost()
+    assert sent(client) == []
+    client.receive(ready(resumed=True))
+    assert [json.loads(message) for message in sent(client)] == first[2:]
+    client.receive(ack(0, flush=first[3]["id"]))
     client.lost()
     client.receive(ready(resumed=True))
-    assert [json.loads(message)["id"] for message in sent(client)] == [2]
+    assert sent(client) == []
+
+
+def test_an_order_given_while_the_line_is_broken_is_sent_once_it_stands():
+    client = opened()
+    client.lost()
+    client.order(Label(speaker="S1", name="Anna"))
+    client.receive(ready(resumed=True))
+    assert [json.loads(message)["type"] for message in sent(client)] == ["label", "flush"]
+
+
+def test_a_merge_that_was_done_before_the_line_broke_is_refused_without_a_word():
+    client = opened()
+    client.order(Merge(speaker="S2", into="S1"))
+    flush = json.loads(sent(client)[1])["id"]
+    refused = json.dumps({"type": "warning", "code": "refused", "message": "wanted a label"})
+    client.lost()
+    client.receive(ready(resumed=True))
+    client.receive(refused)
+    client.receive(ack(0, flush=flush))
+    assert client.warnings == []
+    client.receive(refused)
+    assert [warning.code for warning in client.warnings] == ["refused"]
+
+
+def test_flushes_of_the_caller_confirm_no_order_of_another_number():
+    client = opened()
+    client.order(Label(speaker="S1", name="Anna"))
+    client.order(Flush(id=1))
+    client.receive(ack(0, flush=3))
+    client.lost()
+    client.receive(ready(resumed=True))
+    assert [json.loads(message)["type"] for message in sent(client)] == ["label", "flush", "flush"]
 
 
 @pytest.mark.parametrize("received", [0, 7, 100, 130, 299, 300])
