@@ -11,6 +11,8 @@ from rtspk.errors import ConfigError
 
 __all__ = ["serve"]
 
+BUSY_SECONDS: float = 1.0  # for a gallery that is locked: all streams of a worker wait meanwhile
+
 
 def serve(
     host: Annotated[
@@ -110,7 +112,9 @@ def serve(
     from rtspk.engine.pipeline import Engine
     from rtspk.server.app import App, run
 
-    load = partial(Engine.load, gallery, model=model, segmenter=segmenter, device=device)
+    load = partial(
+        Engine.load, gallery, model=model, segmenter=segmenter, device=device, busy_seconds=BUSY_SECONDS
+    )
     scheme = "https" if settings.tls_certificate else "http"
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     count = settings.worker_count

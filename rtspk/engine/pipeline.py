@@ -119,6 +119,7 @@ class Engine:
         device: str = "auto",
         create: bool = True,
         threads: int = 1,
+        busy_seconds: float = 5.0,
     ) -> Self:
         """Load the models and open the gallery.
 
@@ -131,6 +132,7 @@ class Engine:
             device: where the embedder runs: "cpu", "cuda", or "auto", a GPU where there is one
             create: make the gallery where there is none; else a named one that is missing is an error
             threads: for the networks on a CPU
+            busy_seconds: how long to wait for another program that is writing to the gallery
 
         Raises:
             ModelError: a model is missing or damaged.
@@ -148,7 +150,10 @@ class Engine:
             if gallery is not None or "RTSPK_GALLERY" in os.environ:
                 raise GalleryError(f"wanted a gallery at {path}, got nothing there; `rtspk enroll` makes one")
             kept = None
-        opened = Gallery.open(kept, embedder.card.id, embedder.card.dimension, create=create or kept is None)
+        card = embedder.card
+        opened = Gallery.open(
+            kept, card.id, card.dimension, create=create or kept is None, busy_seconds=busy_seconds
+        )
         return cls(embedder, listener, opened, opened.calibration() or _naming(folder))
 
     @property

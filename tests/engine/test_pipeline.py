@@ -1,5 +1,7 @@
 """The engine end to end on a real conversation: names enrolled, names said, strangers left unnamed."""
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from rtspk.data import DEMO
 from rtspk.engine.events import SegmentEvent
 from rtspk.engine.pipeline import Engine
 from rtspk.engine.settings import SessionConfig
-from rtspk.errors import AudioError, GalleryError
+from rtspk.errors import AudioError, GalleryError, StorageError
 from rtspk.metrics import diarization_error
 from rtspk.rttm import read_rttm, to_rttm_turns
 from rtspk.transcript import Transcript
@@ -184,6 +186,15 @@ def test_the_default_gallery_is_not_made_by_listening(tmp_path, monkeypatch):
     monkeypatch.delenv("RTSPK_GALLERY", raising=False)
     assert len(Engine.load(create=False).gallery) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_locked_gallery_is_waited_for_as_long_as_the_engine_is_told(tmp_path):
+    engine = Engine.load(tmp_path / "voices.db", device="cpu", busy_seconds=0.05)
+    other = sqlite3.connect(tmp_path / "voices.db", isolation_level=None)
+    with contextlib.closing(other), contextlib.closing(engine.gallery):
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match=r"within 0\.05 s, got it locked"):
+            engine.enroll("Anna", ANNA)
 
 
 def test_the_demo_is_labelled_as_it_was(engine):
