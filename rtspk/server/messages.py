@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, WrapValidator
+from pydantic.config import JsonDict
 
 from rtspk.engine.events import Reason
 from rtspk.engine.settings import MOST_SPEAKERS
@@ -43,16 +44,23 @@ ENCODINGS: tuple[str, ...] = ("s16le", "f32le", "opus")
 HEARD: str = "heard"  # how a client reads, as opposed to what a server is about to say
 
 
+def _require_type(schema: JsonDict) -> None:
+    """Say in JSON Schema that a message bears its type: it has a default here, and none on the wire."""
+    properties, required = schema["properties"], schema.get("required", [])
+    if isinstance(properties, dict) and "type" in properties and isinstance(required, list):
+        schema["required"] = ["type", *required]
+
+
 class _Asked(BaseModel):
     """What a client says: a key that nobody knows is refused, since it was meant to do something."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, json_schema_extra=_require_type)
 
 
 class _Said(BaseModel):
     """What the server says: a key that this version does not know is passed over."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, json_schema_extra=_require_type)
 
 
 def _take_any(value: object, check: Callable[[object], object], info: ValidationInfo) -> object:

@@ -24,7 +24,7 @@ from rtspk.server.messages import (
     Merge,
     Start,
 )
-from rtspk.server.wire import read_client_message
+from rtspk.server.wire import read_client_message, version_of
 
 __all__ = ["CLOSE_CODES", "Audio", "Begin", "Command", "Do", "Protocol", "Refuse"]
 
@@ -104,7 +104,7 @@ class Protocol:
         try:
             message = read_client_message(text)
         except FormatError as error:
-            return self.refuse(*_fault(str(error)))
+            return self.refuse(*_fault(text, str(error)))
         if isinstance(message, Start):
             return self._start(message)
         if self.state != "open":
@@ -138,16 +138,21 @@ class Protocol:
         if self.state != "waiting":
             return self.refuse("bad_state", "wanted one start, got a second one")
         if start.version != VERSION:
-            return self.refuse(
-                "unsupported_version", f"wanted protocol version {VERSION}, got {start.version}"
-            )
+            return self.refuse(*_other_version(start.version))
         self.state = "open"
         return Begin(start)
 
 
-def _fault(said: str) -> tuple[str, str]:
-    """The code of a message that does not read; a wrong format is named as such."""
+def _fault(text: str, said: str) -> tuple[str, str]:
+    """The code of a message that does not read; another version or a wrong format is named as such."""
+    version = version_of(text)
+    if version is not None and version != VERSION:  # its words are not ours to judge
+        return _other_version(version)
     if "start.format" in said:
         accepted = "s16le or f32le at 1000 to 384000 Hz with 1 to 32 channels, or opus"
         return "unsupported_format", f"{said}; accepted: {accepted}"
     return "bad_message", said
+
+
+def _other_version(got: int) -> tuple[str, str]:
+    return "unsupported_version", f"wanted protocol version {VERSION}, got {got}"

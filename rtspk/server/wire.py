@@ -1,8 +1,8 @@
 """Messages as they go over the wire: read, written, and the JSON Schema of both directions."""
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from rtspk.errors import FormatError
 from rtspk.server.messages import (
@@ -17,12 +17,20 @@ from rtspk.server.messages import (
     WarningMessage,
 )
 
-__all__ = ["read_client_message", "read_server_message", "schema", "to_text"]
+__all__ = ["read_client_message", "read_server_message", "schema", "to_text", "version_of"]
 
 LONGEST: int = 1 << 14  # characters of what a client says; the longest that makes sense has some 1500
 SHOWN: int = 40  # characters of a client's own key in an error; no key of the protocol is longer
 LATER: frozenset[str] = frozenset({"union_tag_invalid", "literal_error"})  # faults of words that are not ours
 M = TypeVar("M")
+
+
+class _Greeting(BaseModel):
+    """What is the same in the `start` of every version."""
+
+    type: Literal["start"]
+    version: int
+
 
 _CLIENT: TypeAdapter[ClientMessage] = TypeAdapter(Annotated[ClientMessage, Field(discriminator="type")])
 _UNKNOWN: TypeAdapter[Unknown] = TypeAdapter(Unknown)
@@ -38,6 +46,16 @@ def read_client_message(text: str) -> ClientMessage:
     if len(text) > LONGEST:  # a megabyte of keys would hold up everybody while it is read
         raise FormatError(f"wanted a message of at most {LONGEST} characters, got {len(text)}")
     return _read(_CLIENT, text)
+
+
+def version_of(text: str) -> int | None:
+    """Which version a `start` speaks, whatever else it says; None for what is no `start`."""
+    if len(text) > LONGEST:
+        return None
+    try:
+        return _Greeting.model_validate_json(text, strict=True).version
+    except ValidationError:
+        return None
 
 
 def read_server_message(text: str) -> ServerMessage | Unknown:

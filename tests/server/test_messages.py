@@ -143,6 +143,9 @@ def test_the_schema_has_every_message_of_both_directions():
     assert set(schema()["client"]["discriminator"]["mapping"]) == set(client)
     assert set(schema()["server"]["discriminator"]["mapping"]) == set(server)
     assert '"s16le", "f32le", "opus"' in text
+    for side in ("client", "server"):
+        for name, one in schema()[side]["$defs"].items():
+            assert ("type" in one.get("required", [])) is ("type" in one["properties"]), name
 
 
 def examples(side):

@@ -43,9 +43,10 @@ def test_a_second_start_and_sound_after_end_are_refused():
 
 
 def test_another_version_is_told_which_one_there_is():
-    command = Protocol(Limits()).receive_text('{"type":"start","version":9}', 0.0)
-    assert code_of(command) == "unsupported_version"
-    assert "version 1" in command.error.message
+    for more in ("", ',"language":"nl"', ',"format":{"encoding":"flac"}'):
+        command = Protocol(Limits()).receive_text(f'{{"type":"start","version":9{more}}}', 0.0)
+        assert code_of(command) == "unsupported_version"
+        assert command.error.message == "wanted protocol version 1, got 9"
 
 
 def test_a_wrong_format_is_told_what_is_accepted():
