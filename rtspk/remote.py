@@ -38,6 +38,7 @@ from rtspk.types import Segment as Stretch
 __all__ = ["Remote", "RemoteStatus", "to_event"]
 
 KEPT: int = samples_of(60.0)  # sound that was sent and not acknowledged; older cannot be sent again
+AHEAD: int = samples_of(30.0)  # of a file, likewise: the buffers of a line may hold more than can be kept
 MESSAGE: int = SAMPLE_RATE  # samples in a message at most
 WIDTH: int = 4  # bytes of a sample
 
@@ -120,6 +121,8 @@ class Remote:
         if (order := self._orders.next_message()) is not None:
             return to_text(order)
         if self._sent < len(self._kept):
+            if self.options.pace == "file" and self._sent_samples >= AHEAD:
+                return None
             data = self._kept[self._sent]
             self._sent += 1
             self._sent_samples += len(data) // WIDTH

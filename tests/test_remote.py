@@ -10,6 +10,7 @@ from rtspk.engine.events import EndEvent, SpeakerEvent
 from rtspk.errors import AudioError, SessionError
 from rtspk.remote import Remote
 from rtspk.server.messages import Flush, Label, Merge, Options
+from rtspk.types import samples_of
 
 
 def ready(received=0, resumed=False):
@@ -76,6 +77,21 @@ def test_long_sound_is_cut_into_messages_of_a_second():
     client = opened()
     client.push(ramp(0, 40_000))
     assert [len(message) // 4 for message in sent(client)] == [16_000, 16_000, 8_000]
+
+
+def test_of_a_file_no_more_is_on_its_way_than_can_be_sent_again():
+    client = Remote(Options(pace="file"))
+    client.receive(ready())
+    client.push(np.zeros(samples_of(100.0), np.float32))
+    client.finish()
+    assert len(sound_of(sent(client))) == samples_of(30.0)
+    client.receive(ack(samples_of(10.0)))
+    assert len(sound_of(sent(client))) == samples_of(10.0)
+    client.lost()
+    client.receive(ready(samples_of(12.0), resumed=True))
+    assert len(sound_of(sent(client))) == samples_of(30.0)
+    client.receive(ack(samples_of(100.0 - 30.0)))
+    assert json.loads(sent(client)[-1]) == {"type": "end"}
 
 
 def test_orders_go_before_sound_that_waits_and_the_end_behind_all():

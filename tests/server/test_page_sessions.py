@@ -149,6 +149,26 @@ def test_a_file_is_sent_as_it_was_recorded(browser, serve, engine, tmp_path):
     assert np.abs(np.array(got["samples"]) / 32767 - sound).max() < 1e-4
 
 
+def test_of_a_file_no_more_is_on_its_way_than_can_be_sent_again(watched, serve, engine):
+    page = watched(serve(engine=engine))
+    page.do(
+        """(async () => {
+        const { RtspkClient } = await import("/client.js");
+        const url = location.origin.replace("http", "ws") + "/v1/listen";
+        window.client = new RtspkClient(url, { rate: 1000, options: { pace: "file" } });
+        client.open();
+        await client.room();
+        client.socket.onmessage = null;
+        for (let second = 0; second < 31; second += 1) client.send(new Int16Array(1000));
+        client.room().then(() => (window.hasRoom = true));
+        })()"""
+    )
+    page.until("client.socket.bufferedAmount === 0")
+    assert page.do("window.hasRoom") is None
+    page.do("client.kept.splice(0, 2)")  # as an ack does
+    page.until("window.hasRoom")
+
+
 def test_many_messages_are_drawn_once(watched, serve, known):
     page = watched(serve(engine=known))
     page.press("listen")

@@ -12,6 +12,7 @@
 
 const RETRIES = [100, 300, 1000, 2000, 5000]; // ms between attempts; the last one again and again
 const KEPT_SECONDS = 60; // of sound that the server has not acknowledged
+const AHEAD_SECONDS = 30; // of a file that may be on its way: the line's buffers may hold more than is kept
 const SILENCE = 20000; // ms; the server says a heartbeat every 2 s, so a longer silence is a line that is dead
 const LAST = { 1009: "The messages are too long for this server.", 4000: "The session was resumed elsewhere." };
 const FULL = 1 << 19; // bytes that may wait in the socket before a file waits too
@@ -65,7 +66,8 @@ export class RtspkClient extends EventTarget {
 
   // Resolves when there is room for more, which a file should wait for.
   async room() {
-    while (!this.over && (this.state !== "open" || this.socket.bufferedAmount > FULL)) {
+    const ahead = () => this.sent - (this.kept[0]?.at ?? this.sent) > AHEAD_SECONDS * this.format.rate;
+    while (!this.over && (this.state !== "open" || this.socket.bufferedAmount > FULL || ahead())) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
