@@ -125,6 +125,27 @@ def test_a_voice_that_is_kept_is_among_the_known_at_once(watched, serve):
     assert page.do("document.getElementById('known').options[0].value") == "Kim"
 
 
+def test_a_token_that_the_server_does_not_know_is_asked_for_in_the_settings(watched, serve, known):
+    page = watched(serve(TokenEntry("web", token="listen-only-token"), engine=known))
+    page.do("document.querySelector('.more').open = false")
+    page.do(file_script(DEMO / "Anna.opus"))
+    page.until("document.querySelector('.more').open && document.activeElement.id === 'token'")
+    said = page.do("document.querySelector('#warnings li span').textContent")
+    assert said == "The server wants a token that it knows: it goes into the settings."
+
+
+def test_a_microphone_that_another_program_has_is_said_to_be_so(watched, serve, known):
+    page = watched(serve(engine=known))
+    page.do(
+        "navigator.mediaDevices.getUserMedia = async () => "
+        "{ throw new DOMException('Could not start audio source', 'NotReadableError') }"
+    )
+    page.press("listen")
+    page.until("document.querySelectorAll('#warnings li').length")
+    assert "another program" in page.do("document.querySelector('#warnings li span').textContent")
+    assert page.do("document.getElementById('state').textContent") == "ready"
+
+
 def test_a_token_that_may_only_listen_is_told_so_and_still_names(watched, serve, known):
     page = watched(serve(TokenEntry("web", token="listen-only-token"), engine=known))
     page.do("const token = document.getElementById('token'); token.value = 'listen-only-token'")

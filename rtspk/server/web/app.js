@@ -14,7 +14,12 @@ import { Voices } from "./voices.js";
 const NO_MICROPHONE = {
   NotAllowedError: "The microphone is not allowed for this page.",
   NotFoundError: "There is no microphone.",
+  NotReadableError: "The microphone cannot be opened: another program may have it.",
   AbortError: "The server cannot be reached.", // what listens to the microphone comes from there
+};
+const FAULTS = {
+  unauthorized: "The server wants a token that it knows: it goes into the settings.",
+  forbidden: "The token may not listen.",
 };
 
 let transcript = new Transcript();
@@ -83,7 +88,7 @@ function begin(name) {
   on("message", hear);
   on("heartbeat", beat);
   on("warning", ({ message }) => warn(message));
-  on("fault", ({ message }) => warn(message));
+  on("fault", showFault);
   on("arrived", ({ scope }) => scope === "gallery" && enrolment.refresh());
   on("renewed", goOn);
   showGoing(true);
@@ -166,6 +171,16 @@ function showClient(name) {
   naming.settle(hearing.client.orders);
 }
 
+function showFault({ code, message }) {
+  warn(FAULTS[code] ?? message);
+  if (code === "unauthorized") askForToken();
+}
+
+function askForToken() {
+  document.querySelector(".more").open = true;
+  $("token").focus();
+}
+
 function showState(name, text) {
   $("state").dataset.state = name;
   $("state").textContent = text;
@@ -221,9 +236,6 @@ addEventListener("drop", (event) => {
 const info = await fetch("/v1/info").then((answer) => answer.json());
 $("token-row").hidden = !info.needs_token;
 $("token").value = sessionStorage.getItem("rtspk-token") ?? "";
-if (info.needs_token && !token()) {
-  document.querySelector(".more").open = true;
-  $("token").focus();
-}
+if (info.needs_token && !token()) askForToken();
 enrolment.refresh();
 document.documentElement.dataset.ready = "true";
