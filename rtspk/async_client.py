@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
+from http.cookies import CookieError, SimpleCookie
 from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -60,6 +61,7 @@ class AsyncClient:
         self._remote = Remote(Options(latency=latency, max_speakers=max_speakers, pace=pace))
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._tls, self._resumes = tls, resume
+        self._cookies = SimpleCookie()  # of a balancer, which finds the server that has the session by them
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()  # None: nothing follows
         self._wake, self._room = asyncio.Event(), asyncio.Event()
         self._failure: SessionError | None = None
@@ -200,7 +202,7 @@ class AsyncClient:
         try:
             connection = await connect(
                 self.url,
-                additional_headers=self._headers,
+                additional_headers=self._headers | self._cookie_header(),
                 ssl=(self._tls or True) if self.url.startswith("wss:") else None,
                 compression=None,
                 max_size=LONGEST,
@@ -209,6 +211,7 @@ class AsyncClient:
                 open_timeout=OPEN_SECONDS,
                 proxy=None,
             )
+            self._keep_cookies(connection)
             async with asyncio.timeout(OPEN_SECONDS):
                 await connection.send(self._remote.greeting())
                 while not self._remote.is_open:
@@ -229,6 +232,16 @@ class AsyncClient:
             said = " ".join(str(error).split()) or type(error).__name__
             raise SessionError(f"wanted a server at {self.url}, got: {said}") from error
         return connection
+
+    def _cookie_header(self) -> dict[str, str]:
+        pairs = [f"{name}={cookie.coded_value}" for name, cookie in self._cookies.items()]
+        return {"Cookie": "; ".join(pairs)} if pairs else {}
+
+    def _keep_cookies(self, connection: ClientConnection) -> None:
+        if connection.response is not None:
+            for said in connection.response.headers.get_all("Set-Cookie"):
+                with contextlib.suppress(CookieError):  # one that is none
+                    self._cookies.load(said)
 
     def _stranger(self, error: FormatError) -> SessionError:
         return SessionError(f"wanted a server of this protocol at {self.url}, got: {error}")

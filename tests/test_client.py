@@ -164,9 +164,9 @@ def test_what_is_no_address_is_refused(url):
 
 
 @contextlib.contextmanager
-def server_of_our_own(answer):
+def server_of_our_own(answer, **more):
     """A websocket whose each connection is answered by a function; gives its address."""
-    with serve(answer, "127.0.0.1", 0) as listener:
+    with serve(answer, "127.0.0.1", 0, **more) as listener:
         threading.Thread(target=listener.serve_forever, daemon=True).start()
         yield address(listener.socket.getsockname()[1])
         listener.shutdown()
@@ -196,6 +196,27 @@ def test_a_line_that_is_silent_for_long_is_left_for_a_new_one(monkeypatch):
         over.set()
     assert [type(event).__name__ for event in events] == ["EndEvent"]
     assert [("resume" in start) for start in starts] == [False, True]
+
+
+def test_the_cookies_of_a_balancer_lead_back_to_the_server_that_has_the_session():
+    cookies = []
+
+    def answer(line):
+        cookies.append(line.request.headers.get("Cookie"))
+        line.recv()
+        line.send(ready())
+        if len(cookies) == 1:
+            line.socket.shutdown(socket.SHUT_RDWR)
+        else:
+            line.send('{"type":"end","seq":1,"audio_ms":0,"speakers":0}')
+
+    def mark(_line, _request, response):
+        response.headers["Set-Cookie"] = "pod=2; Path=/; Secure; HttpOnly"
+        response.headers["Set-Cookie"] = "=; what"
+
+    with server_of_our_own(answer, process_response=mark) as url, Client(url) as client:
+        client.finish()
+    assert cookies == [None, "pod=2"]
 
 
 @pytest.mark.parametrize(("code", "said"), [(4000, "resumed by somebody else"), (1009, "as long as")])

@@ -48,3 +48,17 @@ def test_who_stops_a_server_waits_for_longer_than_it_drains():
         re.search(r"stop_grace_period: (\d+)s", compose),
     ]
     assert all(wait is not None and int(wait[1]) > drain + 5 for wait in waits)
+
+
+def test_what_the_service_is_told_to_read_is_loaded_for_it():
+    unit = (DEPLOY / "systemd" / "rtspk.service").read_text(encoding="utf-8")
+    loaded = set(re.findall(r"LoadCredential=([\w.]+):", unit))
+    assert set(re.findall(r"%d/([\w.]+)", unit)) <= loaded
+    assert {"cert.pem", "key.pem"} == set(re.findall(r"/run/credentials/rtspk.service/([\w.]+)\"", unit))
+    assert {"cert.pem", "key.pem"} <= loaded
+
+
+def test_the_ingress_says_which_kind_its_annotations_are_for():
+    pods = (DEPLOY / "kubernetes" / "rtspk.yaml").read_text(encoding="utf-8")
+    kinds = set(re.findall(r"^    (\w+)\.ingress\.kubernetes\.io/", pods, re.MULTILINE))
+    assert {re.search(r"ingressClassName: (\w+)", pods)[1]} == kinds
