@@ -216,6 +216,7 @@ class App:
             return None
         socket = cast("BodyConnection", connection)
         answer = await self._site.answer(socket, request, draining=self._hub.draining)
+        await socket.pass_over()
         return to_response(answer, head=request.method == "HEAD")
 
 

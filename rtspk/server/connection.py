@@ -6,6 +6,7 @@ for how long its peer has been silent.
 """
 
 import asyncio
+import contextlib
 
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame, Opcode
@@ -21,6 +22,9 @@ LONGEST_NUMBER: int = 18  # digits of a length; Python refuses to read thousands
 HEAD_SECONDS: float = 10.0  # for the whole head, or whoever sends a byte a minute holds a socket for it
 MOST_PINGS: int = 100  # in a second, or answers to them; each costs more than the messages that have a limit
 SLICE: int = 16 << 10  # bytes
+PASSED_OVER: int = 64 << 20  # bytes of a body that nobody wants, for who reads the answer only behind it
+PASSING_SECONDS: float = 10.0
+TLS: bytes = b"\x16"  # how a TLS handshake begins
 
 
 class BodyError(Exception):
@@ -33,8 +37,10 @@ class BodyConnection(ServerConnection):
     _head: bytes | None = b""  # None once it went on
     _body: bytearray | None = None  # None where no body is wanted
     _length = 0
+    _missing = 0  # bytes of the body that are still to come
     _expects = False  # whether the client waits for a word before it sends the body
     _whole: "asyncio.Future[bytes] | None" = None
+    _passed: "asyncio.Future[None] | None" = None
     _heard_at = 0.0  # when something came last, by the loop's clock
     _hurry: asyncio.TimerHandle | None = None
     _pings = 0
@@ -55,6 +61,8 @@ class BodyConnection(ServerConnection):
             self._go_on(data)
             return
         self._head += data
+        if self._head.startswith(TLS):  # wss:// to a server without TLS: both would wait for the other
+            self.transport.abort()
         end = self._head.find(b"\r\n\r\n")
         if end < 0 and len(self._head) <= LONGEST_HEAD:
             return
@@ -79,6 +87,7 @@ class BodyConnection(ServerConnection):
             self._refuse(fault(400, "request", "wanted one length in digits, and an address in ASCII"))
             return
         self._length = int((lengths.pop() if lengths else b"0")[:LONGEST_NUMBER])
+        self._missing = self._length - len(rest)
         self._body = bytearray(rest) if self._length else None
         super().data_received(b"\r\n".join(kept))
         if upgrades and self._body is None:  # else it is another request, and this connection takes one
@@ -103,6 +112,16 @@ class BodyConnection(ServerConnection):
             self._check_whole()
         return self._whole
 
+    async def pass_over(self) -> None:
+        """Read a body to its end that nobody wanted: who is closed before that never reads the answer."""
+        if self._expects or self.transport.is_closing() or not 0 < self._missing <= PASSED_OVER:
+            return
+        self._passed = asyncio.get_running_loop().create_future()
+        self.transport.resume_reading()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PASSING_SECONDS):
+                await self._passed
+
     def process_event(self, event: Event) -> None:
         """Take a frame; a peer that does nothing but ping, or answer what nobody asked, is cut off."""
         if isinstance(event, Frame) and event.opcode in {Opcode.PING, Opcode.PONG}:
@@ -126,6 +145,7 @@ class BodyConnection(ServerConnection):
             self._hurry.cancel()
         if self._whole is not None and not self._whole.done():
             self._whole.set_exception(BodyError("the connection broke"))
+        self._end_passing()
         super().connection_lost(exc)
 
     def _go_on(self, data: bytes) -> None:
@@ -134,6 +154,11 @@ class BodyConnection(ServerConnection):
             for at in range(0, len(data), SLICE):
                 if not self.transport.is_closing():
                     super().data_received(data[at : at + SLICE])
+            return
+        self._missing -= len(data)
+        if self._passed is not None:
+            if self._missing <= 0:
+                self._end_passing()
         elif self._whole is None:
             self._body += data
             if len(self._body) > LONGEST_HEAD:
@@ -146,3 +171,7 @@ class BodyConnection(ServerConnection):
         if self._whole is not None and self._body is not None and len(self._body) >= self._length:
             self._whole.set_result(bytes(self._body[: self._length]))
             self._body = bytearray()
+
+    def _end_passing(self) -> None:
+        if self._passed is not None and not self._passed.done():
+            self._passed.set_result(None)

@@ -4,6 +4,7 @@ import contextlib
 import gc
 import json
 import socket as sockets
+import ssl
 import tempfile
 import threading
 
@@ -274,6 +275,25 @@ def test_a_request_that_cannot_be_read_is_told_why(serve, request_line, header, 
         answer = raw.makefile("rb").read()
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
     assert b'"message": "wanted ' in answer
+
+
+@pytest.mark.parametrize(("path", "status"), [("/v1/speakers/Anna", 401), ("/", 405)])
+def test_who_sends_a_large_body_that_is_refused_reads_why(serve, path, status):
+    assert serve(ADMIN).request("POST", path, bytes(30 << 20))[0] == status
+
+
+def test_a_clip_that_is_too_large_is_told_so_behind_its_last_byte(serve, own_engine):
+    server = serve(engine=own_engine, limits=Limits(clip_bytes=1 << 20))
+    status, said, _ = server.request("POST", "/v1/speakers/Anna", bytes(30 << 20))
+    assert (status, json.loads(said)["error"]["code"]) == (413, "too_large")
+
+
+def test_who_speaks_tls_to_a_server_without_it_learns_so_at_once(serve, monkeypatch):
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 3600.0)
+    server = serve()
+    raw = sockets.create_connection(("127.0.0.1", server.port), timeout=30)
+    with raw, pytest.raises((ssl.SSLError, ConnectionError)):
+        ssl.create_default_context().wrap_socket(raw, server_hostname="localhost")
 
 
 def test_of_several_requests_at_once_the_first_is_answered(serve):
