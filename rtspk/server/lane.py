@@ -6,7 +6,6 @@ While the worker is busy the next round grows.
 import asyncio
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -15,6 +14,7 @@ from rtspk.server.desk import Work
 from rtspk.server.round import Round
 from rtspk.server.stream import Stream
 from rtspk.server.turn import Turn
+from rtspk.server.waiting import Waiting
 from rtspk.server.workers import Worker, WorkerError
 
 __all__ = ["Lane"]
@@ -32,11 +32,11 @@ class Lane:
 
     def __init__(self, worker: Worker, largest: int, deadline: float, done: Callable[[Round], None]) -> None:
         self.streams: set[str] = set()  # numbers of all that are this worker's
+        self._live: set[str] = set()  # of those, the live ones
         self._worker, self._largest, self._deadline, self._done = worker, largest, deadline, done
         self._thread = ThreadPoolExecutor(1, "rtspk-lane")
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[tuple[float, Stream]] = deque()
-        self._queued: set[str] = set()
+        self._waiting = Waiting()
         self._gone: list[str] = []  # numbers that the worker need not know any more
         self.failing = False  # the last round broke as a whole
         self._busy = self._closed = False
@@ -52,23 +52,27 @@ class Lane:
     @property
     def waiting(self) -> int:
         """Streams whose turn has not come."""
-        return len(self._queue)
+        return len(self._waiting)
+
+    def join(self, stream: Stream) -> None:
+        """A stream is this worker's from now on."""
+        self.streams.add(stream.number)
+        if stream.is_live:
+            self._live.add(stream.number)
 
     def ready(self, stream: Stream) -> None:
         """A stream may have work."""
-        known = stream.number in self.streams and stream.number not in self._queued
+        known = stream.number in self.streams and stream not in self._waiting
         if not known or not stream.is_ready():
             return
-        self._queued.add(stream.number)
-        self._queue.append((self._loop.time(), stream))
+        self._waiting.add(stream, self._loop.time())
         self._dispatch()
 
     def leave(self, stream: Stream) -> None:
         """Nobody wants a stream any more."""
         self.streams.discard(stream.number)
-        if stream.number in self._queued:
-            self._queued.discard(stream.number)
-            self._queue = deque(item for item in self._queue if item[1] is not stream)
+        self._live.discard(stream.number)
+        self._waiting.remove(stream)
         self._gone.append(stream.number)
         self._dispatch()
 
@@ -78,7 +82,7 @@ class Lane:
         for timer in (self._timer, self._watch):
             if timer is not None:
                 self._loop.call_soon_threadsafe(timer.cancel)
-        self._queue.clear()
+        self._waiting.clear()
         patience = threading.Timer(CLOSE_SECONDS, self._worker.break_off)
         patience.start()
         self._thread.shutdown(wait=True, cancel_futures=True)
@@ -90,15 +94,14 @@ class Lane:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._busy or self._closed or not (self._queue or self._gone):
+        if self._busy or self._closed or not (self._waiting or self._gone):
             return
-        if self._queue and len(self._queue) < self._largest:
-            due = self._queue[0][0] + self._deadline
+        if 0 < len(self._waiting) < self._largest:
+            due = self._waiting.since + self._deadline
             if self._loop.time() < due:
                 self._timer = self._loop.call_at(due, self._dispatch)
                 return
-        streams = [self._queue.popleft()[1] for _ in range(min(self._largest, len(self._queue)))]
-        self._queued.difference_update(stream.number for stream in streams)
+        streams = self._waiting.take(self._largest, has_live=bool(self._live))
         taken = [(stream, stream.take()) for stream in streams]
         gone, self._gone = self._gone, []
         self._give(taken, gone)

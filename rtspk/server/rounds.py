@@ -33,7 +33,7 @@ class Rounds:
     def join(self, stream: Stream) -> None:
         """A new stream: it is given to the worker that has fewest, of those that work."""
         lane = min(self._lanes, key=lambda one: (one.failing, one.is_stuck, len(one.streams)))
-        lane.streams.add(stream.number)
+        lane.join(stream)
         self._lane_of[stream.number] = lane
 
     def ready(self, stream: Stream) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from rtspk.engine.settings import HOP, SessionConfig
 from rtspk.server.config import Limits
-from rtspk.server.messages import AudioFormat, Start
+from rtspk.server.messages import AudioFormat, Options, Start
 from rtspk.server.rounds import Rounds
 from rtspk.server.stream import Stream
 from rtspk.server.workers import ThreadWorker, WorkerError
@@ -15,8 +15,8 @@ from rtspk.server.workers import ThreadWorker, WorkerError
 
 @pytest.fixture
 def make():
-    def stream(number):
-        start = Start(format=AudioFormat(encoding="f32le"))
+    def stream(number, pace="live"):
+        start = Start(format=AudioFormat(encoding="f32le"), options=Options(pace=pace))
         return Stream(str(number), "owner", start, SessionConfig(), Limits())
 
     return stream
@@ -104,6 +104,50 @@ def test_a_stream_that_leaves_while_it_waits_is_never_worked_on(make, engine):
 
     asyncio.run(serve())
     assert done == [(["0"], []), (["2"], ["1"])]
+
+
+def test_live_streams_go_before_files_of_which_a_few_go_in_each_round(make, engine):
+    begun, go_on, done = threading.Event(), threading.Event(), []
+
+    class Slow(ThreadWorker):
+        def work(self, turns, gone):
+            done.append([turn.number for turn in turns])
+            begun.set()
+            assert go_on.wait(30)
+            return super().work(turns, gone)
+
+    async def serve():
+        said = asyncio.Event()
+        rounds = Rounds([Slow(engine)], 3, 0.0, lambda _: said.set())
+        files = [make(f"file {n}", "file") for n in range(7)]
+        live = [make(f"live {n}") for n in range(4)]
+        for stream in [*files[:6], *live, files[6]]:
+            rounds.join(stream)
+            stream.receive(bytes(4 * HOP), rounds.now())
+            rounds.ready(stream)
+        assert await asyncio.to_thread(begun.wait, 30)
+        rounds.leave(files[6])
+        go_on.set()
+        while sum(map(len, done)) < 10:
+            said.clear()
+            async with asyncio.timeout(30):
+                await said.wait()
+        await asyncio.to_thread(rounds.close)
+
+    asyncio.run(serve())
+    assert done == [
+        ["file 0"],
+        ["live 0", "live 1", "live 2", "file 1", "file 2"],
+        ["live 3", "file 3", "file 4"],
+        ["file 5"],
+    ]
+
+
+def test_files_alone_fill_their_rounds(make, engine):
+    both = threading.Barrier(2, timeout=30)
+    files = [make(n, "file") for n in range(8)]
+    seen = rounds_of([Held(engine, both)], files, 8, meanwhile=both.wait)
+    assert [len(results) for results in seen] == [1, 7]
 
 
 class Failing(ThreadWorker):
