@@ -287,7 +287,13 @@ def _tls(config: ServerConfig) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(config.tls_certificate, config.tls_key)
+        context.load_cert_chain(config.tls_certificate, config.tls_key, _no_phrase)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"wanted a TLS certificate and its key, got: {error.strerror or error}") from error
+        files = f"{config.tls_certificate} and its key {config.tls_key}"
+        raise ConfigError(f"wanted the TLS certificate {files}, got: {error.strerror or error}") from error
     return context
+
+
+def _no_phrase() -> str:
+    """Called for a key that is encrypted: nobody is there to be asked."""
+    raise ConfigError("wanted a TLS key without a pass phrase, got one that wants it")

@@ -1,13 +1,19 @@
 """The server through real sockets: sessions that say what local ones say, their options, draining."""
 
+import asyncio
 import json
+import re
+import subprocess
 import threading
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
 from rtspk.engine.settings import IdentityConfig, SessionConfig
-from rtspk.server.config import Limits
+from rtspk.errors import ConfigError
+from rtspk.server.access import Access
+from rtspk.server.app import App
+from rtspk.server.config import Limits, ServerConfig
 from rtspk.server.descriptors import most_sockets, raise_file_limit
 from rtspk.types import samples_of
 
@@ -160,3 +166,19 @@ def test_who_chooses_nothing_has_what_the_server_is_set_to(serve, wire):
     socket = serve(session=SessionConfig(latency=3.5)).connect()
     socket.send(wire.start())
     assert wire.said(socket, "ready")[-1]["latency"] == 3.5
+
+
+def test_a_key_that_wants_a_pass_phrase_and_one_that_is_not_there_are_named(engine, tmp_path):
+    key, open_key = tmp_path / "key.pem", tmp_path / "open.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-subj", "/CN=localhost"]
+    make += ["-passout", "pass:secret", "-keyout", key, "-out", tmp_path / "cert.pem"]
+    subprocess.run(make, check=True, capture_output=True)
+    for file, said in ((key, "a TLS key without a pass phrase"), (open_key, "got: No such file")):
+        config = ServerConfig(port=0, tls_certificate=str(tmp_path / "cert.pem"), tls_key=str(file))
+
+        async def serve(app):
+            async with app.serving():
+                pytest.fail("it serves")
+
+        with pytest.raises(ConfigError, match=re.escape(said)):
+            asyncio.run(serve(App(engine, config, Access((), config))))
