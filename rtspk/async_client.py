@@ -157,6 +157,8 @@ class AsyncClient:
             while True:
                 await self._talk(connection)
                 if self._remote.ended:
+                    if (why := self._remote.cut_short) is not None:
+                        self._failure = SessionError(f"the server ended the session: {why}")
                     return
                 self._remote.lost()
                 connection = await self._again(LAST_CODES.get(connection.close_code or 0))

@@ -41,6 +41,7 @@ KEPT: int = samples_of(60.0)  # sound that was sent and not acknowledged; older 
 AHEAD: int = samples_of(30.0)  # of a file, likewise: the buffers of a line may hold more than can be kept
 MESSAGE: int = SAMPLE_RATE  # samples in a message at most
 WIDTH: int = 4  # bytes of a sample
+LAST_WARNINGS: frozenset[str] = frozenset({"draining", "time_limit"})  # before an `end` that nobody asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +71,18 @@ class Remote:
         self._sent = self._sent_samples = 0  # kept messages that were sent, and samples in them
         self._orders = Orders()
         self._finished = self._end_sent = False
+        self._why = "it said no reason"  # the server ends a session before its sound is over
         self._open = False
 
     @property
     def is_open(self) -> bool:
         """Whether the server has said `ready` on this connection."""
         return self._open
+
+    @property
+    def cut_short(self) -> str | None:
+        """Why the server ended a session whose sound was not over, as one that goes down does; else None."""
+        return self._why if self.ended and not self._finished else None
 
     @property
     def unsent(self) -> int:
@@ -152,6 +159,8 @@ class Remote:
                     message.audio_ms, message.processed_ms, message.lag_ms, message.realtime_factor
                 )
             case WarningMessage():
+                if message.code in LAST_WARNINGS:
+                    self._why = message.message
                 if not self._orders.has_repeated(message):
                     self.warnings.append(message)
             case Error():

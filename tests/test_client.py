@@ -198,6 +198,20 @@ def test_a_line_that_is_silent_for_long_is_left_for_a_new_one(monkeypatch):
     assert [("resume" in start) for start in starts] == [False, True]
 
 
+def test_sound_for_a_session_that_the_server_has_ended_is_refused_with_its_reason():
+    def answer(line):
+        line.recv()
+        line.send(ready())
+        line.recv()
+        line.send('{"type":"warning","code":"draining","message":"the server is going down"}')
+        line.send('{"type":"end","seq":1,"audio_ms":1000,"speakers":0}')
+
+    said = r"the server ended the session: the server is going down$"
+    sound = [np.zeros(16000, np.float32)] * 1000
+    with server_of_our_own(answer) as url, Client(url) as client, pytest.raises(SessionError, match=said):
+        list(client.events(sound))
+
+
 def test_the_cookies_of_a_balancer_lead_back_to_the_server_that_has_the_session():
     cookies = []
 
@@ -208,6 +222,8 @@ def test_the_cookies_of_a_balancer_lead_back_to_the_server_that_has_the_session(
         if len(cookies) == 1:
             line.socket.shutdown(socket.SHUT_RDWR)
         else:
+            while line.recv() != '{"type":"end"}':
+                pass
             line.send('{"type":"end","seq":1,"audio_ms":0,"speakers":0}')
 
     def mark(_line, _request, response):
