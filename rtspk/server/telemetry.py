@@ -3,7 +3,9 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from rtspk.engine.events import EndEvent, Event, ReviseEvent, SegmentEvent, SpeakerEvent
+from rtspk.server.messages import Label, Merge
 from rtspk.server.round import Round
+from rtspk.server.turn import Order
 
 __all__ = ["Telemetry"]
 
@@ -41,7 +43,9 @@ class Telemetry:
         self.work = Counter("rtspk_work_seconds", "Time of workers in rounds", registry=registry)
         self.windows = Counter("rtspk_windows", "Windows embedded", registry=registry)
         self.events = Counter("rtspk_events", "Events said", ["type"], registry=registry)
-        self.identified = Counter("rtspk_identifications", "Labels that got a name", registry=registry)
+        self.identified = Counter(
+            "rtspk_identifications", "Labels that the gallery gave a name", registry=registry
+        )
         self.delay = Histogram(
             "rtspk_label_delay_seconds",
             "From live sound's arrival to what is said of it",
@@ -67,11 +71,22 @@ class Telemetry:
         for result in round_.results:
             if result.turn.pieces and result.stream.is_live:  # a file waits for the server, as it should
                 self.delay.observe(max(0.0, now - result.turn.pieces[-1].arrived))
+            by_hand = _named_by_hand(result.turn.order)
             for event in result.outcome.events:
                 self.events.labels(KINDS.get(type(event), "other")).inc()
                 if isinstance(event, SpeakerEvent) and event.event == "named" and event.name is not None:
-                    self.identified.inc()
+                    self.identified.inc(event.label != by_hand)
 
     def page(self) -> bytes:
         """The text that Prometheus scrapes."""
         return generate_latest(self.registry)
+
+
+def _named_by_hand(order: Order | None) -> str | None:
+    """Whose name is a client's doing."""
+    match order:
+        case Label():
+            return order.speaker
+        case Merge():
+            return order.into
+    return None

@@ -63,6 +63,26 @@ def test_metrics_count_sessions_and_hold_no_name(serve, wire, conversation):
     assert "S1" not in text
 
 
+def test_identifications_are_the_gallerys_and_not_names_given_by_hand(serve, wire, conversation, own_engine):
+    server = serve(engine=own_engine)
+    for count in ("0.0", "1.0"):
+        socket = server.connect()
+        socket.send(wire.start())
+        for piece in wire.pieces(conversation):
+            socket.send(piece)
+        socket.send('{"type":"flush","id":1}')
+        heard = wire.said(socket, "ack")
+        while heard[-1].get("flush") != 1:
+            heard += wire.said(socket, "ack")
+        for scope in ("session", "gallery"):
+            socket.send(json.dumps({"type": "label", "speaker": "S1", "name": "Zoë", "scope": scope}))
+        socket.send('{"type":"end"}')
+        heard += wire.said(socket)
+        assert "Zoë" in {message.get("name") for message in heard}
+        text = server.request("GET", "/metrics")[1].decode()
+        assert f"rtspk_identifications_total {count}" in text
+
+
 def test_delays_and_lag_are_measured_of_live_sound_alone(serve, wire, conversation):
     server = serve()
     for count, pace in (("0.0", "file"), ("2.0", "live")):
