@@ -5,9 +5,9 @@ session.receive_embeddings(embedder.embed(session.windows_to_embed()))
 session.events_to_send()
 """
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 
@@ -79,10 +79,9 @@ class Session:
             if not abs(length - 1.0) < UNIT_ERROR:  # a NaN is not below anything either
                 raise ModelError(f"wanted voices as unit vectors, got one of length {length:.3g}")
         self.state.asked -= len(batch)
-        answers = deque(batch)
-        while answers:
-            first = next(one for one in self.state.waiting if one.missing)
-            first.answers.append(answers.popleft())
+        answers = iter(batch)
+        for one in self.state.waiting:
+            one.answers.extend(islice(answers, one.missing))
         self._advance()
 
     def events_to_send(self) -> list[Event]:

@@ -228,6 +228,7 @@ class Turns:
             if draft.label == gone:
                 self.relabel(draft, kept)
         self._revise([f for f in self.state.finals if f.label == gone], kept, "merged")
+        self.state.names.pop(gone, None)
 
     def name(self, label: int, name: str | None) -> None:
         """A label gets a name, another one, or none."""

@@ -137,6 +137,14 @@ def test_merging_moves_final_and_open_turns():
     assert speech.settle()[-1][2] == "S1"
 
 
+def test_a_label_that_is_merged_leaves_no_name_behind():
+    speech = Speech()
+    for label, name in enumerate(("Anna", "Ben")):
+        speech.turns.name(label, name)
+    speech.turns.merge(1, 0)
+    assert speech.turns.state.names == {0: "Anna"}
+
+
 def test_only_what_is_behind_the_horizon_is_due():
     speech = Speech()
     speech.say(0, 4)
