@@ -160,8 +160,8 @@ class Trainer:
                 self.average.save(self.learner.network)
                 if self.ranks.first:
                     means = {name: value / done for name, value in sums.items()}
+                    self._save()  # before anything is measured, which may fail
                     self._report(means, seconds / done, waited / seconds)
-                    self._save()
                 sums, waited, done, begun = {}, 0.0, 0, time.monotonic()
             asked = time.monotonic()
 
