@@ -1,11 +1,12 @@
 """What is said in hops becomes turns: joined, cut, settled once."""
 
 import numpy as np
+import pytest
 
 from rtspk.engine.events import ReviseEvent, SegmentEvent
 from rtspk.engine.settings import HOP
-from rtspk.engine.tracker_state import Decision
-from rtspk.engine.turns import LONGEST, Said, Turns, TurnsState
+from rtspk.engine.tracker_state import NEXT, Decision
+from rtspk.engine.turns import LONGEST, RECONSIDERED, Said, Turns, TurnsState
 from rtspk.types import Segment, samples_of
 
 VECTOR = np.ones(4, np.float32)
@@ -35,6 +36,11 @@ class Speech:
         ]
         return [(t.segment.start / HOP, t.segment.end / HOP, t.label) for t in final]
 
+    def revised(self) -> list[tuple[int, str, str]]:
+        """Which segments became whose, and why."""
+        events = [e for e in self.turns.state.events if isinstance(e, ReviseEvent)]
+        return [(change.id, change.label, change.reason) for e in events for change in e.changes]
+
 
 def test_hops_of_one_label_are_one_turn():
     speech = Speech()
@@ -54,23 +60,70 @@ def test_a_pause_ends_a_turn():
     speech.say(0, 4)
     speech.hop += 2
     speech.say(0, 4)
-    assert speech.settle() == [(0, 4, "S1"), (6, 10, "S1")]
+    assert [draft.end for draft in speech.turns.due(4 * HOP)] == [4 * HOP]  # at once
+    assert speech.settle() == [(6, 10, "S1")]
+
+
+@pytest.mark.parametrize(("later", "turns"), [(0, 1), (1, 0)])
+def test_a_turn_is_open_until_the_pause_behind_it_is_long_enough(later, turns):
+    speech = Speech()
+    speech.say(0, 4)
+    speech.turns.pause(4 * HOP + JOIN + later)
+    assert len(speech.turns.state.open) == turns
+
+
+def test_speech_without_a_place_is_no_turn():
+    speech = Speech()
+    speech.turns.extend([Said(Decision(0, 0, 0.5, 0.9, provisional=False), [], VECTOR)])
+    assert speech.turns.state == TurnsState()
+
+
+def test_a_turn_is_as_sure_as_its_windows_in_the_mean():
+    speech = Speech()
+    for hop, (score, vector) in enumerate([(0.2, [3.0, 0.0]), (0.6, [0.0, 4.0]), (0.9, None)]):
+        decision = Decision(hop, 0, score, score / 2, provisional=False)
+        heard = None if vector is None else np.array(vector, np.float32)
+        speech.turns.extend([Said(decision, [Segment(hop * HOP, (hop + 1) * HOP)], heard)])
+    speech.settle()
+    turn = speech.turns.state.events[-1].turn
+    assert (turn.score, turn.confidence) == pytest.approx((0.4, 0.2))
+    assert not turn.overlap
+    assert speech.turns.state.finals[-1].vector == pytest.approx([0.6, 0.8])
 
 
 def test_a_long_turn_is_cut():
     speech = Speech()
-    speech.say(0, 100)
-    assert max(end - start for start, end, _ in speech.settle()) * HOP <= LONGEST
+    longest = LONGEST // HOP
+    speech.say(0, longest + 5)
+    assert speech.settle() == [(0, longest, "S1"), (longest, longest + 5, "S1")]
 
 
-def test_a_sliver_before_a_change_goes_to_who_goes_on():
+@pytest.mark.parametrize(
+    ("length", "labels"),
+    [(700, ["S2"]), (3999, ["S2"]), (4000, ["S1", "S2"])],  # of 0.25 s
+)
+def test_a_sliver_before_a_change_goes_to_who_goes_on(length, labels):
     speech = Speech()
-    state = speech.turns
     first = Decision(0, 0, 0.5, 0.9, provisional=False)
-    state.extend([Said(first, [Segment(HOP - 700, HOP)], VECTOR)])
+    speech.turns.extend([Said(first, [Segment(HOP - length, HOP)], VECTOR)])
     speech.hop = 1
     speech.say(1, 4)
-    assert [(label) for _, _, label in speech.settle()] == ["S2"]
+    assert [label for _, _, label in speech.settle()] == labels
+
+
+def test_a_voice_that_is_born_goes_on_with_its_open_turn():
+    speech = Speech()
+    speech.say(0, 2, provisional=True)
+    speech.turns.born(1, (0, 1))
+    assert speech.turns.state.events[-1].turn.label == "S2"
+    speech.say(1, 2)
+    assert speech.settle() == [(0, 4, "S2")]
+
+
+def test_who_may_be_the_first_is_shown_as_the_first():
+    speech = Speech()
+    speech.say(NEXT, 1, provisional=True)
+    assert speech.turns.state.events[-1].turn.label == "S1"
 
 
 def test_provisional_turns_are_their_own_and_become_the_new_voice():
@@ -123,6 +176,69 @@ def test_naming_revises_what_was_final():
     speech.hop += 8
     speech.say(0, 2)
     assert speech.turns.state.events[-1].turn.name == "Anna"
+
+
+def test_a_name_that_is_taken_back_is_gone():
+    speech = Speech()
+    speech.turns.name(0, "Anna")
+    speech.turns.name(0, None)
+    speech.say(0, 1)
+    assert speech.turns.state.events[-1].turn.name is None
+
+
+def finals_of(count: int) -> Speech:
+    """Final turns of one hop each, provisional ones of the first label."""
+    speech = Speech()
+    for _ in range(count):
+        speech.say(0, 1, provisional=True)
+        speech.hop += 2
+    speech.settle()
+    return speech
+
+
+def test_final_turns_are_judged_anew_by_what_was_heard_of_them():
+    speech = finals_of(3)
+    speech.turns.state.finals[1].vector = None
+    asked = []
+
+    def judge(label, vector):
+        asked.append((label, vector.tolist()))
+        return 2 if len(asked) == 1 else label
+
+    speech.turns.reconsider(judge)
+    assert asked == [(0, [0.5] * 4)] * 2
+    assert speech.revised() == [(1, "S3", "corrected")]
+
+
+def test_only_the_last_final_turns_are_judged_anew():
+    speech = finals_of(RECONSIDERED + 2)
+    speech.turns.reconsider(lambda _label, _vector: 1)
+    assert [number for number, _, _ in speech.revised()] == list(range(3, RECONSIDERED + 3))
+
+
+def test_what_was_corrected_may_still_be_a_new_voices_and_what_was_named_may_not():
+    speech = finals_of(2)
+    speech.turns.reconsider(lambda label, _: label)
+    speech.turns.state.finals[0].vector = None
+    speech.turns.reconsider(lambda _label, _vector: 1)
+    speech.turns.name(0, "Anna")
+    speech.turns.born(2, (0, 3))
+    assert speech.revised() == [(2, "S2", "corrected"), (1, "S1", "named"), (2, "S3", "new")]
+
+
+@pytest.mark.parametrize(
+    ("other", "speaks"),
+    [(Segment(2 * HOP, 4 * HOP), True), (Segment(0, HOP), False), (Segment(3 * HOP, 4 * HOP), False)],
+)
+def test_a_label_speaks_at_the_time_of_another_turn_where_the_two_overlap(other, speaks):
+    speech = Speech()
+    speech.hop = 1
+    speech.say(0, 2)  # hops 1 and 2
+    (draft,) = speech.turns.state.open
+    speech.turns.extend([Said(Decision(9, 1, 0.5, 0.9, provisional=False), [other], VECTOR)])
+    assert speech.turns.speaks(1, draft) == speaks
+    assert not speech.turns.speaks(0, draft)
+    assert not speech.turns.speaks(2, draft)
 
 
 def test_merging_moves_final_and_open_turns():
