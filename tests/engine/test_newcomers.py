@@ -94,6 +94,8 @@ def test_a_newcomer_is_somebody_by_a_persons_word():
     piece = piece_of(talk.hop, 0)
     talk.say(1, 1)
     assert talk.tracker.adopt(talk.state) == Birth(1, (piece,))
+    assert talk.tracker.nearest(talk.voice(1), talk.state)[0] == 1
+    assert talk.tracker.adopt(talk.state) is None
     assert [d.label for d in talk.say(1, 2)] == [1, 1]
     assert talk.tracker.nearest(talk.voice(1), talk.state)[0] == 1
 
