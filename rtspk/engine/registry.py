@@ -19,7 +19,8 @@ __all__ = ["IDENTITY", "SHIPPED", "STAGES", "InstalledModel", "Registry", "check
 
 SHIPPED: str = "bundled"  # the name of the model that comes with rtspk
 STAGES: tuple[str, ...] = ("experimental", "staging", "production")
-FILES: tuple[str, ...] = ("card.toml", "README.md", "metrics.toml")  # besides the network
+# Besides the networks: weights are what a GPU runs, and `naming.toml` says what scores mean for names.
+FILES: tuple[str, ...] = ("card.toml", "README.md", "metrics.toml", "weights.safetensors", "naming.toml")
 IDENTITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # it names a folder
 
 

@@ -21,7 +21,7 @@ def exported(tmp_path):
     (folder / "README.md").write_text("# mine-1\n")
     (folder / "metrics.toml").write_text('[eer]\nfull = 0.04\n"1.5" = 0.07\n')
     (folder / "checkpoint.pt").write_text("stays where it is")
-    for name in ("trunk.onnx", "trunk.npz", "head.onnx"):
+    for name in ("trunk.onnx", "trunk.npz", "head.onnx", "weights.safetensors", "naming.toml"):
         shutil.copyfile(SHIPPED / name, folder / name)
     return folder
 
@@ -48,8 +48,10 @@ def test_an_added_model_is_found_by_its_id_and_by_its_folder(registry, exported)
         "card.toml",
         "head.onnx",
         "metrics.toml",
+        "naming.toml",
         "trunk.npz",
         "trunk.onnx",
+        "weights.safetensors",
     ]
     mine = registry.models()[1]
     assert (mine.id, mine.stage, mine.in_use) == ("mine-1", "staging", False)
