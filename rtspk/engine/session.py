@@ -14,6 +14,7 @@ import numpy as np
 from rtspk.engine.events import EndEvent, Event, SpeakerEvent
 from rtspk.engine.gallery_records import new_name
 from rtspk.engine.local import LocalActivity
+from rtspk.engine.memory import NOBODY
 from rtspk.engine.powerset import LOCAL_SPEAKERS
 from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.session_state import Asked, SessionParts, SessionState, Waiting
@@ -233,6 +234,7 @@ class Session:
             for change in changes:
                 self._change(change)
             if changes:
+                self._part()
                 self._turns.reconsider(self._judge)
             self._turns.recast(self._whose)
             self._turns.extend(
@@ -284,6 +286,18 @@ class Session:
             self._joined(change.gone, change.kept)
         elif isinstance(change, Birth):
             self._turns.born(change.label, change.pieces)
+
+    def _part(self) -> None:
+        """Cut the last turns where what is remembered of them has several labels by now."""
+        memory = self.state.tracker.memory
+        known = memory.labels != NOBODY
+        labels = dict(zip(memory.pieces[known].tolist(), memory.labels[known].tolist(), strict=True))
+
+        def heard(pieces: Sequence[int]) -> FloatArray | None:
+            own = np.isin(memory.pieces, pieces)
+            return unit(memory.weights[own] @ memory.vectors[own]) if own.any() else None
+
+        self._turns.part(labels, heard)
 
     def _judge(self, label: int, vector: FloatArray) -> int:
         """The label that a turn with this vector should have, which has another now or the same."""

@@ -1,14 +1,15 @@
 """What is said in hops becomes turns: growing while tentative, final once, revised only by saying so."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
 
 import numpy as np
 
 from rtspk.engine.events import Change, Event, Reason, ReviseEvent, SegmentEvent, SpeakerEvent
+from rtspk.engine.parts import Part, Share, shares
 from rtspk.engine.tracker_state import NEXT, Decision
 from rtspk.types import FloatArray, Segment, Turn, samples_of
 
@@ -50,7 +51,7 @@ class Draft:
     end: int
     label: int
     provisional: bool
-    pieces: list[int]
+    parts: list[Part]
     score: float = 0.0  # sums over the pieces that have a score
     confidence: float = 0.0
     scored: int = 0
@@ -58,6 +59,11 @@ class Draft:
     overlap: bool = False
     settled: bool = False  # whether its beginning is older than the latency
     rev: int = 0
+
+    @property
+    def pieces(self) -> list[int]:
+        """What was said in it."""
+        return [part.piece for part in self.parts]
 
 
 @dataclass(slots=True)
@@ -68,6 +74,8 @@ class Final:
     rev: int
     label: int
     pieces: tuple[int, ...]  # only where they may turn out to be a new voice's
+    turn: Turn  # as it was said, but for its label and name
+    parts: tuple[Part, ...]  # of the last ones alone, which may turn out to be several people's
     vector: FloatArray | None = None  # what was heard of it, float32 [shape=(dimension,)]
 
 
@@ -99,8 +107,10 @@ class Turns:
             for span in said.spans:
                 draft = self._draft(said, span, alone=len(hop) == 1)
                 draft.end = max(draft.end, span.end)
-                if draft.pieces[-1:] != [said.decision.piece]:  # a pause within a hop parts it
-                    draft.pieces.append(said.decision.piece)
+                if draft.parts and draft.parts[-1].piece == said.decision.piece:  # a pause within a hop
+                    draft.parts[-1].end = span.end
+                else:
+                    draft.parts.append(Part(said.decision.piece, span.start, span.end))
             if draft is None:
                 continue
             draft.overlap |= said.overlap
@@ -171,7 +181,52 @@ class Turns:
         """Say a turn for the last time."""
         self._say(draft, "final")
         pieces = tuple(draft.pieces) if draft.provisional else ()
-        self.state.finals.append(Final(draft.id, draft.rev, draft.label, pieces, mean_vector(draft)))
+        turn, parts = self._turn(draft), tuple(draft.parts)
+        self._remember(Final(draft.id, draft.rev, draft.label, pieces, turn, parts, mean_vector(draft)))
+
+    def _remember(self, final: Final) -> None:
+        finals = self.state.finals
+        finals.append(final)
+        if len(finals) > RECONSIDERED:
+            finals[-RECONSIDERED - 1].parts = ()
+
+    def part(self, labels: Mapping[int, int], heard: Callable[[Sequence[int]], FloatArray | None]) -> None:
+        """Cut those of the last final turns whose pieces turn out to be several people's.
+
+        The first part keeps the turn's id, the others are segments of their own.
+
+        Args:
+            labels: of the pieces whose own is known
+            heard: from pieces to what was heard of them, float32 [shape=(dimension,)], a unit vector
+        """
+        for final in list(self.state.finals)[-RECONSIDERED:]:
+            if final.label == NEXT or len(final.parts) < 2:
+                continue
+            found = shares(final.parts, final.label, labels)
+            if len(found) > 1:
+                self._cut(final, found, heard)
+
+    def _cut(
+        self, final: Final, found: Sequence[Share], heard: Callable[[Sequence[int]], FloatArray | None]
+    ) -> None:
+        whole, provisional = final.turn, set(final.pieces)
+        self._revise([final], found[0].label, "split")
+        for number, share in enumerate(found):
+            one = final
+            if number:
+                one = Final(self.state.next_id, 0, share.label, (), whole, ())
+                self.state.next_id += 1
+                self._remember(one)
+            pieces = [part.piece for part in share.parts]
+            one.rev += 1
+            one.pieces = tuple(piece for piece in pieces if piece in provisional)
+            one.turn, one.parts, one.vector = (
+                replace(whole, segment=share.segment),
+                share.parts,
+                heard(pieces),
+            )
+            turn = replace(one.turn, label=self._text(one.label), name=self.state.names.get(one.label))
+            self.state.events.append(SegmentEvent(one.id, one.rev, turn, "final"))
 
     def reconsider(self, judge: Callable[[int, FloatArray], int]) -> None:
         """Ask for the label of each of the last final turns anew; those that change are revised.
@@ -276,7 +331,10 @@ class Turns:
         if draft.label == UNKNOWN:
             return
         draft.rev += 1
-        turn = Turn(
+        self.state.events.append(SegmentEvent(draft.id, draft.rev, self._turn(draft), state))
+
+    def _turn(self, draft: Draft) -> Turn:
+        return Turn(
             Segment(draft.start, draft.end),
             self._text(draft.label),
             self.state.names.get(draft.label),
@@ -284,7 +342,6 @@ class Turns:
             draft.confidence / max(1, draft.scored),
             draft.overlap,
         )
-        self.state.events.append(SegmentEvent(draft.id, draft.rev, turn, state))
 
 
 def mean_vector(draft: Draft) -> FloatArray | None:

@@ -303,3 +303,73 @@ def test_a_turn_is_settled_once_when_its_beginning_is_old():
     speech.turns.relabel(draft, 4)
     assert speech.turns.ageing(2 * HOP) == []
     assert speech.turns.state.events[-1].turn.label == "S5"
+
+
+def nothing(_pieces):
+    return None
+
+
+def test_a_final_turn_of_two_people_is_cut_in_the_open():
+    speech = Speech()
+    speech.turns.name(1, "Ben")
+    speech.say(0, 6)
+    speech.settle()
+    before = len(speech.turns.state.events)
+    speech.turns.part({0: 0, 3: 1}, lambda pieces: np.full(4, len(pieces), np.float32))
+    assert [event.to_json() for event in speech.turns.state.events[before:-1]] == [
+        {
+            "type": "revise",
+            "changes": [{"id": 1, "rev": 8, "speaker": "S1", "name": None, "reason": "split"}],
+        },
+        {**speech.turns.state.events[before - 1].to_json(), "rev": 9, "end": 1.5},
+    ]
+    other = speech.turns.state.events[-1]
+    assert (other.id, other.rev, other.state) == (2, 1, "final")
+    assert (other.turn.segment, other.turn.label) == (Segment(3 * HOP, 6 * HOP), "S2")
+    assert other.turn.name == "Ben"
+    assert [(final.id, final.rev, final.vector[0]) for final in speech.turns.state.finals] == [
+        (1, 9, 3),
+        (2, 1, 3),
+    ]
+
+
+def test_parts_of_a_turn_are_turns_of_their_own():
+    speech = Speech()
+    speech.say(0, 6)
+    speech.settle()
+    speech.turns.part({0: 1, 2: 2, 4: 1}, nothing)
+    assert [final.label for final in speech.turns.state.finals] == [1, 2, 1]
+    before = len(speech.turns.state.events)
+    speech.turns.part({0: 1, 2: 2, 4: 1}, nothing)
+    assert len(speech.turns.state.events) == before
+    speech.turns.merge(1, 2)
+    assert speech.revised()[-2:] == [(1, "S3", "merged"), (3, "S3", "merged")]
+
+
+def test_what_is_of_one_label_throughout_is_not_cut():
+    speech = Speech()
+    speech.say(0, 4)
+    speech.settle()
+    before = len(speech.turns.state.events)
+    speech.turns.part({0: 1, 3: 1}, nothing)
+    assert len(speech.turns.state.events) == before
+
+
+def test_parts_that_may_be_a_new_voices_are_so_still():
+    speech = Speech()
+    speech.say(0, 4, provisional=True)
+    speech.settle()
+    speech.turns.part({0: 0, 2: 1}, nothing)
+    speech.turns.born(5, (2, 3))
+    assert speech.revised()[-1] == (2, "S6", "new")
+
+
+def test_only_the_last_final_turns_are_cut():
+    speech = Speech()
+    for _ in range(RECONSIDERED + 1):
+        speech.say(0, 2)
+        speech.hop += 2
+    speech.settle()
+    speech.turns.part({piece: piece % 2 for piece in range(speech.hop)}, nothing)
+    assert [number for number, _, _ in speech.revised()] == list(range(2, RECONSIDERED + 2))
+    assert not any(final.parts for final in list(speech.turns.state.finals)[:-RECONSIDERED])
