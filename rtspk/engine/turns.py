@@ -203,8 +203,14 @@ class Turns:
             if final.label == NEXT or len(final.parts) < 2:
                 continue
             found = shares(final.parts, final.label, labels)
-            if len(found) > 1:
+            if len(found) > 1 and not any(self._speaks_beside(share, final) for share in found):
                 self._cut(final, found, heard)
+
+    def _speaks_beside(self, share: Share, final: Final) -> bool:
+        """Whether a share's label has another turn at its time: nobody speaks twice at once."""
+        others = [f.turn.segment for f in self.state.finals if f.label == share.label and f is not final]
+        others += [Segment(d.start, d.end) for d in self._drafts() if d.label == share.label]
+        return any(share.segment.overlap(other) for other in others)
 
     def _cut(
         self, final: Final, found: Sequence[Share], heard: Callable[[Sequence[int]], FloatArray | None]

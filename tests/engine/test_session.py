@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rtspk.engine.anchors import Anchors
-from rtspk.engine.events import EndEvent, Event, ReviseEvent, SegmentEvent, SpeakerEvent
+from rtspk.engine.events import Change, EndEvent, Event, ReviseEvent, SegmentEvent, SpeakerEvent
 from rtspk.engine.pipeline import LocalSession
 from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.settings import HOP, TrackerConfig
@@ -100,23 +100,30 @@ def test_a_longer_latency_lets_more_be_heard_before_a_hop_is_decided_on(
 
 def test_a_final_segment_changes_only_by_a_revise_event(setup, conversation):
     final: dict[int, int] = {}
+    cut: set[int] = set()  # announced, and not said anew yet
     for event in setup.events([conversation]):
         if isinstance(event, SegmentEvent):
-            assert event.id not in final
+            assert event.id not in final or event.id in cut
+            cut.discard(event.id)
             if event.state == "final":
                 final[event.id] = event.rev
         elif isinstance(event, ReviseEvent):
             for change in event.changes:
                 assert change.rev == final[change.id] + 1
                 final[change.id] = change.rev
+                if change.reason == "split":
+                    cut.add(change.id)
     assert final
+    assert not cut
 
 
 def test_revisions_of_a_segment_count_up(setup, conversation):
     revs: dict[int, list[int]] = {}
     for event in setup.events([conversation]):
-        if isinstance(event, SegmentEvent):
-            revs.setdefault(event.id, []).append(event.rev)
+        said = event.changes if isinstance(event, ReviseEvent) else [event]
+        for one in said:
+            if isinstance(one, SegmentEvent | Change):
+                revs.setdefault(one.id, []).append(one.rev)
     assert all(b == a + 1 for own in revs.values() for a, b in pairwise([0, *own]))
 
 

@@ -309,6 +309,10 @@ def nothing(_pieces):
     return None
 
 
+def span_of(hop: int) -> Segment:
+    return Segment(hop * HOP, (hop + 1) * HOP)
+
+
 def test_a_final_turn_of_two_people_is_cut_in_the_open():
     speech = Speech()
     speech.turns.name(1, "Ben")
@@ -353,6 +357,18 @@ def test_what_is_of_one_label_throughout_is_not_cut():
     before = len(speech.turns.state.events)
     speech.turns.part({0: 1, 3: 1}, nothing)
     assert len(speech.turns.state.events) == before
+
+
+def test_nobody_gets_a_part_of_a_turn_who_speaks_at_its_time():
+    for others, cut in (([1, 2], False), ([0, 1], True)):
+        speech = Speech()
+        for hop in range(3):
+            own = Said(Decision(3 * hop, 0, 0.5, 0.9, provisional=False), [span_of(hop)], VECTOR)
+            beside = Said(Decision(3 * hop + 1, 1, 0.5, 0.9, provisional=False), [span_of(hop)], VECTOR)
+            speech.turns.extend([own, beside] if hop in others else [own])
+        speech.settle()
+        speech.turns.part({0: 0, 6: 1}, nothing)
+        assert (speech.revised() != []) == cut
 
 
 def test_parts_that_may_be_a_new_voices_are_so_still():
