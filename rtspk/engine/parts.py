@@ -28,6 +28,11 @@ class Share:
     parts: tuple[Part, ...]
 
     @property
+    def pieces(self) -> list[int]:
+        """Theirs."""
+        return [part.piece for part in self.parts]
+
+    @property
     def segment(self) -> Segment:
         """From its first part to its last."""
         return Segment(self.parts[0].start, max(part.end for part in self.parts))

@@ -65,6 +65,11 @@ class Draft:
         """What was said in it."""
         return [part.piece for part in self.parts]
 
+    @property
+    def segment(self) -> Segment:
+        """From its start to its end so far."""
+        return Segment(self.start, self.end)
+
 
 @dataclass(slots=True)
 class Final:
@@ -77,6 +82,11 @@ class Final:
     turn: Turn  # as it was said, but for its label and name
     parts: tuple[Part, ...]  # of the last ones alone, which may turn out to be several people's
     vector: FloatArray | None = None  # what was heard of it, float32 [shape=(dimension,)]
+
+    @property
+    def segment(self) -> Segment:
+        """From its start to its end."""
+        return self.turn.segment
 
 
 @dataclass(slots=True)
@@ -134,9 +144,12 @@ class Turns:
                 return draft
         for draft in [d for d in state.open if (d.label, d.provisional) == who]:
             self._close(draft)
-        state.open.append(Draft(state.next_id, span.start, span.end, *who, []))
-        state.next_id += 1
+        state.open.append(Draft(self._new_id(), span.start, span.end, *who, []))
         return state.open[-1]
+
+    def _new_id(self) -> int:
+        self.state.next_id += 1
+        return self.state.next_id - 1
 
     def pause(self, time: int) -> None:
         """Turns that ended long enough before `time` are closed."""
@@ -167,8 +180,7 @@ class Turns:
     def speaks(self, label: int, draft: Draft) -> bool:
         """Whether a label has another turn, not final yet, at the time of a draft."""
         return any(
-            d is not draft and d.label == label and d.start < draft.end and draft.start < d.end
-            for d in self._drafts()
+            d is not draft and d.label == label and d.segment.overlap(draft.segment) for d in self._drafts()
         )
 
     def due(self, horizon: int) -> list[Draft]:
@@ -191,7 +203,7 @@ class Turns:
             finals[-RECONSIDERED - 1].parts = ()
 
     def part(self, labels: Mapping[int, int], heard: Callable[[Sequence[int]], FloatArray | None]) -> None:
-        """Cut those of the last final turns whose pieces turn out to be several people's.
+        """Cut turns whose pieces turn out to be several people's: those that go on, and the last final ones.
 
         The first part keeps the turn's id, the others are segments of their own.
 
@@ -199,18 +211,21 @@ class Turns:
             labels: of the pieces whose own is known
             heard: from pieces to what was heard of them, float32 [shape=(dimension,)], a unit vector
         """
-        for final in list(self.state.finals)[-RECONSIDERED:]:
-            if final.label == NEXT or len(final.parts) < 2:
+        for turn in [*list(self.state.finals)[-RECONSIDERED:], *self._drafts()]:
+            if turn.label in {NEXT, UNKNOWN} or len(turn.parts) < 2:
                 continue
-            found = shares(final.parts, final.label, labels)
-            if len(found) > 1 and not any(self._speaks_beside(share, final) for share in found):
-                self._cut(final, found, heard)
+            found = shares(turn.parts, turn.label, labels)
+            if len(found) < 2 or any(self._speaks_beside(share, turn) for share in found):
+                continue
+            if isinstance(turn, Final):
+                self._cut(turn, found, heard)
+            else:
+                self._cut_draft(turn, found, heard)
 
-    def _speaks_beside(self, share: Share, final: Final) -> bool:
+    def _speaks_beside(self, share: Share, turn: Draft | Final) -> bool:
         """Whether a share's label has another turn at its time: nobody speaks twice at once."""
-        others = [f.turn.segment for f in self.state.finals if f.label == share.label and f is not final]
-        others += [Segment(d.start, d.end) for d in self._drafts() if d.label == share.label]
-        return any(share.segment.overlap(other) for other in others)
+        others = [one for one in (*self.state.finals, *self._drafts()) if one.label == share.label]
+        return any(one is not turn and share.segment.overlap(one.segment) for one in others)
 
     def _cut(
         self, final: Final, found: Sequence[Share], heard: Callable[[Sequence[int]], FloatArray | None]
@@ -220,19 +235,44 @@ class Turns:
         for number, share in enumerate(found):
             one = final
             if number:
-                one = Final(self.state.next_id, 0, share.label, (), whole, ())
-                self.state.next_id += 1
+                one = Final(self._new_id(), 0, share.label, (), whole, ())
                 self._remember(one)
-            pieces = [part.piece for part in share.parts]
             one.rev += 1
-            one.pieces = tuple(piece for piece in pieces if piece in provisional)
+            one.pieces = tuple(piece for piece in share.pieces if piece in provisional)
             one.turn, one.parts, one.vector = (
                 replace(whole, segment=share.segment),
                 share.parts,
-                heard(pieces),
+                heard(share.pieces),
             )
             turn = replace(one.turn, label=self._text(one.label), name=self.state.names.get(one.label))
             self.state.events.append(SegmentEvent(one.id, one.rev, turn, "final"))
+
+    def _cut_draft(
+        self, draft: Draft, found: Sequence[Share], heard: Callable[[Sequence[int]], FloatArray | None]
+    ) -> None:
+        """Likewise of a turn that is not final; the last part goes on, where the turn did."""
+        state, scored = self.state, max(1, draft.scored)
+        score, confidence = draft.score / scored, draft.confidence / scored
+        own = state.open if draft in state.open else state.closed
+        own.remove(draft)
+        for number, share in enumerate(found):
+            vector, count = heard(share.pieces), len(share.parts)
+            one = replace(
+                draft,
+                id=self._new_id() if number else draft.id,
+                rev=0 if number else draft.rev,
+                start=share.segment.start,
+                end=share.segment.end,
+                label=share.label,
+                provisional=False,
+                parts=list(share.parts),
+                score=score * count,
+                confidence=confidence * count,
+                scored=count,
+                heard=None if vector is None else vector * np.float32(count),
+            )
+            (own if share is found[-1] else state.closed).append(one)
+            self._say(one, "tentative")
 
     def reconsider(self, judge: Callable[[int, FloatArray], int]) -> None:
         """Ask for the label of each of the last final turns anew; those that change are revised.
@@ -341,7 +381,7 @@ class Turns:
 
     def _turn(self, draft: Draft) -> Turn:
         return Turn(
-            Segment(draft.start, draft.end),
+            draft.segment,
             self._text(draft.label),
             self.state.names.get(draft.label),
             draft.score / max(1, draft.scored),
