@@ -91,6 +91,9 @@ def test_spans_are_where_a_speaker_is_active_and_end_with_the_stream():
         Segment(16 * ACTIVITY_HOP, 18 * ACTIVITY_HOP - 100),
     ]
     assert activity.spans(1, slice(0, 8), 1 << 40) == []
+    begin = 16 * ACTIVITY_HOP
+    assert activity.spans(0, slice(6, 8), begin) == []
+    assert activity.spans(0, slice(6, 8), begin + 1) == [Segment(begin, begin + 1)]
 
 
 def drawn(seed, frames=100):

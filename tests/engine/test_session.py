@@ -17,6 +17,7 @@ from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.settings import HOP, TrackerConfig
 from rtspk.engine.tracker import Tracker
 from rtspk.engine.tracker_state import Heard
+from rtspk.engine.turns import UNKNOWN
 from rtspk.errors import AudioError, GalleryError, ModelError, SessionError
 from rtspk.rttm import to_rttm_turns
 from rtspk.types import LOUDEST, Embedding, FloatArray, Segment, samples_of
@@ -66,10 +67,11 @@ def test_answers_may_come_late_and_in_pieces(setup, conversation):
 
 
 @pytest.mark.parametrize("latency", [0.5, 1.0, 2.0, 5.0])
-def test_everything_older_than_the_latency_is_said(
+def test_everything_older_than_the_latency_is_said_and_final_where_it_ended(
     setup_at: Callable[[float], object], conversation, latency
 ):
     session: LocalSession = setup_at(latency).begin()
+    turns = session._session.state.turns
     heard, said_to = 0, 0
     unsaid = 0
     for chunk in cut(conversation[: samples_of(30.0)], [1600]):
@@ -77,6 +79,10 @@ def test_everything_older_than_the_latency_is_said(
         for event in session.push(chunk):
             if isinstance(event, SegmentEvent):
                 said_to = max(said_to, event.turn.segment.end)
+                if event.state == "final":
+                    assert event.turn.segment.end <= heard - samples_of(latency)
+        old = heard - heard % HOP - samples_of(latency)
+        assert all(draft.end > old for draft in turns.closed if draft.label != UNKNOWN)
         # Whatever was heard up to now is decided but for the latency, and said where it is speech.
         hop = session._session.state.next_hop
         assert hop * HOP >= heard - samples_of(latency) - HOP + 1
@@ -86,6 +92,7 @@ def test_everything_older_than_the_latency_is_said(
         if traces and heard > samples_of(4.0) and traces[-1].active.any():
             spoken = (traces[-1].first + int(np.flatnonzero(traces[-1].active)[-1]) + 1) * ACTIVITY_HOP
             unsaid = max(unsaid, spoken - said_to)
+    assert turns.finals
     assert unsaid <= samples_of(0.2)  # a blip of a voice that has no label yet
 
 
