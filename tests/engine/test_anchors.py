@@ -75,6 +75,15 @@ def test_whom_the_gallery_knows_gets_a_label_with_the_first_window():
     assert [type(change) for change in table.hear(LIKE_BEN, anchors(BEN))] == [Birth]
 
 
+def test_whom_the_gallery_knows_gets_a_label_by_the_slow_path_too():
+    for known in (False, True):
+        table = after_much_of(ANNA)
+        for _ in range(2):
+            table.hear(BEN, anchors(BEN, known=False))
+        changes = table.review.regroup(table.state, (), anchors(BEN, known=known))
+        assert any(isinstance(change, Birth) for change in changes) == known
+
+
 def test_who_only_may_be_one_of_the_enrolled_waits_like_everybody():
     table = after_much_of(ANNA)
     assert table.hear(LIKE_BEN, anchors(BEN, known=False)) == []
