@@ -129,3 +129,11 @@ def test_a_label_holds_on_to_the_print_whose_name_it_bears(keep):
     table.state.memory.labels[:] = 0
     table.hear(near, anchors(voice(0.5, 0.7), labels=(0,), known=False))
     assert (table.labels() == [0, 0, 0]) == (keep > 0.0)
+
+
+@pytest.mark.parametrize(("keep", "label"), [(0.0, 0), (0.3, NOBODY)])
+def test_a_print_whose_name_is_anothers_is_kept_from_a_labels_windows(keep, label):
+    table = Table(TrackerConfig(group_cosine=0.3, keep_cosine=keep, early_seconds=4.0))
+    table.hear(ANNA)
+    table.hear(voice(0.1, 0.9), anchors(voice(0.5, 0.7), labels=(7,), known=False))
+    assert table.labels() == [0, label]

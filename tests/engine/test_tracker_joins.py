@@ -133,14 +133,16 @@ def test_the_slow_path_comes_every_four_seconds_of_talk():
     assert came[0] == 20  # when more than ten seconds are remembered
 
 
-def test_labels_that_somebody_joined_stay_one():
-    talk = Talk()
+@pytest.mark.parametrize("slow", [4.0, NEVER])
+def test_labels_that_somebody_joined_stay_one(slow):
+    talk = Talk(TrackerConfig(slow_seconds=slow))
     gone, kept = known_two(talk)[::-1]
     talk.tracker.join(gone, kept, talk.state)
     assert np.array_equal(talk.state.centroids, [talk.state.memory.centroid(kept)])
     for _ in range(6):
         assert {d.label for n in (0, 1) for d in talk.say(n, 4)} == {kept}
     assert talk.state.labels == [kept]
+    assert set(talk.state.memory.labels.tolist()) == {kept}  # the newest windows of either voice too
 
 
 def test_joining_keeps_every_belief_a_probability():
