@@ -6,7 +6,7 @@ import pytest
 from rtspk.engine.events import ReviseEvent, SegmentEvent
 from rtspk.engine.settings import HOP
 from rtspk.engine.tracker_state import NEXT, Decision
-from rtspk.engine.turns import LONGEST, RECONSIDERED, Said, Turns, TurnsState
+from rtspk.engine.turns import LONGEST, RECONSIDERED, REMEMBERED, Said, Turns, TurnsState
 from rtspk.types import Segment, samples_of
 
 VECTOR = np.ones(4, np.float32)
@@ -214,6 +214,13 @@ def test_only_the_last_final_turns_are_judged_anew():
     speech = finals_of(RECONSIDERED + 2)
     speech.turns.reconsider(lambda _label, _vector: 1)
     assert [number for number, _, _ in speech.revised()] == list(range(3, RECONSIDERED + 3))
+
+
+def test_of_a_stream_without_end_so_many_final_turns_are_remembered():
+    speech = finals_of(REMEMBERED + 3)
+    state = speech.turns.state
+    assert (state.open, state.closed) == ([], [])
+    assert [final.id for final in state.finals] == list(range(4, REMEMBERED + 4))
 
 
 def test_what_was_corrected_may_still_be_a_new_voices_and_what_was_named_may_not():
