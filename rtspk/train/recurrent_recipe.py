@@ -10,7 +10,7 @@ from typing import Literal
 
 from rtspk.config import read_toml, refuse_outside
 from rtspk.errors import ConfigError
-from rtspk.train.recipe import LoopConfig, refuse_name
+from rtspk.train.recipe import LoopConfig, refuse_blend, refuse_name
 
 __all__ = ["RecurrentDataConfig", "RecurrentRecipe"]
 
@@ -47,6 +47,7 @@ class RecurrentRecipe:
 
     def __post_init__(self) -> None:
         refuse_name(self.name)
+        refuse_blend(self.loop, self.start)
         if self.group < 2:
             raise ConfigError(f"wanted a group of 2 frames or more, got {self.group}")
         if self.loop.cycles != 1:
