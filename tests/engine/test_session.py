@@ -250,6 +250,8 @@ def test_a_label_that_a_person_names_keeps_that_name(setup, conversation):
     session = setup.begin()
     said = session.push(conversation[: samples_of(20.0)])
     named = session.label("S1", "Anna")
+    session._session.label("S1", "Anna")
+    assert setup.parts.identities.gallery.speakers() == []  # unless it is wanted, no voice is stored
     assert [e.to_json() for e in named if isinstance(e, SpeakerEvent)] == [
         {"type": "speaker", "event": "named", "speaker": "S1", "name": "Anna"}
     ]
