@@ -178,6 +178,13 @@ def test_a_stream_without_sound_just_ends(setup):
     assert end.to_json() == {"type": "end", "audio_ms": 0, "speakers": 0}
 
 
+@pytest.mark.parametrize("more", [0, 3_000, 7_000])
+def test_what_is_said_up_to_the_end_of_a_stream_is_heard_up_to_there(setup, conversation, more):
+    length = 4 * HOP + more  # somebody speaks there
+    ends = [e.turn.segment.end for e in setup.events([conversation[:length]]) if isinstance(e, SegmentEvent)]
+    assert length - samples_of(0.1) < max(ends) <= length
+
+
 def test_silence_has_no_speakers(setup):
     (end,) = setup.events([np.zeros(samples_of(10.0), np.float32)])
     assert end.to_json() == {"type": "end", "audio_ms": 10_000, "speakers": 0}

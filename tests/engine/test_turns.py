@@ -150,6 +150,15 @@ def test_a_pause_within_a_hop_leaves_no_turn_to_just_any_new_voice():
     assert [change.id for change in revise.changes] == [1, 2]
 
 
+def test_a_hop_with_a_short_pause_counts_once():
+    speech = Speech()
+    for hop in (0, 1):
+        begin = hop * HOP
+        spans = [Segment(begin, begin + 3000), Segment(begin + 3500, begin + HOP)]
+        speech.turns.extend([Said(Decision(hop, 0, 0.5, 0.9, provisional=True), spans, VECTOR)])
+    assert [draft.pieces for draft in speech.turns.state.open] == [[0, 1]]
+
+
 def test_a_turn_without_a_voice_is_not_said_until_it_has_one():
     speech = Speech()
     speech.say(-1, 3, provisional=True)
