@@ -111,6 +111,18 @@ def test_a_sliver_before_a_change_goes_to_who_goes_on(length, labels):
     assert [label for _, _, label in speech.settle()] == labels
 
 
+@pytest.mark.parametrize(("own", "label"), [((0, 1), "S2"), ((0,), "S1")])
+def test_a_turn_is_a_new_voices_where_half_of_it_is(own, label):
+    speech, said = Speech(), Speech()
+    for one in (speech, said):
+        one.say(0, 4, provisional=True)
+    said.settle()
+    for one in (speech, said):
+        one.turns.born(1, own)
+    assert speech.settle() == [(0, 4, label)]
+    assert said.revised() == ([(1, "S2", "new")] if label == "S2" else [])
+
+
 def test_a_voice_that_is_born_goes_on_with_its_open_turn():
     speech = Speech()
     speech.say(0, 2, provisional=True)
