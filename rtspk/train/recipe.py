@@ -12,7 +12,7 @@ from rtspk.train.augment import AugmentConfig
 from rtspk.train.features import FeatureConfig
 from rtspk.train.network import NetworkConfig
 
-__all__ = ["DataConfig", "LoopConfig", "LossConfig", "Recipe", "refuse_name"]
+__all__ = ["DataConfig", "LoopConfig", "LossConfig", "Recipe", "refuse_blend", "refuse_name"]
 
 SHORTEST_SECONDS: float = 0.1  # of a crop: three frames of a trunk
 
@@ -131,13 +131,18 @@ class Recipe:
 
     def __post_init__(self) -> None:
         refuse_name(self.name)
-        if self.loop.blend < 1.0 and not self.start:
-            raise ConfigError(f"wanted a start to blend with, got none beside a blend of {self.loop.blend:g}")
+        refuse_blend(self.loop, self.start)
 
     @classmethod
     def read(cls, path: Path) -> "Recipe":
         """Read a recipe; an unknown key or a value of the wrong kind is a ConfigError."""
         return read_toml(path, cls)
+
+
+def refuse_blend(loop: LoopConfig, start: str) -> None:
+    """Refuse to blend with a start that is none."""
+    if loop.blend < 1.0 and not start:
+        raise ConfigError(f"wanted a start to blend with, got none beside a blend of {loop.blend:g}")
 
 
 def refuse_name(name: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from rtspk.engine.events import ReviseEvent, SegmentEvent
 from rtspk.engine.settings import HOP
 from rtspk.engine.tracker_state import NEXT, Decision
-from rtspk.engine.turns import LONGEST, RECONSIDERED, Said, Turns, TurnsState
+from rtspk.engine.turns import LONGEST, RECONSIDERED, REMEMBERED, Said, Turns, TurnsState
 from rtspk.types import Segment, samples_of
 
 VECTOR = np.ones(4, np.float32)
@@ -111,6 +111,18 @@ def test_a_sliver_before_a_change_goes_to_who_goes_on(length, labels):
     assert [label for _, _, label in speech.settle()] == labels
 
 
+@pytest.mark.parametrize(("own", "label"), [((0, 1), "S2"), ((0,), "S1")])
+def test_a_turn_is_a_new_voices_where_half_of_it_is(own, label):
+    speech, said = Speech(), Speech()
+    for one in (speech, said):
+        one.say(0, 4, provisional=True)
+    said.settle()
+    for one in (speech, said):
+        one.turns.born(1, own)
+    assert speech.settle() == [(0, 4, label)]
+    assert said.revised() == ([(1, "S2", "new")] if label == "S2" else [])
+
+
 def test_a_voice_that_is_born_goes_on_with_its_open_turn():
     speech = Speech()
     speech.say(0, 2, provisional=True)
@@ -148,6 +160,15 @@ def test_a_pause_within_a_hop_leaves_no_turn_to_just_any_new_voice():
     speech.turns.born(1, (6, 7))
     (revise,) = [e for e in speech.turns.state.events if isinstance(e, ReviseEvent)]
     assert [change.id for change in revise.changes] == [1, 2]
+
+
+def test_a_hop_with_a_short_pause_counts_once():
+    speech = Speech()
+    for hop in (0, 1):
+        begin = hop * HOP
+        spans = [Segment(begin, begin + 3000), Segment(begin + 3500, begin + HOP)]
+        speech.turns.extend([Said(Decision(hop, 0, 0.5, 0.9, provisional=True), spans, VECTOR)])
+    assert [draft.pieces for draft in speech.turns.state.open] == [[0, 1]]
 
 
 def test_a_turn_without_a_voice_is_not_said_until_it_has_one():
@@ -214,6 +235,13 @@ def test_only_the_last_final_turns_are_judged_anew():
     speech = finals_of(RECONSIDERED + 2)
     speech.turns.reconsider(lambda _label, _vector: 1)
     assert [number for number, _, _ in speech.revised()] == list(range(3, RECONSIDERED + 3))
+
+
+def test_of_a_stream_without_end_so_many_final_turns_are_remembered():
+    speech = finals_of(REMEMBERED + 3)
+    state = speech.turns.state
+    assert (state.open, state.closed) == ([], [])
+    assert [final.id for final in state.finals] == list(range(4, REMEMBERED + 4))
 
 
 def test_what_was_corrected_may_still_be_a_new_voices_and_what_was_named_may_not():
