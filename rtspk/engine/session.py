@@ -20,7 +20,8 @@ from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.session_state import Asked, SessionParts, SessionState, Waiting
 from rtspk.engine.settings import HOP
 from rtspk.engine.tracker_state import Birth, Heard, Joined, LabelChange, Links, piece_of
-from rtspk.engine.turns import Draft, Said, Turns, label_text, mean_vector
+from rtspk.engine.turns import Turns
+from rtspk.engine.turns_state import Draft, Said, label_text, mean_vector
 from rtspk.engine.unit import unit
 from rtspk.engine.voiceprint import condensed
 from rtspk.errors import ModelError, SessionError

@@ -7,7 +7,8 @@ from rtspk.engine.events import ReviseEvent, SegmentEvent, SpeakerEvent
 from rtspk.engine.settings import HOP, TrackerConfig
 from rtspk.engine.tracker import Tracker
 from rtspk.engine.tracker_state import NEXT, Birth, Decision, Heard, piece_of
-from rtspk.engine.turns import Said, Turns, TurnsState
+from rtspk.engine.turns import Turns
+from rtspk.engine.turns_state import Said, TurnsState
 from rtspk.engine.voicing import Voicing
 from rtspk.types import Segment
 from tests.engine.conftest import NEVER, Talk, between

@@ -6,7 +6,8 @@ import pytest
 from rtspk.engine.events import ReviseEvent, SegmentEvent
 from rtspk.engine.settings import HOP
 from rtspk.engine.tracker_state import NEXT, Decision
-from rtspk.engine.turns import LONGEST, RECONSIDERED, REMEMBERED, Said, Turns, TurnsState
+from rtspk.engine.turns import LONGEST, RECONSIDERED, Turns
+from rtspk.engine.turns_state import REMEMBERED, Said, TurnsState
 from rtspk.types import Segment, samples_of
 
 VECTOR = np.ones(4, np.float32)
@@ -417,3 +418,33 @@ def test_only_the_last_final_turns_are_cut():
     speech.turns.part({piece: piece % 2 for piece in range(speech.hop)}, nothing)
     assert [number for number, _, _ in speech.revised()] == list(range(2, RECONSIDERED + 2))
     assert not any(final.parts for final in list(speech.turns.state.finals)[:-RECONSIDERED])
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_a_turn_that_goes_on_is_cut_likewise_and_its_last_part_goes_on(over):
+    speech = Speech()
+    speech.say(0, 4)
+    if over:
+        speech.turns.close()
+    before = len(speech.turns.state.events)
+    speech.turns.part({0: 0, 2: 1}, lambda _: np.full(4, 0.5, np.float32))
+    events = speech.turns.state.events[before:]
+    assert [(e.id, e.rev, e.turn.label, e.state) for e in events] == [
+        (1, 5, "S1", "tentative"),
+        (2, 1, "S2", "tentative"),
+    ]
+    assert [e.turn.confidence for e in events] == pytest.approx([0.9, 0.9])
+    speech.say(1, 2)
+    behind = [] if over else [(2, 6, "S2")]
+    assert speech.settle() == (
+        [(0, 2, "S1"), (2, 4, "S2"), (4, 6, "S2")] if over else [(0, 2, "S1"), *behind]
+    )
+    assert speech.turns.state.finals[0].vector == pytest.approx([0.5] * 4)
+
+
+def test_a_turn_that_was_not_heard_is_cut_all_the_same():
+    speech = Speech()
+    speech.say(0, 4)
+    speech.turns.part({0: 0, 2: 1}, nothing)
+    assert speech.settle() == [(0, 2, "S1"), (2, 4, "S2")]
+    assert [final.vector for final in speech.turns.state.finals] == [None, None]
