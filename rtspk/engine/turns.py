@@ -131,8 +131,10 @@ class Turns:
             labels: of the pieces whose own is known
             heard: from pieces to what was heard of them, float32 [shape=(dimension,)], a unit vector
         """
-        for turn in [*list(self.state.finals)[-RECONSIDERED:], *self._drafts()]:
-            if turn.label in {NEXT, UNKNOWN} or len(turn.parts) < 2:
+        turns: list[Draft | Final] = [*list(self.state.finals)[-RECONSIDERED:], *self._drafts()]
+        for turn in turns:
+            own = {labels[part.piece] for part in turn.parts if part.piece in labels}
+            if turn.label in {NEXT, UNKNOWN} or len(own) < 2:
                 continue
             found = shares(turn.parts, turn.label, labels)
             if len(found) < 2 or any(self._speaks_beside(share, turn) for share in found):
@@ -144,8 +146,11 @@ class Turns:
 
     def _speaks_beside(self, share: Share, turn: Draft | Final) -> bool:
         """Whether a share's label has another turn at its time: nobody speaks twice at once."""
-        others = [one for one in (*self.state.finals, *self._drafts()) if one.label == share.label]
-        return any(one is not turn and share.segment.overlap(one.segment) for one in others)
+        turns: list[Draft | Final] = [*self.state.finals, *self._drafts()]
+        return any(
+            one.label == share.label and one is not turn and share.segment.overlap(one.segment)
+            for one in turns
+        )
 
     def _cut(
         self, final: Final, found: Sequence[Share], heard: Callable[[Sequence[int]], FloatArray | None]
