@@ -52,24 +52,31 @@ def to_settings(table: dict[str, object], kind: type[T], source: str) -> T:
         ) from error
 
 
-def refuse_outside(settings: object, low: float, high: float, *names: str) -> None:
+def refuse_outside(
+    settings: object, low: float, high: float, *names: str, table: str = "", above: bool = False
+) -> None:
     """Refuse settings outside a range, no numbers (nan) and numbers without end.
 
     Args:
         settings: a dataclass
         low: the least that each may be
         high: the most; math.inf where any larger one will do
-        names: of numbers, or of tuples of numbers
+        names: of numbers, or of tuples of numbers; None is no number yet and may stand
+        table: where they stand in a file, for the error
+        above: each must be more than `low`
 
     Raises:
         ConfigError: for the first that is outside.
     """
+    least = f"more than {low:g}" if above else f"{low:g} or more"
+    both = f"{least}, at most {high:.7g}" if above else f"{low:g} to {high:.7g}"
     for name in names:
         value = getattr(settings, name)
-        numbers = value if isinstance(value, tuple) else (value,)
-        if not all(math.isfinite(one) and low <= one <= high for one in numbers):
-            wanted = f"{low:g} or more" if high == math.inf else f"{low:g} to {high:g}"
-            raise ConfigError(f"wanted {name} of {wanted}, got {value}")
+        numbers = value if isinstance(value, tuple) else () if value is None else (value,)
+        for one in numbers:
+            if not (math.isfinite(one) and low <= one <= high) or (above and one == low):
+                wanted = least if high == math.inf else both
+                raise ConfigError(f"wanted {table and table + '.'}{name} of {wanted}, got {value}")
 
 
 def refuse_reversed(settings: object, *names: str) -> None:

@@ -13,9 +13,7 @@ from rtspk.types import Segment, Turn, samples_of
 
 __all__ = ["Entry", "Speaker", "Transcript", "joined"]
 
-LATE: int = samples_of(
-    120.0
-)  # a segment is first said at most so long behind its end (the engine waits 90 s)
+LATE: int = samples_of(120.0)  # behind its end; a segment that is first said later is put where it belongs
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,8 @@ class Transcript:
 
     def __init__(self) -> None:
         self.samples: int | None = None
-        self._entries: dict[int, Entry] = {}  # in the order in which they were first said
+        self._entries: dict[int, Entry] = {}  # in the order in which they were first said, or nearly so
+        self._heard = 0  # sample up to which there are entries
         self._names: dict[str, str | None] = {}
         self._totals: dict[str, _Total] | None = {}  # None: to be added up anew
 
@@ -117,6 +116,10 @@ class Transcript:
         if known is not None and entry.rev <= known.rev:
             return
         self._entries[entry.id] = entry
+        end = entry.turn.segment.end
+        self._heard = max(self._heard, end)
+        if known is None and end < self._heard - LATE:
+            self._entries = {one.id: one for one in self.entries()}
         old, new = None if known is None else known.turn, entry.turn
         if old is not None and (old.label, old.segment.start) != (new.label, new.segment.start):
             self._totals = None

@@ -171,3 +171,10 @@ def test_speakers_and_recent_turns_are_those_that_all_turns_give_after_any_event
             assert found == summed_up(transcript)
     for since in (0, 1_000_000, 5_900_000):
         assert transcript.turns_since(since) == [t for t in transcript.turns() if t.segment.end > since]
+
+
+def test_what_is_cut_out_of_an_old_turn_hides_no_later_one():
+    late = said(2, 1, 5_000_000, 5_000_100, "S1")
+    transcript = transcript_of(said(1, 1, 0, 10, "S1"), late, said(1, 2, 0, 5, "S1"), said(3, 1, 5, 10, "S2"))
+    assert transcript.turns_since(5_000_000) == [late.turn]
+    assert who(transcript)[:2] == [(0, 5, "S1", None), (5, 10, "S2", None)]

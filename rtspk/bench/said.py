@@ -87,4 +87,13 @@ class Said:
 
     def flipped(self) -> int:
         """Samples whose label is not what was first said."""
-        return sum(p.span.duration for p in self.first if p.label != self.revised[p.id])
+        return self.said() - sum(self._kept(piece) for piece in self.first)
+
+    def _kept(self, piece: Piece) -> int:
+        """Samples of a piece that have its label still."""
+        own = [piece.id]
+        if self.spans[piece.id].overlap(piece.span) < piece.span.duration:  # it was cut since
+            own += [number for number in self.spans if number > piece.id]
+        return sum(
+            piece.span.overlap(self.spans[number]) for number in own if self.revised[number] == piece.label
+        )

@@ -8,7 +8,7 @@ from rtspk.types import Turn, seconds_of
 __all__ = ["Change", "EndEvent", "Event", "ReviseEvent", "SegmentEvent", "SpeakerEvent"]
 
 Json = dict[str, object]
-Reason = Literal["named", "renamed", "new", "merged", "corrected"]
+Reason = Literal["named", "renamed", "new", "merged", "corrected", "split"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from rtspk.engine.settings import MOST_SPEAKERS, SessionConfig
 from rtspk.engine.tracker import Tracker
 from rtspk.engine.unit import unit
 from rtspk.engine.voiceprint import Voiceprint, voiceprint
-from rtspk.errors import AudioError, GalleryError
+from rtspk.errors import AudioError, ConfigError, GalleryError
 from rtspk.types import FloatArray, Match
 
 __all__ = ["Engine", "Enrolment", "Identification", "LocalSession", "Verification"]
@@ -234,7 +234,17 @@ class Engine:
     def identify(
         self, clip: str | Path | FloatArray, *, count: int = 5, probability: float = 0.5
     ) -> Identification:
-        """The enrolled names nearest to a clip, and the best one where it is probable enough."""
+        """The enrolled names nearest to a clip, and the best one where it is probable enough.
+
+        Args:
+            clip: a file, or samples float32 [shape=(n,)] at 16 kHz
+            count: of the nearest names, at most
+            probability: 0 to 1, from which on a name is taken for right
+        """
+        if count < 1 or not 0.0 <= probability <= 1.0:
+            raise ConfigError(
+                f"wanted a name or more and a probability of 0 to 1, got {count} and {probability:g}"
+            )
         heard = self.voiceprint(clip)
         found = self._matches(heard.vector, heard.net_speech, count, heard.quality.score)
         if not found:

@@ -19,7 +19,8 @@ __all__ = ["IDENTITY", "SHIPPED", "STAGES", "InstalledModel", "Registry", "check
 
 SHIPPED: str = "bundled"  # the name of the model that comes with rtspk
 STAGES: tuple[str, ...] = ("experimental", "staging", "production")
-FILES: tuple[str, ...] = ("card.toml", "README.md", "metrics.toml")  # besides the network
+# Besides the networks: weights are what a GPU runs, and `naming.toml` says what scores mean for names.
+FILES: tuple[str, ...] = ("card.toml", "README.md", "metrics.toml", "weights.safetensors", "naming.toml")
 IDENTITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # it names a folder
 
 
@@ -78,13 +79,13 @@ class Registry:
         card = read_toml(source / "card.toml", EmbedderCard)
         if not IDENTITY.fullmatch(card.id) or card.id == SHIPPED:
             raise ModelError(f"wanted an id of letters, digits, dots and dashes, got {card.id!r} in {source}")
-        for network in card.networks:
-            if Path(network).name != network or not (source / network).is_file():
-                raise ModelError(f"wanted the network {network} beside its card, got none in {source}")
+        named = [*card.networks, *filter(None, (card.trunk_tables, card.cohort, card.voicing))]
+        for name in named:
+            if Path(name).name != name or not (source / name).is_file():
+                raise ModelError(f"wanted the file {name} beside its card, got none in {source}")
         target = self.folder / card.id
         if source.resolve() != target.resolve():
-            tables = filter(None, (card.trunk_tables, card.cohort, card.voicing))
-            self._copy(source, target, [*card.networks, *tables, *FILES])
+            self._copy(source, target, [*named, *FILES])
         state = self._state()
         self._write(replace(state, stages={**state.stages, card.id: stage}))
         return card.id
@@ -144,7 +145,7 @@ class Registry:
             shutil.rmtree(folder, ignore_errors=True)
         fresh.mkdir()
         for name in names:
-            if (source / name).is_file() and Path(name).name == name:
+            if (source / name).is_file():
                 shutil.copyfile(source / name, fresh / name)
         if target.exists():
             target.rename(old)

@@ -5,21 +5,23 @@ session.receive_embeddings(embedder.embed(session.windows_to_embed()))
 session.events_to_send()
 """
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 
 from rtspk.engine.events import EndEvent, Event, SpeakerEvent
 from rtspk.engine.gallery_records import new_name
 from rtspk.engine.local import LocalActivity
+from rtspk.engine.memory import NOBODY
 from rtspk.engine.powerset import LOCAL_SPEAKERS
 from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.session_state import Asked, SessionParts, SessionState, Waiting
 from rtspk.engine.settings import HOP
 from rtspk.engine.tracker_state import Birth, Heard, Joined, LabelChange, Links, piece_of
-from rtspk.engine.turns import Draft, Said, Turns, label_text, mean_vector
+from rtspk.engine.turns import Turns
+from rtspk.engine.turns_state import Draft, Said, label_text, mean_vector
 from rtspk.engine.unit import unit
 from rtspk.engine.voiceprint import condensed
 from rtspk.errors import ModelError, SessionError
@@ -79,10 +81,9 @@ class Session:
             if not abs(length - 1.0) < UNIT_ERROR:  # a NaN is not below anything either
                 raise ModelError(f"wanted voices as unit vectors, got one of length {length:.3g}")
         self.state.asked -= len(batch)
-        answers = deque(batch)
-        while answers:
-            first = next(one for one in self.state.waiting if one.missing)
-            first.answers.append(answers.popleft())
+        answers = iter(batch)
+        for one in self.state.waiting:
+            one.answers.extend(islice(answers, one.missing))
         self._advance()
 
     def events_to_send(self) -> list[Event]:
@@ -234,6 +235,7 @@ class Session:
             for change in changes:
                 self._change(change)
             if changes:
+                self._part()
                 self._turns.reconsider(self._judge)
             self._turns.recast(self._whose)
             self._turns.extend(
@@ -285,6 +287,18 @@ class Session:
             self._joined(change.gone, change.kept)
         elif isinstance(change, Birth):
             self._turns.born(change.label, change.pieces)
+
+    def _part(self) -> None:
+        """Cut the last turns where what is remembered of them has several labels by now."""
+        memory = self.state.tracker.memory
+        known = memory.labels != NOBODY
+        labels = dict(zip(memory.pieces[known].tolist(), memory.labels[known].tolist(), strict=True))
+
+        def heard(pieces: Sequence[int]) -> FloatArray | None:
+            own = np.isin(memory.pieces, pieces)
+            return unit(memory.weights[own] @ memory.vectors[own]) if own.any() else None
+
+        self._turns.part(labels, heard)
 
     def _judge(self, label: int, vector: FloatArray) -> int:
         """The label that a turn with this vector should have, which has another now or the same."""

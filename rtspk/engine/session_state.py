@@ -9,7 +9,7 @@ from rtspk.engine.settings import SessionConfig
 from rtspk.engine.traces import Traces
 from rtspk.engine.tracker import Tracker
 from rtspk.engine.tracker_state import Heard, TrackerState
-from rtspk.engine.turns import TurnsState
+from rtspk.engine.turns_state import TurnsState
 from rtspk.types import Embedding, Segment, Window
 
 __all__ = ["Asked", "SessionParts", "SessionState", "Waiting"]

@@ -1,9 +1,9 @@
 """What a session can be told: the user's latency, and the tracker's gates with their reasons."""
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from rtspk.config import read_toml
+from rtspk.config import read_toml, refuse_outside
 from rtspk.errors import ConfigError
 from rtspk.types import SAMPLE_RATE
 
@@ -50,6 +50,9 @@ class ActivityConfig:
     # Of a window's end, which has not heard what comes next, they learn nothing.
     edge_seconds: float = 0.48
 
+    def __post_init__(self) -> None:
+        _refuse_outside(self, "activity")
+
 
 @dataclass(frozen=True, slots=True)
 class TrackerConfig:
@@ -93,6 +96,9 @@ class TrackerConfig:
     split_seconds: float = 15.0  # of speech that leaves a label, in two slow paths, to be one of its own
     known_cosine: float = 0.7  # a group that is this close to a label's other windows is nobody new
 
+    def __post_init__(self) -> None:
+        _refuse_outside(self, "tracker")
+
 
 @dataclass(frozen=True, slots=True)
 class IdentityConfig:
@@ -105,6 +111,9 @@ class IdentityConfig:
     keep_probability: float = 0.4  # a name that falls below is taken back
     anchor_cosine: float = 0.35  # of a window to a print: that person may be in the stream
     candidates: int = 5  # names among which the one held so far is looked for
+
+    def __post_init__(self) -> None:
+        _refuse_outside(self, "identity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +131,6 @@ class SessionConfig:
             raise ConfigError(f"wanted a latency of 0.5 to 5 seconds, got {self.latency:g}")
         if not 1 <= self.max_speakers <= MOST_SPEAKERS:
             raise ConfigError(f"wanted 1 to {MOST_SPEAKERS} speakers at most, got {self.max_speakers}")
-        for table in ("activity", "tracker", "identity"):
-            for name, value in asdict(getattr(self, table)).items():
-                _check(table, name, value)
 
     def with_choice(
         self, *, latency: float | None = None, max_speakers: int | None = None
@@ -137,11 +143,12 @@ class SessionConfig:
         )
 
 
-def _check(table: str, name: str, value: float | None) -> None:
-    """Refuse a number outside its range; NaN is outside of all."""
-    low, high = RANGES.get(f"{table}.{name}") or RANGES.get(name.rsplit("_", 1)[-1], (0.0, 1.0))
-    if value is not None and not low <= value <= high:
-        raise ConfigError(f"wanted [{table}] {name} of {low:g} to {high:.7g}, got {value:g}")
+def _refuse_outside(settings: ActivityConfig | TrackerConfig | IdentityConfig, table: str) -> None:
+    """Refuse a number outside its range."""
+    for each in fields(settings):
+        last = each.name.rsplit("_", 1)[-1]
+        low, high = RANGES.get(f"{table}.{each.name}") or RANGES.get(last, (0.0, 1.0))
+        refuse_outside(settings, low, high, each.name, table=table)
 
 
 def session_config(

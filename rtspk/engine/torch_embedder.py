@@ -83,6 +83,9 @@ class TorchEmbedder:
 
         Args:
             crops: float32 [shape=(n,)] at 16 kHz each, of at least one frame
+
+        Raises:
+            ModelError: a crop that is shorter, or holds what no sound has.
         """
         features = self.card.features
         shortest = min((len(crop) for crop in crops), default=features.window)
@@ -99,7 +102,7 @@ class TorchEmbedder:
                 mask[row, : counts[number]] = 1.0
             with self._lock:
                 rows = self._features(samples.to(self.device))
-                vectors[part] = self.answer(rows, mask.to(self.device)).cpu().numpy()
+                vectors[part] = self.voices(self.answer(rows, mask.to(self.device)))
         return vectors
 
     def _embed(self, windows: list[Window], frames: int) -> FloatArray:
@@ -121,6 +124,13 @@ class TorchEmbedder:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=cuda, cache_enabled=False):
             answer = self._network(features, mask)
         return F.normalize((answer.float() - self._mean) @ self._compensation)
+
+    def voices(self, answer: Tensor) -> FloatArray:
+        """Unit vectors off the device, float32 [shape=(B, dimension)]; ModelError where one is none."""
+        found: FloatArray = answer.cpu().numpy()
+        if not (np.linalg.norm(found, axis=1) > 0.5).all():  # nor is NaN above anything
+            raise ModelError(f"wanted voices from {self.card.id}, got NaN, infinity or nothing")
+        return found
 
 
 def _alike(sizes: Sequence[int]) -> Iterator[list[int]]:
@@ -157,10 +167,7 @@ class _Shape:
         else:
             self._graph.replay()
             answer = self._recorded
-        found: FloatArray = answer[: len(windows)].cpu().numpy()
-        if not np.isfinite(found).all():
-            raise ModelError(f"wanted voices from {self._owner.card.id}, got NaN or infinity")
-        return found
+        return self._owner.voices(answer[: len(windows)])
 
     def _answer(self) -> Tensor:
         return self._owner.answer(self._input[..., :-1].contiguous(), self._input[..., -1].contiguous())

@@ -1,88 +1,26 @@
 """What is said in hops becomes turns: growing while tentative, final once, revised only by saying so."""
 
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Literal
 
 import numpy as np
 
-from rtspk.engine.events import Change, Event, Reason, ReviseEvent, SegmentEvent, SpeakerEvent
-from rtspk.engine.tracker_state import NEXT, Decision
+from rtspk.engine.events import Change, Reason, ReviseEvent, SegmentEvent, SpeakerEvent
+from rtspk.engine.parts import Part, Share, shares
+from rtspk.engine.tracker_state import NEXT
+from rtspk.engine.turns_state import Draft, Final, Said, TurnsState, label_text, mean_vector
 from rtspk.types import FloatArray, Segment, Turn, samples_of
 
-__all__ = ["Draft", "Said", "Turns", "TurnsState", "label_text", "mean_vector"]
+__all__ = ["Turns"]
 
 LONGEST: int = samples_of(10.0)  # a longer turn is cut, so that it becomes final
 SLIVER: int = samples_of(
     0.25
 )  # somebody who speaks less before another goes on without a pause is that other
-REMEMBERED: int = 2048  # final segments that a revise event can still name
 RECONSIDERED: int = 256  # of these, that are looked at again when the voices are grouped anew
 UNKNOWN: int = -1  # no voice is known yet
-
-
-def label_text(label: int) -> str:
-    """How a label is written: S1, S2, ..."""
-    return f"S{label + 1}"
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What one local speaker says in one hop, and who that is."""
-
-    decision: Decision
-    spans: list[Segment]
-    vector: FloatArray | None
-    overlap: bool = False  # whether somebody else speaks in some of it
-
-
-@dataclass(slots=True)
-class Draft:
-    """A turn in the making.
-
-    heard : float32 [shape=(dimension,)], sum of its windows' vectors, or None
-    """
-
-    id: int
-    start: int
-    end: int
-    label: int
-    provisional: bool
-    pieces: list[int]
-    score: float = 0.0  # sums over the pieces that have a score
-    confidence: float = 0.0
-    scored: int = 0
-    heard: FloatArray | None = None
-    overlap: bool = False
-    settled: bool = False  # whether its beginning is older than the latency
-    rev: int = 0
-
-
-@dataclass(slots=True)
-class Final:
-    """What is remembered of a final segment."""
-
-    id: int
-    rev: int
-    label: int
-    pieces: tuple[int, ...]  # only where they may turn out to be a new voice's
-    vector: FloatArray | None = None  # what was heard of it, float32 [shape=(dimension,)]
-
-
-@dataclass(slots=True)
-class TurnsState:
-    """The open turns, those closed but not final, and the last final ones."""
-
-    open: list[Draft] = field(default_factory=list)
-    closed: list[Draft] = field(default_factory=list)
-    finals: deque[Final] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-    names: dict[int, str] = field(default_factory=dict)
-    next_id: int = 1
-    next_label: int = 0  # how `NEXT` is shown
-    announced: int = 0  # labels that were said to be new
-    events: list[Event] = field(default_factory=list)
 
 
 class Turns:
@@ -99,8 +37,10 @@ class Turns:
             for span in said.spans:
                 draft = self._draft(said, span, alone=len(hop) == 1)
                 draft.end = max(draft.end, span.end)
-                if draft.pieces[-1:] != [said.decision.piece]:  # a pause within a hop parts it
-                    draft.pieces.append(said.decision.piece)
+                if draft.parts and draft.parts[-1].piece == said.decision.piece:  # a pause within a hop
+                    draft.parts[-1].end = span.end
+                else:
+                    draft.parts.append(Part(said.decision.piece, span.start, span.end))
             if draft is None:
                 continue
             draft.overlap |= said.overlap
@@ -124,9 +64,12 @@ class Turns:
                 return draft
         for draft in [d for d in state.open if (d.label, d.provisional) == who]:
             self._close(draft)
-        state.open.append(Draft(state.next_id, span.start, span.end, *who, []))
-        state.next_id += 1
+        state.open.append(Draft(self._new_id(), span.start, span.end, *who, []))
         return state.open[-1]
+
+    def _new_id(self) -> int:
+        self.state.next_id += 1
+        return self.state.next_id - 1
 
     def pause(self, time: int) -> None:
         """Turns that ended long enough before `time` are closed."""
@@ -157,8 +100,7 @@ class Turns:
     def speaks(self, label: int, draft: Draft) -> bool:
         """Whether a label has another turn, not final yet, at the time of a draft."""
         return any(
-            d is not draft and d.label == label and d.start < draft.end and draft.start < d.end
-            for d in self._drafts()
+            d is not draft and d.label == label and d.segment.overlap(draft.segment) for d in self._drafts()
         )
 
     def due(self, horizon: int) -> list[Draft]:
@@ -171,7 +113,91 @@ class Turns:
         """Say a turn for the last time."""
         self._say(draft, "final")
         pieces = tuple(draft.pieces) if draft.provisional else ()
-        self.state.finals.append(Final(draft.id, draft.rev, draft.label, pieces, mean_vector(draft)))
+        turn, parts = self._turn(draft), tuple(draft.parts)
+        self._remember(Final(draft.id, draft.rev, draft.label, pieces, turn, parts, mean_vector(draft)))
+
+    def _remember(self, final: Final) -> None:
+        finals = self.state.finals
+        finals.append(final)
+        if len(finals) > RECONSIDERED:
+            finals[-RECONSIDERED - 1].parts = ()
+
+    def part(self, labels: Mapping[int, int], heard: Callable[[Sequence[int]], FloatArray | None]) -> None:
+        """Cut turns whose pieces turn out to be several people's: those that go on, and the last final ones.
+
+        The first part keeps the turn's id, the others are segments of their own.
+
+        Args:
+            labels: of the pieces whose own is known
+            heard: from pieces to what was heard of them, float32 [shape=(dimension,)], a unit vector
+        """
+        turns: list[Draft | Final] = [*list(self.state.finals)[-RECONSIDERED:], *self._drafts()]
+        for turn in turns:
+            own = {labels[part.piece] for part in turn.parts if part.piece in labels}
+            if turn.label in {NEXT, UNKNOWN} or len(own) < 2:
+                continue
+            found = shares(turn.parts, turn.label, labels)
+            if len(found) < 2 or any(self._speaks_beside(share, turn) for share in found):
+                continue
+            if isinstance(turn, Final):
+                self._cut(turn, found, heard)
+            else:
+                self._cut_draft(turn, found, heard)
+
+    def _speaks_beside(self, share: Share, turn: Draft | Final) -> bool:
+        """Whether a share's label has another turn at its time: nobody speaks twice at once."""
+        turns: list[Draft | Final] = [*self.state.finals, *self._drafts()]
+        return any(
+            one.label == share.label and one is not turn and share.segment.overlap(one.segment)
+            for one in turns
+        )
+
+    def _cut(
+        self, final: Final, found: Sequence[Share], heard: Callable[[Sequence[int]], FloatArray | None]
+    ) -> None:
+        whole, provisional = final.turn, set(final.pieces)
+        self._revise([final], found[0].label, "split")
+        for number, share in enumerate(found):
+            one = final
+            if number:
+                one = Final(self._new_id(), 0, share.label, (), whole, ())
+                self._remember(one)
+            one.rev += 1
+            one.pieces = tuple(piece for piece in share.pieces if piece in provisional)
+            one.turn, one.parts, one.vector = (
+                replace(whole, segment=share.segment),
+                share.parts,
+                heard(share.pieces),
+            )
+            turn = replace(one.turn, label=self._text(one.label), name=self.state.names.get(one.label))
+            self.state.events.append(SegmentEvent(one.id, one.rev, turn, "final"))
+
+    def _cut_draft(
+        self, draft: Draft, found: Sequence[Share], heard: Callable[[Sequence[int]], FloatArray | None]
+    ) -> None:
+        """Likewise of a turn that is not final; the last part goes on, where the turn did."""
+        state, scored = self.state, max(1, draft.scored)
+        score, confidence = draft.score / scored, draft.confidence / scored
+        own = state.open if draft in state.open else state.closed
+        own.remove(draft)
+        for number, share in enumerate(found):
+            vector, count = heard(share.pieces), len(share.parts)
+            one = replace(
+                draft,
+                id=self._new_id() if number else draft.id,
+                rev=0 if number else draft.rev,
+                start=share.segment.start,
+                end=share.segment.end,
+                label=share.label,
+                provisional=False,
+                parts=list(share.parts),
+                score=score * count,
+                confidence=confidence * count,
+                scored=count,
+                heard=None if vector is None else vector * np.float32(count),
+            )
+            (own if share is found[-1] else state.closed).append(one)
+            self._say(one, "tentative")
 
     def reconsider(self, judge: Callable[[int, FloatArray], int]) -> None:
         """Ask for the label of each of the last final turns anew; those that change are revised.
@@ -228,6 +254,7 @@ class Turns:
             if draft.label == gone:
                 self.relabel(draft, kept)
         self._revise([f for f in self.state.finals if f.label == gone], kept, "merged")
+        self.state.names.pop(gone, None)
 
     def name(self, label: int, name: str | None) -> None:
         """A label gets a name, another one, or none."""
@@ -275,20 +302,14 @@ class Turns:
         if draft.label == UNKNOWN:
             return
         draft.rev += 1
-        turn = Turn(
-            Segment(draft.start, draft.end),
+        self.state.events.append(SegmentEvent(draft.id, draft.rev, self._turn(draft), state))
+
+    def _turn(self, draft: Draft) -> Turn:
+        return Turn(
+            draft.segment,
             self._text(draft.label),
             self.state.names.get(draft.label),
             draft.score / max(1, draft.scored),
             draft.confidence / max(1, draft.scored),
             draft.overlap,
         )
-        self.state.events.append(SegmentEvent(draft.id, draft.rev, turn, state))
-
-
-def mean_vector(draft: Draft) -> FloatArray | None:
-    """The direction of all that was heard of a turn; None where nothing was."""
-    if draft.heard is None:
-        return None
-    norm = float(np.linalg.norm(draft.heard))
-    return draft.heard / np.float32(norm) if norm > 0 else None

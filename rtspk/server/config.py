@@ -3,10 +3,10 @@
 import math
 import os
 import re
-from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
+from rtspk.config import refuse_outside
 from rtspk.engine.settings import SessionConfig
 from rtspk.errors import ConfigError
 
@@ -39,7 +39,7 @@ class Limits:
     parked: int = 200  # broken sessions that are kept; beyond it the oldest ends
 
     def __post_init__(self) -> None:
-        _check_numbers(self, "limits.", ("sessions_per_token", "connections", "parked"))
+        _check_numbers(self, "limits", ("sessions_per_token", "connections", "parked"))
         if self.sessions > MOST_SESSIONS:
             raise ConfigError(f"wanted limits.sessions of at most {MOST_SESSIONS}, got {self.sessions}")
 
@@ -87,12 +87,12 @@ class ServerConfig:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _check_numbers(settings: ServerConfig | Limits, prefix: str, zeros: Collection[str]) -> None:
+def _check_numbers(settings: ServerConfig | Limits, table: str, zeros: tuple[str, ...]) -> None:
     """Refuse a number that is not finite or not above 0; those of `zeros` may be 0."""
-    for each in fields(settings):
-        value, may_be_zero = getattr(settings, each.name), each.name in zeros
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            continue
-        if not (math.isfinite(value) and (value > 0 or (may_be_zero and value == 0))):
-            least = "0 or more" if may_be_zero else "more than 0"
-            raise ConfigError(f"wanted {prefix}{each.name} of {least}, got {value}")
+    others = [
+        each.name
+        for each in fields(settings)
+        if type(getattr(settings, each.name)) in {int, float} and each.name not in zeros
+    ]
+    refuse_outside(settings, 0, math.inf, *zeros, table=table)
+    refuse_outside(settings, 0, math.inf, *others, table=table, above=True)

@@ -22,6 +22,7 @@ from rtspk.errors import FormatError, ModelError
 from rtspk.files import make_folder, write_atomically
 from rtspk.kernels.mel import MelConfig, log_mel
 from rtspk.rttm import SpeakerTurn, read_rttm
+from rtspk.train.store import version_of
 from rtspk.types import SAMPLE_RATE, FloatArray, samples_of
 
 __all__ = [
@@ -92,21 +93,7 @@ class ActivitySet:
             raise ModelError(f"wanted a teacher to say who speaks in {folder}, got none")
         if teacher is not None and not teacher.is_file():
             raise ModelError(f"wanted a teacher's ONNX file at {teacher}, got nothing there")
-        about = json.dumps(
-            [
-                *(
-                    [
-                        str(sound),
-                        sound.stat().st_size,
-                        None if reference is None else _digest(reference.read_bytes()),
-                    ]
-                    for sound, reference in cases
-                ),
-                repr(mel),
-                None if teacher is None else [str(teacher), teacher.stat().st_size],
-            ]
-        )
-        stem = cache / f"activity-{_digest(about.encode())}"
+        stem = cache / f"activity-{_digest_of(cases, mel, teacher)}"
         done = stem.with_suffix(".json")
         if not done.exists():
             make_folder(cache)
@@ -115,16 +102,13 @@ class ActivitySet:
                 raise FormatError(f"wanted a recording of at least 10 s in {folder}, got shorter ones alone")
             write_atomically(done, json.dumps({"pieces": pieces}).encode())
         pieces = int(json.loads(done.read_text())["pieces"])
+        rows, taught = (pieces, PIECE_FRAMES * ROWS, mel.mels), (pieces, PIECE_FRAMES, CLASSES)
         return cls(
-            np.memmap(
-                stem.with_suffix(".mel"), np.float16, "r", shape=(pieces, PIECE_FRAMES * ROWS, mel.mels)
-            ),
+            np.memmap(stem.with_suffix(".mel"), np.float16, "r", shape=rows),
             np.memmap(stem.with_suffix(".who"), np.uint16, "r", shape=(pieces, PIECE_FRAMES)),
-            np.zeros((0, PIECE_FRAMES, CLASSES), np.float16)
+            np.zeros((0, *taught[1:]), np.float16)
             if teacher is None
-            else np.memmap(
-                stem.with_suffix(".taught"), np.float16, "r", shape=(pieces, PIECE_FRAMES, CLASSES)
-            ),
+            else np.memmap(stem.with_suffix(".taught"), np.float16, "r", shape=taught),
         )
 
 
@@ -172,8 +156,11 @@ def _bits_of(taught: FloatArray) -> NDArray[np.uint16]:
     return bits
 
 
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:16]
+def _digest_of(cases: Sequence[tuple[Path, Path | None]], mel: MelConfig, teacher: Path | None) -> str:
+    """Of all that the arrays depend on."""
+    files = [[version_of(sound), reference and version_of(reference)] for sound, reference in cases]
+    about = json.dumps([files, repr(mel), teacher and version_of(teacher)])
+    return hashlib.sha256(about.encode()).hexdigest()[:16]
 
 
 def _labelled(folder: Path) -> list[tuple[Path, Path | None]]:

@@ -95,10 +95,10 @@ def card_text(identity: str, licence: str, source: str, refresh: int = 2) -> str
     """The card of a segmenter of such parts; `refresh` is hops between windows that are heard as a whole."""
     lines = [
         "# How this model is fed, and where it comes from.",
-        f'id = "{identity}"',
+        f"id = {json.dumps(identity, ensure_ascii=False)}",
         f'file = "{PARTS[-1]}"',
         f"licence = {json.dumps(licence, ensure_ascii=False)}",
-        f'source = "{source}"',
+        f"source = {json.dumps(source, ensure_ascii=False)}",
         f"seconds = {SECONDS:g}",
         'input = "samples"',
         f"refresh = {refresh}",

@@ -39,7 +39,8 @@ def borrow(
         the directions, float32 [shape=(dimension, own width)], and the number of that table
 
     Raises:
-        ConfigError: the file is no such network.
+        ModelError: the file is no ONNX.
+        ConfigError: it is no such network, or no table is of its width.
     """
     convolutions, (weight, bias) = _read(path)
     wanted = 1 + sum(2 + isinstance(b.shortcut, nn.Conv2d) for b in network.layers if isinstance(b, Residual))

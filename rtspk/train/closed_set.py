@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from rtspk.audio import loudest
+from rtspk.engine.torch_features import TorchLogMel
 from rtspk.train.development import embed_all
 from rtspk.train.losses import Classifier
 from rtspk.train.manifest import Utterance
@@ -33,13 +34,13 @@ class ClosedSet:
         self.speakers = torch.tensor([number[u.speaker] for u in self.utterances])
         self._store = store
 
-    def accuracy(self, network: nn.Module, classifier: Classifier, features: nn.Module) -> float:
+    def accuracy(self, network: nn.Module, classifier: Classifier, features: TorchLogMel) -> float:
         """The share of utterances whose likeliest speaker is the right one."""
         likeliest = self.probabilities(network, classifier, features).argmax(1)
         return float((likeliest == self.speakers).float().mean())
 
     @torch.no_grad()
-    def probabilities(self, network: nn.Module, classifier: Classifier, features: nn.Module) -> Tensor:
+    def probabilities(self, network: nn.Module, classifier: Classifier, features: TorchLogMel) -> Tensor:
         """Each utterance's probability of each speaker, float32 [shape=(utterances, speakers)].
 
         The mean of several networks' probabilities is their ensemble's.

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from rtspk.audio import loudest
 from rtspk.engine.calibration import Calibration
+from rtspk.engine.torch_features import TorchLogMel
 from rtspk.errors import ConfigError
+from rtspk.kernels.framing import frame_count
 from rtspk.metrics import equal_error_rate
 from rtspk.train.manifest import Utterance
 from rtspk.train.store import SampleStore
@@ -63,8 +65,12 @@ class Development:
         ]
         self.pairs: NDArray[np.int64] = np.array(pairs, np.int64)
         self.same: NDArray[np.bool_] = np.array([kept[i].speaker == kept[j].speaker for i, j in pairs])
+        if self.same.all() or not self.same.any():
+            raise ConfigError(
+                f"wanted two speakers or more of one data set and gender to hold out, got none in {len(own)}"
+            )
 
-    def error_rates(self, network: nn.Module, features: nn.Module) -> dict[str, float]:
+    def error_rates(self, network: nn.Module, features: TorchLogMel) -> dict[str, float]:
         """Equal error rate by length: "full", "3.0" and "1.5" seconds; cosine of centred vectors."""
         rates = {}
         for name, length in (("full", LONGEST), ("3.0", samples_of(3.0)), ("1.5", samples_of(1.5))):
@@ -72,7 +78,7 @@ class Development:
             rates[name] = equal_error_rate(self._scores(vectors - vectors.mean(0)), self.same)
         return rates
 
-    def calibration(self, embedder: nn.Module, features: nn.Module) -> Calibration:
+    def calibration(self, embedder: nn.Module, features: TorchLogMel) -> Calibration:
         """Fit probability to score and speech, on crops of 1 to 8 seconds of every trial."""
         scores, speech = [], []
         for length in CALIBRATED:
@@ -91,7 +97,7 @@ class Development:
 
 @torch.no_grad()
 def embed_all(
-    network: nn.Module, features: nn.Module, crops: list[FloatArray], batch: int = 32
+    network: nn.Module, features: TorchLogMel, crops: list[FloatArray], batch: int = 32
 ) -> FloatArray:
     """Embed crops of any lengths where the network is, batched by length; float32 [shape=(crops, dimension)].
 
@@ -111,7 +117,7 @@ def embed_all(
         frames: Tensor = features(samples.to(device))
         mask = torch.zeros(frames.shape[:2])
         for row, length in enumerate(rows):
-            mask[row, : max(1, 1 + (length - 400) // 160)] = 1.0
+            mask[row, : max(1, frame_count(length, features.config))] = 1.0
         answer = network(frames, mask.to(device)).float().cpu().numpy()
         for row, i in enumerate(part):
             vectors[i] = answer[row]

@@ -29,17 +29,16 @@ from rtspk.train.device import choose_device, has_bfloat16, moved, prepared
 from rtspk.train.distributed import ALONE, Ranks, spread
 from rtspk.train.features import build_features
 from rtspk.train.learner import Learner
-from rtspk.train.losses import build_classifier
 from rtspk.train.manifest import hold_out
-from rtspk.train.network import SpeakerNetwork, build_network
+from rtspk.train.network import SpeakerNetwork
 from rtspk.train.optimiser import Optimiser, cycle_ends, rate_at
+from rtspk.train.outcome import Outcome, snapshot_name
 from rtspk.train.progress import Progress
 from rtspk.train.recipe import Recipe
 from rtspk.train.resnet import ResNet
 from rtspk.train.resuming import read_run
-from rtspk.train.scoring import CentredEmbedder, centred, cohort_of, sets_of, voices
+from rtspk.train.scoring import voices
 from rtspk.train.selection import select, split_utterances
-from rtspk.train.snapshots import Snapshot, compare
 from rtspk.train.spectrum import mask_spectrum
 from rtspk.train.store import SampleStore
 from rtspk.train.targets import compensated, read_targets
@@ -111,6 +110,9 @@ class Trainer:
             targets = compensated(targets, kept)
         self.targets = [target.to(self.device) for target in targets]
         self.features = build_features(recipe.features).to(self.device)
+        self.outcome = Outcome(
+            recipe, self.batches, self.development, self.closed_sets, self.features, self.device
+        )
         learner = Learner(recipe, len(self.batches.speakers), [t.shape[1] for t in self.targets])
         self.learner = prepared(learner, self.device)
         self.bf16 = loop.bf16 and has_bfloat16(self.device)
@@ -160,8 +162,8 @@ class Trainer:
                 self.average.save(self.learner.network)
                 if self.ranks.first:
                     means = {name: value / done for name, value in sums.items()}
+                    self._save()  # before anything is measured, which may fail
                     self._report(means, seconds / done, waited / seconds)
-                    self._save()
                 sums, waited, done, begun = {}, 0.0, 0, time.monotonic()
             asked = time.monotonic()
 
@@ -231,12 +233,7 @@ class Trainer:
 
     def averaged(self) -> SpeakerNetwork:
         """The network with the averaged weights."""
-        return self._network(self.average.blended())
-
-    def _network(self, weights: dict[str, Tensor]) -> SpeakerNetwork:
-        network = build_network(self.recipe.model, self.recipe.features.width)
-        network.load_state_dict(weights)
-        return network.to(self.device).eval()
+        return self.outcome.network(self.average.blended())
 
     def _save(self) -> None:
         state = {
@@ -254,31 +251,13 @@ class Trainer:
         accuracy = {name: self._accuracy(name) for name in self.closed_sets}
         if "test" in accuracy:
             self._log({"step": self.step, "test_accuracy": accuracy["test"]})
-        path = self._write(self._scored(self.average.blended(), accuracy), "final.pt")
+        model = self.outcome.model(self.average.blended(), self.step, accuracy, self._examples())
+        path = self._write(model, "final.pt")
         self.progress("score", 1, 1)
-        self._compare_snapshots()
+        worth = self.outcome.snapshots_worth(self.folder, self.progress)
+        if worth:
+            self._log({"step": self.step, **worth})
         self.tracker.finish(path, readme_text(read_checkpoint(path), self.recipe.name))
-
-    def _scored(self, weights: dict[str, Tensor], accuracy: dict[str, float]) -> dict[str, object]:
-        """A finished model, as `rtspk export` takes it."""
-        embedder = self._centred(weights)
-        calibration = self.development.calibration(embedder, self.features) if self.development else None
-        rates = self.development.error_rates(embedder, self.features) if self.development else {}
-        return {
-            "recipe": json.dumps(asdict(self.recipe)),
-            "step": self.step,
-            "average": weights,
-            "mean": embedder.mean,
-            "compensation": embedder.compensation,
-            "cohort": cohort_of(
-                embedder, self.features, self.batches.speakers, self.batches.store, self.recipe.loop.seed
-            ),
-            "calibration": asdict(calibration) if calibration else {},
-            "eer": rates,
-            "accuracy": accuracy,
-            **self._examples(),
-            "sets": sets_of([u for own in self.batches.speakers for u in own] + self.batches.unlabelled),
-        }
 
     def _examples(self) -> dict[str, Tensor]:
         """What the trained network hears, for those of its layers whose ranges are fixed at export."""
@@ -288,40 +267,10 @@ class Trainer:
         samples, masks = batch.samples[:EXAMPLES], batch.mask[:EXAMPLES]
         return {"examples": self._heard(samples.to(self.device)).half().cpu(), "masks": masks}
 
-    def _centred(self, weights: dict[str, Tensor]) -> CentredEmbedder:
-        network, made, seed = self._network(weights), self.batches, self.recipe.loop.seed
-        augmenter = replace(made.augmenter, config=self.recipe.augment)  # with all changes, not codecs alone
-        embedder = centred(network, self.features, made.speakers, made.store, augmenter, seed)
-        return embedder.to(self.device)
-
     def _snapshot(self, number: int) -> None:
         """Keep what a cycle ended with, as a model of its own and with its classifier."""
-        scored = self._scored(self.learner.network.state_dict(), {})
-        self._write(scored | {"margin": self.learner.margin.state_dict()}, f"snapshot-{number}.pt")
-
-    def _compare_snapshots(self) -> None:
-        """Log what the snapshots are worth together, where there are several and something to measure on."""
-        loop = self.recipe.loop
-        paths = [self.folder / f"snapshot-{number}.pt" for number in range(1, loop.cycles + 1)]
-        states = [torch.load(p, weights_only=True, map_location="cpu") for p in paths if p.is_file()]
-        closed_set = self.closed_sets.get("validation") or self.closed_sets.get("test")
-        if len(states) < 2 or (self.development is None and closed_set is None):
-            return
-        snapshots = []
-        for state in states:
-            network = self._network(state["average"])
-            classifier = build_classifier(self.recipe.loss, network.dimension, len(self.batches.speakers))
-            classifier.load_state_dict(state["margin"])
-            embedder = CentredEmbedder(network, state["mean"], state.get("compensation")).to(self.device)
-            snapshots.append(Snapshot(embedder.eval(), classifier.to(self.device)))
-        worth = compare(
-            snapshots,
-            self.features,
-            self.development,
-            closed_set,
-            lambda a, b: self.progress("compare snapshots", a, b),
-        )
-        self._log({"step": self.step, "snapshots": len(snapshots), **worth.row()})
+        model = self.outcome.model(self.learner.network.state_dict(), self.step, {}, self._examples())
+        self._write(model | {"margin": self.learner.margin.state_dict()}, snapshot_name(number))
 
     def _write(self, state: dict[str, object], name: str) -> Path:
         buffer = io.BytesIO()

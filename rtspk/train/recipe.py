@@ -12,9 +12,8 @@ from rtspk.train.augment import AugmentConfig
 from rtspk.train.features import FeatureConfig
 from rtspk.train.network import NetworkConfig
 
-__all__ = ["DataConfig", "LoopConfig", "LossConfig", "Recipe", "refuse_name"]
+__all__ = ["DataConfig", "LoopConfig", "LossConfig", "Recipe", "refuse_blend", "refuse_name"]
 
-LEAST: float = 1e-9  # of what must be above zero
 SHORTEST_SECONDS: float = 0.1  # of a crop: three frames of a trunk
 
 
@@ -74,9 +73,8 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         refuse_outside(self, 1, math.inf, "subcentres")
-        refuse_outside(self, LEAST, math.inf, "scale")
-        margins = ("margin",) if self.late_margin is None else ("margin", "late_margin")
-        refuse_outside(self, 0.0, math.pi / 2, *margins)
+        refuse_outside(self, 0.0, math.inf, "scale", above=True)
+        refuse_outside(self, 0.0, math.pi / 2, "margin", "late_margin")
         refuse_outside(self, 0.0, 1.0, "margin_warmup")
         refuse_outside(self, 0.0, math.inf, "margin_weight", "teacher_weight", "similarity_weight")
 
@@ -107,11 +105,10 @@ class LoopConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.blend <= 1.0:
-            raise ConfigError(f"wanted a blend above 0, at most 1, got {self.blend:g}")
+        refuse_outside(self, 0.0, 1.0, "blend", above=True)
         refuse_outside(self, 1, math.inf, "steps", "cycles", "last", "save_every", "threads")
         refuse_outside(self, 0, math.inf, "warmup", "rate_end", "weight_decay")
-        refuse_outside(self, LEAST, math.inf, "rate", "clip")
+        refuse_outside(self, 0.0, math.inf, "rate", "clip", above=True)
         refuse_outside(self, 0.0, 1.0, "momentum", "decay")
         refuse_outside(self, 0, 2**40, "seed")  # what is made of it for each step must be 64 bits
 
@@ -134,13 +131,18 @@ class Recipe:
 
     def __post_init__(self) -> None:
         refuse_name(self.name)
-        if self.loop.blend < 1.0 and not self.start:
-            raise ConfigError(f"wanted a start to blend with, got none beside a blend of {self.loop.blend:g}")
+        refuse_blend(self.loop, self.start)
 
     @classmethod
     def read(cls, path: Path) -> "Recipe":
         """Read a recipe; an unknown key or a value of the wrong kind is a ConfigError."""
         return read_toml(path, cls)
+
+
+def refuse_blend(loop: LoopConfig, start: str) -> None:
+    """Refuse to blend with a start that is none."""
+    if loop.blend < 1.0 and not start:
+        raise ConfigError(f"wanted a start to blend with, got none beside a blend of {loop.blend:g}")
 
 
 def refuse_name(name: str) -> None:

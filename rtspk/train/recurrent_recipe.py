@@ -10,7 +10,7 @@ from typing import Literal
 
 from rtspk.config import read_toml, refuse_outside
 from rtspk.errors import ConfigError
-from rtspk.train.recipe import LoopConfig, refuse_name
+from rtspk.train.recipe import LoopConfig, refuse_blend, refuse_name
 
 __all__ = ["RecurrentDataConfig", "RecurrentRecipe"]
 
@@ -28,12 +28,10 @@ class RecurrentDataConfig:
     workers: int = 0
 
     def __post_init__(self) -> None:
-        refuse_outside(self, 0, math.inf, "every_seconds", "workers")
-        if self.every_seconds <= 0.0 or not 0.0 <= self.begun < 1.0 or self.batch < 1:
-            raise ConfigError(
-                "wanted every_seconds above 0, begun of 0 to below 1 and a batch of 1 or more, "
-                f"got {self.every_seconds:g}, {self.begun:g} and {self.batch}"
-            )
+        refuse_outside(self, 0.01, math.inf, "every_seconds")
+        refuse_outside(self, 0, math.inf, "workers")
+        refuse_outside(self, 0.0, 0.99, "begun")  # some must be whole
+        refuse_outside(self, 1, math.inf, "batch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +47,7 @@ class RecurrentRecipe:
 
     def __post_init__(self) -> None:
         refuse_name(self.name)
+        refuse_blend(self.loop, self.start)
         if self.group < 2:
             raise ConfigError(f"wanted a group of 2 frames or more, got {self.group}")
         if self.loop.cycles != 1:

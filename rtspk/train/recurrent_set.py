@@ -16,6 +16,7 @@ from rtspk.errors import FormatError
 from rtspk.files import make_folder, write_atomically
 from rtspk.train.activity_set import recordings
 from rtspk.train.recurrent_recipe import RecurrentDataConfig
+from rtspk.train.store import version_of
 from rtspk.types import samples_of
 
 __all__ = ["RecurrentSet"]
@@ -64,8 +65,7 @@ class RecurrentSet:
             FormatError: no recordings.
         """
         sounds = recordings(folder)
-        files = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in sounds]
-        about = json.dumps([files, config.every_seconds, config.begun, identity])
+        about = json.dumps([[*map(version_of, sounds)], config.every_seconds, config.begun, identity])
         stem = cache / f"recurrent-{hashlib.sha256(about.encode()).hexdigest()[:16]}"
         done = stem.with_suffix(".json")
         length = teacher.frames_of(WINDOW)

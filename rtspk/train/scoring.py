@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that the torch world uses
 
 from rtspk.audio import loudest
+from rtspk.engine.torch_features import TorchLogMel
 from rtspk.train.augment import Augmenter
 from rtspk.train.compensation import compensation
 from rtspk.train.development import embed_all
@@ -55,7 +56,7 @@ class CentredEmbedder(nn.Module):
 
 def centred(
     network: SpeakerNetwork,
-    features: nn.Module,
+    features: TorchLogMel,
     speakers: list[list[Utterance]],
     store: SampleStore,
     augmenter: Augmenter,
@@ -89,7 +90,7 @@ def centred(
 
 def cohort_of(
     embedder: CentredEmbedder,
-    features: nn.Module,
+    features: TorchLogMel,
     speakers: list[list[Utterance]],
     store: SampleStore,
     seed: int,
@@ -106,7 +107,7 @@ def cohort_of(
 
 
 def voices(
-    network: nn.Module, features: nn.Module, speakers: list[list[Utterance]], store: SampleStore
+    network: nn.Module, features: TorchLogMel, speakers: list[list[Utterance]], store: SampleStore
 ) -> Tensor:
     """Where each speaker's voice lies: a mean of unit vectors, float32 [shape=(speakers, dimension)]."""
     chosen = [_longest(own) for own in speakers]

@@ -1,5 +1,6 @@
 """Cut long files into pieces of one length, on paper: a manifest that points into the files as they are."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +31,7 @@ class Cutting:
     def __post_init__(self) -> None:
         if not 0.5 <= self.seconds <= 60.0:
             raise ConfigError(f"wanted pieces of 0.5 to 60 s, got {self.seconds:g}")
-        if self.hop_seconds is not None and self.hop_seconds < 0.1:
+        if self.hop_seconds is not None and not 0.1 <= self.hop_seconds < math.inf:
             raise ConfigError(f"wanted a hop of at least 0.1 s, got {self.hop_seconds:g}")
         if not 0.1 <= self.least_seconds <= self.seconds:
             raise ConfigError(

@@ -85,15 +85,8 @@ class SegmenterTrainer:
             if self.step % loop.save_every == 0 or self.step == loop.steps:
                 seconds = time.monotonic() - begun
                 self.average.save(self.network)
+                self._save()  # before anything is measured, which may fail
                 self._report(summed / done, seconds / done, waited / seconds)
-                self._write(
-                    "last.pt",
-                    {
-                        **self._state(),
-                        "learner": self.learner.state_dict(),
-                        "optimiser": self.optimiser.state(),
-                    },
-                )
                 summed, done, begun, waited = 0.0, 0, time.monotonic(), 0.0
             asked = time.monotonic()
         state = {**self._state(), "error": self._error(), "beside": self.lesson.beside()}
@@ -139,6 +132,10 @@ class SegmenterTrainer:
             f"step {self.step}/{steps}, loss {loss:.3f}, {measured}{seconds:.2f} s a step, "
             f"waiting {waiting:.0%}, {timedelta(seconds=round(seconds * (steps - self.step)))} left"
         )
+
+    def _save(self) -> None:
+        learnt = {"learner": self.learner.state_dict(), "optimiser": self.optimiser.state()}
+        self._write("last.pt", self._state() | learnt)
 
     def _state(self) -> dict[str, object]:
         return {"recipe": json.dumps(asdict(self.recipe)), "step": self.step, **self.average.state()}

@@ -11,7 +11,7 @@ from rtspk.errors import ConfigError
 from rtspk.kernels.mel import MelConfig
 from rtspk.train.activity_batches import ActivityDataConfig
 from rtspk.train.activity_set import ROWS, TRUNK_HOP
-from rtspk.train.recipe import LoopConfig, refuse_name
+from rtspk.train.recipe import LoopConfig, refuse_blend, refuse_name
 from rtspk.types import SAMPLE_RATE
 
 __all__ = ["SegmenterRecipe", "task_of"]
@@ -31,6 +31,7 @@ class SegmenterRecipe:
 
     def __post_init__(self) -> None:
         refuse_name(self.name)
+        refuse_blend(self.loop, self.start)
         if (self.features.sample_rate, self.features.hop * ROWS) != (SAMPLE_RATE, TRUNK_HOP):
             raise ConfigError(
                 f"wanted features of {SAMPLE_RATE} Hz with a hop of {TRUNK_HOP // ROWS} samples, "

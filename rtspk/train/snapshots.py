@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from rtspk.engine.torch_features import TorchLogMel
 from rtspk.train.closed_set import ClosedSet
 from rtspk.train.development import Development
 from rtspk.train.losses import Classifier
@@ -60,7 +61,7 @@ class Worth:
 
 def compare(
     snapshots: Sequence[Snapshot],
-    features: nn.Module,
+    features: TorchLogMel,
     development: Development | None,
     closed_set: ClosedSet | None,
     progress: Callable[[int, int], None],

@@ -15,7 +15,7 @@ from rtspk.errors import AudioError
 from rtspk.files import make_folder, write_atomically
 from rtspk.types import SAMPLE_RATE, FloatArray
 
-__all__ = ["SampleStore"]
+__all__ = ["SampleStore", "version_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class SampleStore:
             progress: called with files done and files in all
         """
         files = sorted(set(files))
-        digest = hashlib.sha256("\n".join(map(_version, files)).encode()).hexdigest()[:16]
+        digest = hashlib.sha256("\n".join(map(version_of, files)).encode()).hexdigest()[:16]
         index, data = folder / f"{digest}.npy", folder / f"{digest}.s16"
         if not index.exists():
             make_folder(folder)
@@ -71,8 +71,8 @@ class SampleStore:
         return np.asarray(soxr.resample(samples, SAMPLE_RATE * speed, SAMPLE_RATE, quality="LQ"), np.float32)
 
 
-def _version(path: Path) -> str:
-    """A file as it is now: what is written anew under the same name is another."""
+def version_of(path: Path) -> str:
+    """A file as it is now, for what is made of it and kept: written anew, it is another."""
     try:
         found = path.stat()
     except OSError:

@@ -64,9 +64,14 @@ def compensated(tables: list[Tensor], utterances: list[Utterance]) -> list[Tenso
     Args:
         tables: as `read_targets` gives them
         utterances: those that training uses; people at their own speed count
+
+    Raises:
+        FormatError: none of them is of somebody known and was heard by a teacher.
     """
     known = [u for u in utterances if u.speaker and u.speed == 1.0 and u.target >= 0]
     rows = torch.tensor([u.target for u in known])
+    if not known:
+        raise FormatError("wanted known speakers with a target, for targets that are compensated, got none")
     speakers = np.unique([u.speaker for u in known], return_inverse=True)[1]
     sets = np.array([u.dataset for u in known])
     counted = [name for name in np.unique(sets) if len(set(speakers[sets == name])) >= SPEAKERS]
@@ -74,7 +79,8 @@ def compensated(tables: list[Tensor], utterances: list[Utterance]) -> list[Tenso
     for table in tables:
         vectors = table[rows].numpy()
         heard = np.linalg.norm(vectors, axis=1) > 0.0
-        means = np.stack([vectors[heard & (sets == name)].mean(0) for name in counted or np.unique(sets)])
+        own = [heard & (sets == name) for name in counted or np.unique(sets)]
+        means = np.stack([vectors[one].mean(0) for one in own if one.any()])
         small = table @ torch.from_numpy(compensation(vectors[heard], speakers[heard].tolist(), means))
         made.append(small / small.norm(dim=1, keepdim=True).clamp(min=1e-6))
     return made

@@ -75,6 +75,15 @@ def test_whom_the_gallery_knows_gets_a_label_with_the_first_window():
     assert [type(change) for change in table.hear(LIKE_BEN, anchors(BEN))] == [Birth]
 
 
+def test_whom_the_gallery_knows_gets_a_label_by_the_slow_path_too():
+    for known in (False, True):
+        table = after_much_of(ANNA)
+        for _ in range(2):
+            table.hear(BEN, anchors(BEN, known=False))
+        changes = table.review.regroup(table.state, (), anchors(BEN, known=known))
+        assert any(isinstance(change, Birth) for change in changes) == known
+
+
 def test_who_only_may_be_one_of_the_enrolled_waits_like_everybody():
     table = after_much_of(ANNA)
     assert table.hear(LIKE_BEN, anchors(BEN, known=False)) == []
@@ -120,3 +129,11 @@ def test_a_label_holds_on_to_the_print_whose_name_it_bears(keep):
     table.state.memory.labels[:] = 0
     table.hear(near, anchors(voice(0.5, 0.7), labels=(0,), known=False))
     assert (table.labels() == [0, 0, 0]) == (keep > 0.0)
+
+
+@pytest.mark.parametrize(("keep", "label"), [(0.0, 0), (0.3, NOBODY)])
+def test_a_print_whose_name_is_anothers_is_kept_from_a_labels_windows(keep, label):
+    table = Table(TrackerConfig(group_cosine=0.3, keep_cosine=keep, early_seconds=4.0))
+    table.hear(ANNA)
+    table.hear(voice(0.1, 0.9), anchors(voice(0.5, 0.7), labels=(7,), known=False))
+    assert table.labels() == [0, label]

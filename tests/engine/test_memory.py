@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rtspk.engine.memory import NOBODY, Memory
+from rtspk.engine.tracker_state import piece_of
 
 
 def voices(count: int, each: int, spread: float, seed: int) -> np.ndarray:
@@ -65,12 +66,56 @@ def test_products_are_those_of_the_vectors_made_anew(limit):
     assert np.array_equal(memory.products, memory.products.T)
 
 
-def test_windows_without_a_label_are_forgotten_after_a_while():
+def test_two_that_are_joined_are_their_mean_by_weight_and_as_new_as_the_newer():
     memory = Memory()
-    for piece, label in ((0, NOBODY), (1, 3), (600, NOBODY)):
+    vectors, hints = voices(1, 5, 0.3, 5), {1: {0: 0.3}, 2: {0: -0.5, 1: 0.25}, 3: {}, 4: {0: 0.4, 1: 0.8}}
+    for piece, (weight, certainty) in enumerate(((1.0, 0.5), (3.0, 0.9), (1.0, 0.7), (1.0, 0.7))):
+        memory.add(vectors[piece], weight, certainty, piece, 4, hints.get(piece, {}))
+        memory.labels[-1] = 0
+    memory.add(vectors[4], 1.0, 0.7, 4, 4, hints[4])
+    assert memory.pieces.tolist() == [1, 2, 3, 4]
+    assert memory.weights.tolist() == [4.0, 1.0, 1.0, 1.0]
+    assert memory.certainties == pytest.approx([0.8, 0.7, 0.7, 0.7])
+    assert memory.vectors[0] == pytest.approx(0.25 * vectors[0] + 0.75 * vectors[1])
+    assert memory.hints[0, 1:3] == pytest.approx([0.25 * -0.5 + 0.75 * 0.25, 0.0])
+    assert memory.hints[0, 3] == pytest.approx(0.8)  # told of the newer one's piece
+
+
+def test_the_nearest_of_the_older_half_are_joined_however_short_their_vectors_are():
+    turned = np.array([[np.cos(angle), np.sin(angle)] for angle in (0.0, 0.9, 2.0, 2.1, 4.0, 4.0, 5.0, 6.0)])
+    turned[2:4] *= 0.5  # as of windows that were joined before
+    memory = filled([0] * 8, turned.astype(np.float32), 8)
+    memory.add(np.ones(2, np.float32), 0.5, 0.9, 8, 8, {})
+    assert memory.pieces.tolist() == [0, 1, 3, 4, 5, 6, 7, 8]
+
+
+def test_of_many_windows_without_a_label_the_oldest_is_forgotten():
+    memory = filled([NOBODY] * 3 + [0], np.eye(5, dtype=np.float32), 4)
+    memory.add(np.eye(5, dtype=np.float32)[4], 0.5, 0.9, 4, 4, {})
+    assert memory.pieces.tolist() == [1, 2, 3, 4]
+
+
+def test_a_label_of_two_windows_has_one_to_spare():
+    memory = filled([0, 1, 1, 2], np.eye(5, dtype=np.float32), 4)
+    memory.add(np.eye(5, dtype=np.float32)[4], 0.5, 0.9, 4, 4, {})
+    assert memory.labels.tolist() == [0, 1, 2, NOBODY]
+
+
+def test_a_centroid_is_the_direction_of_a_labels_own_windows_by_weight():
+    memory = Memory()
+    for piece, (label, weight) in enumerate(((0, 3.0), (1, 5.0), (0, 4.0))):
+        memory.add(np.eye(3, dtype=np.float32)[piece], weight, 0.9, piece, 10, {})
+        memory.labels[-1] = label
+    assert memory.centroid(0) == pytest.approx([0.6, 0.0, 0.8])
+
+
+@pytest.mark.parametrize(("hop", "kept"), [(180, [NOBODY, 3, NOBODY]), (181, [3, NOBODY])])
+def test_windows_without_a_label_are_forgotten_after_ninety_seconds(hop, kept):
+    memory = Memory()
+    for piece, label in ((0, NOBODY), (1, 3), (piece_of(hop, 0), NOBODY)):
         memory.add(np.ones(4, np.float32) / 2, 0.5, 0.9, piece, 10, {})
         memory.labels[-1] = label
-    assert memory.labels.tolist() == [3, NOBODY]
+    assert memory.labels.tolist() == kept
 
 
 def test_a_label_can_become_another():

@@ -104,3 +104,20 @@ def test_the_order_of_windows_changes_nothing():
 
 def test_one_window_is_a_voice():
     assert mixture(windows([0], 0.5, 0), np.array([0.1], np.float32), np.array([0])).tolist() == [0]
+
+
+@pytest.mark.parametrize(("weight", "voice"), [(0.02, 0), (0.5, 1)])
+def test_a_moment_goes_by_who_speaks_more_and_a_longer_window_by_its_sound(weight, voice):
+    voices = [0] * 40 + [1] * 6
+    between = np.zeros(DIMENSION, np.float32)
+    between[:2] = 0.45, 0.6
+    vectors = np.concatenate([np.eye(DIMENSION, dtype=np.float32)[voices], between[None]])
+    weights = np.append(seconds(46), np.float32(weight))
+    assert mixture(vectors, weights, np.array([*voices, 0]))[-1] == voice
+
+
+@pytest.mark.parametrize(("weight", "voices"), [(0.075, [0, 0]), (0.15, [0, 1])])
+def test_of_hardly_anything_what_is_less_than_half_of_the_rest_is_no_voice(weight, voices):
+    windows_of_two = np.eye(DIMENSION, dtype=np.float32)[:2]
+    weights = np.array([0.2, weight], np.float32)
+    assert mixture(windows_of_two, weights, np.array([0, 1])).tolist() == voices

@@ -7,7 +7,8 @@ from rtspk.engine.events import ReviseEvent, SegmentEvent, SpeakerEvent
 from rtspk.engine.settings import HOP, TrackerConfig
 from rtspk.engine.tracker import Tracker
 from rtspk.engine.tracker_state import NEXT, Birth, Decision, Heard, piece_of
-from rtspk.engine.turns import Said, Turns, TurnsState
+from rtspk.engine.turns import Turns
+from rtspk.engine.turns_state import Said, TurnsState
 from rtspk.engine.voicing import Voicing
 from rtspk.types import Segment
 from tests.engine.conftest import NEVER, Talk, between
@@ -94,6 +95,8 @@ def test_a_newcomer_is_somebody_by_a_persons_word():
     piece = piece_of(talk.hop, 0)
     talk.say(1, 1)
     assert talk.tracker.adopt(talk.state) == Birth(1, (piece,))
+    assert talk.tracker.nearest(talk.voice(1), talk.state)[0] == 1
+    assert talk.tracker.adopt(talk.state) is None
     assert [d.label for d in talk.say(1, 2)] == [1, 1]
     assert talk.tracker.nearest(talk.voice(1), talk.state)[0] == 1
 

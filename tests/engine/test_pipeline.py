@@ -12,7 +12,7 @@ from rtspk.data import DEMO
 from rtspk.engine.events import SegmentEvent
 from rtspk.engine.pipeline import Engine
 from rtspk.engine.settings import SessionConfig
-from rtspk.errors import AudioError, GalleryError, StorageError
+from rtspk.errors import AudioError, ConfigError, GalleryError, StorageError
 from rtspk.metrics import diarization_error
 from rtspk.rttm import read_rttm, to_rttm_turns
 from rtspk.transcript import Transcript
@@ -145,6 +145,12 @@ def test_a_name_that_is_none_is_refused_before_anything_is_heard(engine, tmp_pat
 def test_where_nobody_is_enrolled_nobody_is_found_however_little_is_asked(engine):
     found = engine.identify(ANNA, probability=0.0)
     assert (found.name, found.candidates) == (None, ())
+
+
+@pytest.mark.parametrize("asked", [{"count": 0}, {"probability": 1.5}, {"probability": float("nan")}])
+def test_what_nobody_can_be_found_by_is_refused(engine, asked):
+    with pytest.raises(ConfigError, match="wanted a name or more and a probability of 0 to 1, got"):
+        engine.identify(ANNA, **asked)
 
 
 @pytest.mark.parametrize(

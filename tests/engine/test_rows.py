@@ -32,6 +32,17 @@ def test_rows_that_are_not_known_are_zero():
     assert around[[2, 3]].any()
 
 
+def test_rows_that_are_forgotten_are_zero_and_those_behind_them_where_they_belong():
+    sound = np.random.default_rng(2).normal(0, 0.1, 400 + 19 * 160).astype(np.float32)
+    rows = Rows.empty(MelConfig(), 5)
+    assert rows.oldest == 0
+    rows.push(sound)
+    assert (rows.oldest, rows.end) == (15, 20)
+    around = rows.between(12, 22)
+    assert not around[[0, 1, 2, 8, 9]].any()
+    assert np.array_equal(around[3:8], log_mel(sound)[15:])
+
+
 def test_rows_of_samples_are_the_whole_ones():
     sound = np.arange(3 * RAW_ROW + 7, dtype=np.float32)
     assert np.array_equal(raw_rows(sound), sound[: 3 * RAW_ROW].reshape(3, RAW_ROW))

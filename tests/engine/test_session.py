@@ -11,12 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rtspk.engine.anchors import Anchors
-from rtspk.engine.events import EndEvent, Event, ReviseEvent, SegmentEvent, SpeakerEvent
+from rtspk.engine.events import Change, EndEvent, Event, ReviseEvent, SegmentEvent, SpeakerEvent
 from rtspk.engine.pipeline import LocalSession
 from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.settings import HOP, TrackerConfig
 from rtspk.engine.tracker import Tracker
 from rtspk.engine.tracker_state import Heard
+from rtspk.engine.turns import UNKNOWN
 from rtspk.errors import AudioError, GalleryError, ModelError, SessionError
 from rtspk.rttm import to_rttm_turns
 from rtspk.types import LOUDEST, Embedding, FloatArray, Segment, samples_of
@@ -66,10 +67,11 @@ def test_answers_may_come_late_and_in_pieces(setup, conversation):
 
 
 @pytest.mark.parametrize("latency", [0.5, 1.0, 2.0, 5.0])
-def test_everything_older_than_the_latency_is_said(
+def test_everything_older_than_the_latency_is_said_and_final_where_it_ended(
     setup_at: Callable[[float], object], conversation, latency
 ):
     session: LocalSession = setup_at(latency).begin()
+    turns = session._session.state.turns
     heard, said_to = 0, 0
     unsaid = 0
     for chunk in cut(conversation[: samples_of(30.0)], [1600]):
@@ -77,6 +79,10 @@ def test_everything_older_than_the_latency_is_said(
         for event in session.push(chunk):
             if isinstance(event, SegmentEvent):
                 said_to = max(said_to, event.turn.segment.end)
+                if event.state == "final":
+                    assert event.turn.segment.end <= heard - samples_of(latency)
+        old = heard - heard % HOP - samples_of(latency)
+        assert all(draft.end > old for draft in turns.closed if draft.label != UNKNOWN)
         # Whatever was heard up to now is decided but for the latency, and said where it is speech.
         hop = session._session.state.next_hop
         assert hop * HOP >= heard - samples_of(latency) - HOP + 1
@@ -86,6 +92,7 @@ def test_everything_older_than_the_latency_is_said(
         if traces and heard > samples_of(4.0) and traces[-1].active.any():
             spoken = (traces[-1].first + int(np.flatnonzero(traces[-1].active)[-1]) + 1) * ACTIVITY_HOP
             unsaid = max(unsaid, spoken - said_to)
+    assert turns.finals
     assert unsaid <= samples_of(0.2)  # a blip of a voice that has no label yet
 
 
@@ -100,23 +107,30 @@ def test_a_longer_latency_lets_more_be_heard_before_a_hop_is_decided_on(
 
 def test_a_final_segment_changes_only_by_a_revise_event(setup, conversation):
     final: dict[int, int] = {}
+    cut: set[int] = set()  # announced, and not said anew yet
     for event in setup.events([conversation]):
         if isinstance(event, SegmentEvent):
-            assert event.id not in final
+            assert event.id not in final or event.id in cut
+            cut.discard(event.id)
             if event.state == "final":
                 final[event.id] = event.rev
         elif isinstance(event, ReviseEvent):
             for change in event.changes:
                 assert change.rev == final[change.id] + 1
                 final[change.id] = change.rev
+                if change.reason == "split":
+                    cut.add(change.id)
     assert final
+    assert not cut
 
 
 def test_revisions_of_a_segment_count_up(setup, conversation):
     revs: dict[int, list[int]] = {}
     for event in setup.events([conversation]):
-        if isinstance(event, SegmentEvent):
-            revs.setdefault(event.id, []).append(event.rev)
+        said = event.changes if isinstance(event, ReviseEvent) else [event]
+        for one in said:
+            if isinstance(one, SegmentEvent | Change):
+                revs.setdefault(one.id, []).append(one.rev)
     assert all(b == a + 1 for own in revs.values() for a, b in pairwise([0, *own]))
 
 
@@ -169,6 +183,13 @@ def test_a_finished_session_refuses_audio(setup):
 def test_a_stream_without_sound_just_ends(setup):
     (end,) = setup.events([])
     assert end.to_json() == {"type": "end", "audio_ms": 0, "speakers": 0}
+
+
+@pytest.mark.parametrize("more", [0, 3_000, 7_000])
+def test_what_is_said_up_to_the_end_of_a_stream_is_heard_up_to_there(setup, conversation, more):
+    length = 4 * HOP + more  # somebody speaks there
+    ends = [e.turn.segment.end for e in setup.events([conversation[:length]]) if isinstance(e, SegmentEvent)]
+    assert length - samples_of(0.1) < max(ends) <= length
 
 
 def test_silence_has_no_speakers(setup):
@@ -243,6 +264,8 @@ def test_a_label_that_a_person_names_keeps_that_name(setup, conversation):
     session = setup.begin()
     said = session.push(conversation[: samples_of(20.0)])
     named = session.label("S1", "Anna")
+    session._session.label("S1", "Anna")
+    assert setup.parts.identities.gallery.speakers() == []  # unless it is wanted, no voice is stored
     assert [e.to_json() for e in named if isinstance(e, SpeakerEvent)] == [
         {"type": "speaker", "event": "named", "speaker": "S1", "name": "Anna"}
     ]

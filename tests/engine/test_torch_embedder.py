@@ -90,6 +90,13 @@ def test_crops_give_what_their_windows_give(device):
         assert float(wanted.vector @ got) >= 0.999
     with pytest.raises(ModelError, match="wanted crops of 400 samples or more, got one of 10"):
         embedder.embed_samples([sound[:10]])
+    with pytest.raises(ModelError, match=r"wanted voices from .*, got NaN, infinity or nothing"):
+        embedder.embed_samples([crops[0], np.full(1_000, np.nan, np.float32)])
+
+
+def test_an_answer_of_no_length_is_no_voice():
+    with pytest.raises(ModelError, match="got NaN, infinity or nothing"):
+        torch_embedder("cpu").voices(torch.zeros(1, 192))
 
 
 def test_a_window_without_speech_is_refused(windows):

@@ -39,12 +39,22 @@ def test_a_hop_without_a_window_follows_its_neighbourhood():
     assert (decision.label, births) == (known, [])
 
 
+@pytest.mark.parametrize("pause", [0, 3, 30])
+def test_the_longer_a_pause_the_likelier_somebody_else_goes_on(pause):
+    talk = Talk()
+    known_two(talk)
+    talk.pause(pause)
+    ((decision,), _) = talk.hear(Heard(piece_of(talk.hop, 0), 800))
+    stay = (1.0 - talk.tracker.config.switch) ** min(pause + 1, 20)
+    assert (decision.label, decision.confidence) == (1, pytest.approx(stay + (1.0 - stay) / 2, abs=1e-3))
+
+
 def test_memory_is_bounded():
     talk = Talk(TrackerConfig(memory=30), max_speakers=3)
     for number in range(40):
         talk.say(number % 20, 12)
     assert len(talk.state.memory.weights) == 30
-    assert len(talk.state.recent) <= RECENT
+    assert len(talk.state.recent) == RECENT
     assert len(talk.state.labels) == len(talk.state.speech) == len(talk.state.centroids) == 3
 
 

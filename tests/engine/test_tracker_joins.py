@@ -22,6 +22,16 @@ def test_labels_that_turn_out_to_be_one_voice_are_joined_into_the_one_that_holds
     assert set(talk.state.memory.labels.tolist()) == {joined.kept} == set(talk.state.labels)
 
 
+def test_a_label_that_two_others_share_goes_to_the_one_that_has_more_of_it():
+    talk = Talk(TrackerConfig(keep_cosine=0.0, slow_seconds=NEVER))
+    talk.say(0, 12)
+    talk.say(1, 12)
+    shared = talk.state.bear(())
+    talk.state.memory.labels[[0, 12, 13, 14]] = shared
+    talk.state.centre()
+    assert talk.hear(Heard(piece_of(talk.hop, 0), HOP, talk.window(0)))[1] == [Joined(shared, 1)]
+
+
 def two_voices_under_one_label(split: float, slow: float = 4.0) -> Talk:
     """Ten seconds of a second voice, all of which has the first one's label; then it would be told apart."""
     talk = Talk(TrackerConfig(group_cosine=-0.2, clear_cosine=-1.0, slow_seconds=NEVER))
@@ -123,13 +133,16 @@ def test_the_slow_path_comes_every_four_seconds_of_talk():
     assert came[0] == 20  # when more than ten seconds are remembered
 
 
-def test_labels_that_somebody_joined_stay_one():
-    talk = Talk()
+@pytest.mark.parametrize("slow", [4.0, NEVER])
+def test_labels_that_somebody_joined_stay_one(slow):
+    talk = Talk(TrackerConfig(slow_seconds=slow))
     gone, kept = known_two(talk)[::-1]
     talk.tracker.join(gone, kept, talk.state)
+    assert np.array_equal(talk.state.centroids, [talk.state.memory.centroid(kept)])
     for _ in range(6):
         assert {d.label for n in (0, 1) for d in talk.say(n, 4)} == {kept}
     assert talk.state.labels == [kept]
+    assert set(talk.state.memory.labels.tolist()) == {kept}  # the newest windows of either voice too
 
 
 def test_joining_keeps_every_belief_a_probability():

@@ -1,11 +1,13 @@
 """What is said in hops becomes turns: joined, cut, settled once."""
 
 import numpy as np
+import pytest
 
 from rtspk.engine.events import ReviseEvent, SegmentEvent
 from rtspk.engine.settings import HOP
-from rtspk.engine.tracker_state import Decision
-from rtspk.engine.turns import LONGEST, Said, Turns, TurnsState
+from rtspk.engine.tracker_state import NEXT, Decision
+from rtspk.engine.turns import LONGEST, RECONSIDERED, Turns
+from rtspk.engine.turns_state import REMEMBERED, Said, TurnsState
 from rtspk.types import Segment, samples_of
 
 VECTOR = np.ones(4, np.float32)
@@ -35,6 +37,11 @@ class Speech:
         ]
         return [(t.segment.start / HOP, t.segment.end / HOP, t.label) for t in final]
 
+    def revised(self) -> list[tuple[int, str, str]]:
+        """Which segments became whose, and why."""
+        events = [e for e in self.turns.state.events if isinstance(e, ReviseEvent)]
+        return [(change.id, change.label, change.reason) for e in events for change in e.changes]
+
 
 def test_hops_of_one_label_are_one_turn():
     speech = Speech()
@@ -54,23 +61,82 @@ def test_a_pause_ends_a_turn():
     speech.say(0, 4)
     speech.hop += 2
     speech.say(0, 4)
-    assert speech.settle() == [(0, 4, "S1"), (6, 10, "S1")]
+    assert [draft.end for draft in speech.turns.due(4 * HOP)] == [4 * HOP]  # at once
+    assert speech.settle() == [(6, 10, "S1")]
+
+
+@pytest.mark.parametrize(("later", "turns"), [(0, 1), (1, 0)])
+def test_a_turn_is_open_until_the_pause_behind_it_is_long_enough(later, turns):
+    speech = Speech()
+    speech.say(0, 4)
+    speech.turns.pause(4 * HOP + JOIN + later)
+    assert len(speech.turns.state.open) == turns
+
+
+def test_speech_without_a_place_is_no_turn():
+    speech = Speech()
+    speech.turns.extend([Said(Decision(0, 0, 0.5, 0.9, provisional=False), [], VECTOR)])
+    assert speech.turns.state == TurnsState()
+
+
+def test_a_turn_is_as_sure_as_its_windows_in_the_mean():
+    speech = Speech()
+    for hop, (score, vector) in enumerate([(0.2, [3.0, 0.0]), (0.6, [0.0, 4.0]), (0.9, None)]):
+        decision = Decision(hop, 0, score, score / 2, provisional=False)
+        heard = None if vector is None else np.array(vector, np.float32)
+        speech.turns.extend([Said(decision, [Segment(hop * HOP, (hop + 1) * HOP)], heard)])
+    speech.settle()
+    turn = speech.turns.state.events[-1].turn
+    assert (turn.score, turn.confidence) == pytest.approx((0.4, 0.2))
+    assert not turn.overlap
+    assert speech.turns.state.finals[-1].vector == pytest.approx([0.6, 0.8])
 
 
 def test_a_long_turn_is_cut():
     speech = Speech()
-    speech.say(0, 100)
-    assert max(end - start for start, end, _ in speech.settle()) * HOP <= LONGEST
+    longest = LONGEST // HOP
+    speech.say(0, longest + 5)
+    assert speech.settle() == [(0, longest, "S1"), (longest, longest + 5, "S1")]
 
 
-def test_a_sliver_before_a_change_goes_to_who_goes_on():
+@pytest.mark.parametrize(
+    ("length", "labels"),
+    [(700, ["S2"]), (3999, ["S2"]), (4000, ["S1", "S2"])],  # of 0.25 s
+)
+def test_a_sliver_before_a_change_goes_to_who_goes_on(length, labels):
     speech = Speech()
-    state = speech.turns
     first = Decision(0, 0, 0.5, 0.9, provisional=False)
-    state.extend([Said(first, [Segment(HOP - 700, HOP)], VECTOR)])
+    speech.turns.extend([Said(first, [Segment(HOP - length, HOP)], VECTOR)])
     speech.hop = 1
     speech.say(1, 4)
-    assert [(label) for _, _, label in speech.settle()] == ["S2"]
+    assert [label for _, _, label in speech.settle()] == labels
+
+
+@pytest.mark.parametrize(("own", "label"), [((0, 1), "S2"), ((0,), "S1")])
+def test_a_turn_is_a_new_voices_where_half_of_it_is(own, label):
+    speech, said = Speech(), Speech()
+    for one in (speech, said):
+        one.say(0, 4, provisional=True)
+    said.settle()
+    for one in (speech, said):
+        one.turns.born(1, own)
+    assert speech.settle() == [(0, 4, label)]
+    assert said.revised() == ([(1, "S2", "new")] if label == "S2" else [])
+
+
+def test_a_voice_that_is_born_goes_on_with_its_open_turn():
+    speech = Speech()
+    speech.say(0, 2, provisional=True)
+    speech.turns.born(1, (0, 1))
+    assert speech.turns.state.events[-1].turn.label == "S2"
+    speech.say(1, 2)
+    assert speech.settle() == [(0, 4, "S2")]
+
+
+def test_who_may_be_the_first_is_shown_as_the_first():
+    speech = Speech()
+    speech.say(NEXT, 1, provisional=True)
+    assert speech.turns.state.events[-1].turn.label == "S1"
 
 
 def test_provisional_turns_are_their_own_and_become_the_new_voice():
@@ -95,6 +161,15 @@ def test_a_pause_within_a_hop_leaves_no_turn_to_just_any_new_voice():
     speech.turns.born(1, (6, 7))
     (revise,) = [e for e in speech.turns.state.events if isinstance(e, ReviseEvent)]
     assert [change.id for change in revise.changes] == [1, 2]
+
+
+def test_a_hop_with_a_short_pause_counts_once():
+    speech = Speech()
+    for hop in (0, 1):
+        begin = hop * HOP
+        spans = [Segment(begin, begin + 3000), Segment(begin + 3500, begin + HOP)]
+        speech.turns.extend([Said(Decision(hop, 0, 0.5, 0.9, provisional=True), spans, VECTOR)])
+    assert [draft.pieces for draft in speech.turns.state.open] == [[0, 1]]
 
 
 def test_a_turn_without_a_voice_is_not_said_until_it_has_one():
@@ -125,6 +200,76 @@ def test_naming_revises_what_was_final():
     assert speech.turns.state.events[-1].turn.name == "Anna"
 
 
+def test_a_name_that_is_taken_back_is_gone():
+    speech = Speech()
+    speech.turns.name(0, "Anna")
+    speech.turns.name(0, None)
+    speech.say(0, 1)
+    assert speech.turns.state.events[-1].turn.name is None
+
+
+def finals_of(count: int) -> Speech:
+    """Final turns of one hop each, provisional ones of the first label."""
+    speech = Speech()
+    for _ in range(count):
+        speech.say(0, 1, provisional=True)
+        speech.hop += 2
+    speech.settle()
+    return speech
+
+
+def test_final_turns_are_judged_anew_by_what_was_heard_of_them():
+    speech = finals_of(3)
+    speech.turns.state.finals[1].vector = None
+    asked = []
+
+    def judge(label, vector):
+        asked.append((label, vector.tolist()))
+        return 2 if len(asked) == 1 else label
+
+    speech.turns.reconsider(judge)
+    assert asked == [(0, [0.5] * 4)] * 2
+    assert speech.revised() == [(1, "S3", "corrected")]
+
+
+def test_only_the_last_final_turns_are_judged_anew():
+    speech = finals_of(RECONSIDERED + 2)
+    speech.turns.reconsider(lambda _label, _vector: 1)
+    assert [number for number, _, _ in speech.revised()] == list(range(3, RECONSIDERED + 3))
+
+
+def test_of_a_stream_without_end_so_many_final_turns_are_remembered():
+    speech = finals_of(REMEMBERED + 3)
+    state = speech.turns.state
+    assert (state.open, state.closed) == ([], [])
+    assert [final.id for final in state.finals] == list(range(4, REMEMBERED + 4))
+
+
+def test_what_was_corrected_may_still_be_a_new_voices_and_what_was_named_may_not():
+    speech = finals_of(2)
+    speech.turns.reconsider(lambda label, _: label)
+    speech.turns.state.finals[0].vector = None
+    speech.turns.reconsider(lambda _label, _vector: 1)
+    speech.turns.name(0, "Anna")
+    speech.turns.born(2, (0, 3))
+    assert speech.revised() == [(2, "S2", "corrected"), (1, "S1", "named"), (2, "S3", "new")]
+
+
+@pytest.mark.parametrize(
+    ("other", "speaks"),
+    [(Segment(2 * HOP, 4 * HOP), True), (Segment(0, HOP), False), (Segment(3 * HOP, 4 * HOP), False)],
+)
+def test_a_label_speaks_at_the_time_of_another_turn_where_the_two_overlap(other, speaks):
+    speech = Speech()
+    speech.hop = 1
+    speech.say(0, 2)  # hops 1 and 2
+    (draft,) = speech.turns.state.open
+    speech.turns.extend([Said(Decision(9, 1, 0.5, 0.9, provisional=False), [other], VECTOR)])
+    assert speech.turns.speaks(1, draft) == speaks
+    assert not speech.turns.speaks(0, draft)
+    assert not speech.turns.speaks(2, draft)
+
+
 def test_merging_moves_final_and_open_turns():
     speech = Speech()
     speech.say(0, 4)
@@ -135,6 +280,14 @@ def test_merging_moves_final_and_open_turns():
     (revise,) = [e for e in speech.turns.state.events if isinstance(e, ReviseEvent)]
     assert [(c.id, c.label, c.reason) for c in revise.changes] == [(2, "S1", "merged")]
     assert speech.settle()[-1][2] == "S1"
+
+
+def test_a_label_that_is_merged_leaves_no_name_behind():
+    speech = Speech()
+    for label, name in enumerate(("Anna", "Ben")):
+        speech.turns.name(label, name)
+    speech.turns.merge(1, 0)
+    assert speech.turns.state.names == {0: "Anna"}
 
 
 def test_only_what_is_behind_the_horizon_is_due():
@@ -179,3 +332,117 @@ def test_a_turn_is_settled_once_when_its_beginning_is_old():
     speech.turns.relabel(draft, 4)
     assert speech.turns.ageing(2 * HOP) == []
     assert speech.turns.state.events[-1].turn.label == "S5"
+
+
+def nothing(_pieces):
+    return None
+
+
+def span_of(hop: int) -> Segment:
+    return Segment(hop * HOP, (hop + 1) * HOP)
+
+
+def test_a_final_turn_of_two_people_is_cut_in_the_open():
+    speech = Speech()
+    speech.turns.name(1, "Ben")
+    speech.say(0, 6)
+    speech.settle()
+    before = len(speech.turns.state.events)
+    speech.turns.part({0: 0, 3: 1}, lambda pieces: np.full(4, len(pieces), np.float32))
+    assert [event.to_json() for event in speech.turns.state.events[before:-1]] == [
+        {
+            "type": "revise",
+            "changes": [{"id": 1, "rev": 8, "speaker": "S1", "name": None, "reason": "split"}],
+        },
+        {**speech.turns.state.events[before - 1].to_json(), "rev": 9, "end": 1.5},
+    ]
+    other = speech.turns.state.events[-1]
+    assert (other.id, other.rev, other.state) == (2, 1, "final")
+    assert (other.turn.segment, other.turn.label) == (Segment(3 * HOP, 6 * HOP), "S2")
+    assert other.turn.name == "Ben"
+    assert [(final.id, final.rev, final.vector[0]) for final in speech.turns.state.finals] == [
+        (1, 9, 3),
+        (2, 1, 3),
+    ]
+
+
+def test_parts_of_a_turn_are_turns_of_their_own():
+    speech = Speech()
+    speech.say(0, 6)
+    speech.settle()
+    speech.turns.part({0: 1, 2: 2, 4: 1}, nothing)
+    assert [final.label for final in speech.turns.state.finals] == [1, 2, 1]
+    before = len(speech.turns.state.events)
+    speech.turns.part({0: 1, 2: 2, 4: 1}, nothing)
+    assert len(speech.turns.state.events) == before
+    speech.turns.merge(1, 2)
+    assert speech.revised()[-2:] == [(1, "S3", "merged"), (3, "S3", "merged")]
+
+
+def test_what_is_of_one_label_throughout_is_not_cut():
+    speech = Speech()
+    speech.say(0, 4)
+    speech.settle()
+    before = len(speech.turns.state.events)
+    speech.turns.part({0: 1, 3: 1}, nothing)
+    assert len(speech.turns.state.events) == before
+
+
+def test_nobody_gets_a_part_of_a_turn_who_speaks_at_its_time():
+    for others, cut in (([1, 2], False), ([0, 1], True)):
+        speech = Speech()
+        for hop in range(3):
+            own = Said(Decision(3 * hop, 0, 0.5, 0.9, provisional=False), [span_of(hop)], VECTOR)
+            beside = Said(Decision(3 * hop + 1, 1, 0.5, 0.9, provisional=False), [span_of(hop)], VECTOR)
+            speech.turns.extend([own, beside] if hop in others else [own])
+        speech.settle()
+        speech.turns.part({0: 0, 6: 1}, nothing)
+        assert (speech.revised() != []) == cut
+
+
+def test_parts_that_may_be_a_new_voices_are_so_still():
+    speech = Speech()
+    speech.say(0, 4, provisional=True)
+    speech.settle()
+    speech.turns.part({0: 0, 2: 1}, nothing)
+    speech.turns.born(5, (2, 3))
+    assert speech.revised()[-1] == (2, "S6", "new")
+
+
+def test_only_the_last_final_turns_are_cut():
+    speech = Speech()
+    for _ in range(RECONSIDERED + 1):
+        speech.say(0, 2)
+        speech.hop += 2
+    speech.settle()
+    speech.turns.part({piece: piece % 2 for piece in range(speech.hop)}, nothing)
+    assert [number for number, _, _ in speech.revised()] == list(range(2, RECONSIDERED + 2))
+    assert not any(final.parts for final in list(speech.turns.state.finals)[:-RECONSIDERED])
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_a_turn_that_goes_on_is_cut_likewise_and_its_last_part_goes_on(over):
+    speech = Speech()
+    speech.say(0, 4)
+    if over:
+        speech.turns.close()
+    before = len(speech.turns.state.events)
+    speech.turns.part({0: 0, 2: 1}, lambda _: np.full(4, 0.5, np.float32))
+    events = speech.turns.state.events[before:]
+    assert [(e.id, e.rev, e.turn.label, e.state) for e in events] == [
+        (1, 5, "S1", "tentative"),
+        (2, 1, "S2", "tentative"),
+    ]
+    assert [e.turn.confidence for e in events] == pytest.approx([0.9, 0.9])
+    speech.say(1, 2)
+    behind = [(2, 4, "S2"), (4, 6, "S2")] if over else [(2, 6, "S2")]
+    assert speech.settle() == [(0, 2, "S1"), *behind]
+    assert speech.turns.state.finals[0].vector == pytest.approx([0.5] * 4)
+
+
+def test_a_turn_that_was_not_heard_is_cut_all_the_same():
+    speech = Speech()
+    speech.say(0, 4)
+    speech.turns.part({0: 0, 2: 1}, nothing)
+    assert speech.settle() == [(0, 2, "S1"), (2, 4, "S2")]
+    assert [final.vector for final in speech.turns.state.finals] == [None, None]

@@ -205,8 +205,8 @@ def test_what_the_classes_cannot_say_is_left_to_the_teacher():
         ("crop_seconds", 10.5, "crops of 0.04 to 10 s"),
         ("shortest_seconds", 3.0, "crops of 0.04 to 10 s"),
         ("shortest_seconds", 0.0, "crops of 0.04 to 10 s"),
-        ("teacher_share", 1.5, "shares of 0 to 1"),
-        ("noise", -0.1, "shares of 0 to 1"),
+        ("teacher_share", 1.5, "wanted teacher_share of 0 to 1, got 1.5"),
+        ("noise", -0.1, "wanted noise of 0 to 1, got -0.1"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(name, value, message):

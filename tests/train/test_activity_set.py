@@ -87,6 +87,17 @@ def test_a_folder_is_worked_on_once_and_again_where_it_changed(own, tmp_path):
     heard, third = count_work(own, tmp_path / "cache")
     assert len(heard) == 2
     assert third.speakers[2].tolist() == [1] * PIECE_FRAMES
+    write_wav(own / "two.wav", np.zeros(samples_of(10.0), np.float32))  # as long as it was
+    heard, _ = count_work(own, tmp_path / "cache")
+    assert len(heard) == 2
+
+
+def test_another_teacher_of_the_same_size_teaches_anew(conversations, own, tmp_path):
+    teacher = tmp_path / "teacher.onnx"
+    for _ in range(2):
+        teacher.write_bytes((conversations / "teacher.onnx").read_bytes())
+        heard, _ = count_work(own, tmp_path / "cache", teacher)
+        assert len(heard) == 2
 
 
 def test_work_that_was_broken_off_begins_anew(own, tmp_path):

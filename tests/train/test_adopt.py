@@ -1,5 +1,7 @@
 """pyannote's segmenter, taken apart, answers as it did whole; other networks are refused."""
 
+import tomllib
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from rtspk.engine.network import Network  # noqa: E402
 from rtspk.engine.recurrent import PARTS, RecurrentNetwork  # noqa: E402
 from rtspk.engine.segmenter import load_segmenter  # noqa: E402
 from rtspk.errors import ModelError  # noqa: E402
-from rtspk.train.adopt import adopt_segmenter  # noqa: E402
+from rtspk.train.adopt import adopt_segmenter, card_text  # noqa: E402
 from rtspk.types import samples_of  # noqa: E402
 
 
@@ -34,6 +36,15 @@ def test_the_parts_answer_as_the_network_did(write_public, tmp_path):
     was, now = answers(file, tmp_path / "model", sound)
     assert was.shape == now.shape
     assert np.abs(was - now).max() < 5e-3  # products in eight bits
+
+
+def test_a_card_holds_whatever_a_file_is_called():
+    card = tomllib.loads(card_text('a "b"-1', 'own "words"', 'rtspk export a "b".onnx'))
+    assert (card["id"], card["licence"], card["source"]) == (
+        'a "b"-1',
+        'own "words"',
+        'rtspk export a "b".onnx',
+    )
 
 
 def test_the_real_one_answers_as_it_did(shared, tmp_path):

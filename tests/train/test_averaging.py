@@ -84,7 +84,7 @@ def test_a_blend_is_partly_what_the_run_began_with(resumed):
 
 @pytest.mark.parametrize("blend", [0.0, 1.1])
 def test_a_blend_is_a_share(blend):
-    with pytest.raises(ConfigError, match=f"wanted a blend above 0, at most 1, got {blend:g}"):
+    with pytest.raises(ConfigError, match=f"wanted blend of more than 0, at most 1, got {blend}"):
         LoopConfig(blend=blend)
 
 

@@ -72,6 +72,16 @@ def test_a_line_is_told_at_every_save_and_the_loss_at_every_step(pack, recipe_fi
     assert told[-1].endswith(" 0:00:00 left")
 
 
+def test_what_was_learnt_is_saved_before_it_is_measured(pack, recipe_file, tmp_path):
+    def fail(_line: str) -> None:
+        raise KilledError
+
+    recipe = Recipe.read(recipe_file)
+    with pytest.raises(KilledError):
+        Trainer(recipe, pack, tmp_path / "run", quiet, fail).run()
+    assert Trainer(recipe, pack, tmp_path / "run", quiet).step == 2
+
+
 def test_the_late_margin_is_taken_in_the_late_steps_alone(pack, recipe_file, tmp_path, monkeypatch):
     recipe = Recipe.read(recipe_file)
     recipe = replace(recipe, loss=replace(recipe.loss, late_margin=0.5, margin=0.25, margin_warmup=0.0))

@@ -216,7 +216,9 @@ def test_what_is_missing_is_told_in_one_line(recipe, talk, tmp_path):
     [
         ("group = 1", "wanted a group of 2 frames or more, got 1"),
         ("[loop]\ncycles = 2", "wanted a segmenter's run of one cycle, got 2"),
-        ("[data]\nbegun = 1.0", "wanted every_seconds above 0, begun of 0 to below 1"),
+        ("[loop]\nblend = 0.5", "wanted a start to blend with, got none beside a blend of 0.5"),
+        ("[data]\nbegun = 1.0", "wanted begun of 0 to 0.99, got 1.0"),
+        ("[data]\nevery_seconds = 1e-6", "wanted every_seconds of 0.01 or more, got 1e-06"),
         ("[data]\nevry = 1.0", r"got data\.evry"),
     ],
 )

@@ -62,7 +62,14 @@ def test_a_folder_gives_its_sound_files_at_any_depth(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "values", [{"seconds": 0.1}, {"hop_seconds": 0.0}, {"least_seconds": 9.0}, {"seconds": float("nan")}]
+    "values",
+    [
+        {"seconds": 0.1},
+        {"hop_seconds": 0.0},
+        {"least_seconds": 9.0},
+        {"seconds": float("nan")},
+        {"hop_seconds": float("nan")},
+    ],
 )
 def test_lengths_beyond_reason_are_refused(values):
     with pytest.raises(ConfigError, match="wanted"):

@@ -33,6 +33,7 @@ def test_nothing_else_is_a_segmenters_recipe(recipe_file, tmp_path):
     [
         ("[model]\nwidht = 8", r"got model\.widht"),
         ("[loop]\ncycles = 2", "wanted a segmenter's run of one cycle, got 2"),
+        ("[loop]\nblend = 0.5", "wanted a start to blend with, got none beside a blend of 0.5"),
         ("[features]\nhop = 80", "wanted features of 16000 Hz with a hop of 160 samples, got 16000 and 80"),
         ("[features]\nsample_rate = 8000\nhigh = 4000", "wanted features of 16000 Hz"),
         ("[data]\nbatch = 0", "wanted batch of 1 or more, got 0"),

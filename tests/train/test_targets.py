@@ -73,3 +73,22 @@ def test_what_tells_data_sets_apart_is_made_small_and_silence_stays():
     assert made[:-1].norm(dim=1).numpy() == pytest.approx(1.0, abs=1e-5)
     assert not made[-1].any()
     assert float(made[:, 0].abs().max()) < 0.2 < float(table[:-1, 0].abs().min())
+
+
+def test_a_data_set_that_a_teacher_did_not_hear_moves_nothing():
+    table = torch.nn.functional.normalize(torch.tensor(np.random.default_rng(1).standard_normal((7, 4))))
+    table[4:] = 0.0
+    utterances = [
+        Utterance(Path("a"), 0, 1, f"s{row // 2}", f"set{row // 4}", "", "", "", row) for row in range(6)
+    ]
+    (made,) = compensated([table.float()], utterances)
+    assert torch.isfinite(made).all()
+    (alone,) = compensated([table.float()], utterances[:4])
+    assert torch.equal(made, alone)
+    assert not made[4:].any()
+
+
+def test_targets_of_nobody_known_cannot_be_compensated():
+    nobody = Utterance(Path("a"), 0, 1, "", "set", "", "", "", 0)
+    with pytest.raises(FormatError, match="wanted known speakers with a target"):
+        compensated([torch.ones(2, 4)], [nobody])

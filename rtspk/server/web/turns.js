@@ -25,7 +25,7 @@ export class Turns {
   }
 
   #show(segment, before) {
-    const item = this.items.get(segment.id) ?? this.#insert(segment.id);
+    const item = this.items.get(segment.id) ?? this.#insert(segment);
     if (!item) return;
     const [time, who, length] = item.children;
     time.textContent = clock(segment.start);
@@ -39,13 +39,14 @@ export class Turns {
     item.animate({ transform: ["translateX(2rem)", "none"] }, { duration: 700, easing: "ease-out" });
   }
 
-  // A new line stands by its number, which is nearly always the highest; null for one before all that are shown.
-  #insert(id) {
+  // A new line stands by its start, which is nearly always the latest; null for one before all that are shown.
+  #insert({ id, start }) {
     let last = this.list.lastElementChild;
-    while (last && last.value > id) last = last.previousElementSibling;
+    while (last && Number(last.dataset.start) > start) last = last.previousElementSibling;
     if (!last && this.list.children.length >= SHOWN) return null;
     const item = document.createElement("li");
     item.value = id;
+    item.dataset.start = start;
     item.append(...["time", "b", "span"].map((tag) => document.createElement(tag)));
     this.items.set(id, item);
     if (last) last.after(item);
