@@ -2,11 +2,14 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
-from rtspk.engine.embedder import BUNDLED
+from rtspk.config import read_toml
+from rtspk.engine.embedder import BUNDLED, EmbedderCard
 from rtspk.engine.registry import Registry, resolve_model
+from rtspk.engine.segmenter import SegmenterCard
 from rtspk.errors import ConfigError, ModelError
 
 SHIPPED = BUNDLED / "embedder"
@@ -135,3 +138,12 @@ def test_an_id_that_leads_elsewhere_is_refused(registry, exported):
 def test_an_unknown_stage_is_named(registry, exported):
     with pytest.raises(ConfigError, match="got 'done'"):
         registry.add(exported, "done")
+
+
+def test_the_cards_in_the_docs_are_cards(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    embedder, segmenter = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "embedder.toml").write_text(embedder, encoding="utf-8")
+    (tmp_path / "segmenter.toml").write_text(segmenter, encoding="utf-8")
+    assert read_toml(tmp_path / "embedder.toml", EmbedderCard).dimension == 256
+    assert read_toml(tmp_path / "segmenter.toml", SegmenterCard).seconds == 5.0
