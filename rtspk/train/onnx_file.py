@@ -67,6 +67,11 @@ def exported(
         raise ModelError("wanted an ONNX program from torch, got none")
     proto = program.model_proto
     del proto.graph.value_info[:]  # torch's notes of inner shapes do not agree with onnx's
+    # Nor are its notes of source lines and folders anybody's business; a model's id would hang on them.
+    for noted in (proto, proto.graph, *proto.graph.node, *proto.graph.input, *proto.graph.output):
+        del noted.metadata_props[:]
+    for table in proto.graph.initializer:
+        del table.metadata_props[:]
     if examples:
         proto = _pictures_in_eight_bits(proto, [dict(zip(inputs, one, strict=True)) for one in examples])
     return packed(proto, exact)

@@ -133,6 +133,14 @@ def test_a_voice_that_is_born_goes_on_with_its_open_turn():
     assert speech.settle() == [(0, 4, "S2")]
 
 
+def test_who_may_be_new_and_is_somebody_known_goes_on_with_the_open_turn():
+    speech = Speech()
+    speech.say(NEXT, 2, provisional=True)
+    speech.turns.recast(lambda _pieces, _vector: 0)
+    speech.say(0, 2)
+    assert speech.settle() == [(0, 4, "S1")]
+
+
 def test_who_may_be_the_first_is_shown_as_the_first():
     speech = Speech()
     speech.say(NEXT, 1, provisional=True)

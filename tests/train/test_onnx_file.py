@@ -81,3 +81,10 @@ def test_tables_are_stored_by_their_kind_and_size(network, content):
     assert {value.dtype for value in floats if value.size < SMALLEST_HALVED} == {np.dtype(np.float32)}
     assert any(np.array_equal(value, network.matrix.bias.detach().numpy()) for value in floats)
     assert any(np.array_equal(value, network.numbers.numpy()) for value in tables.values())
+
+
+def test_a_file_says_nothing_of_where_it_was_made(content):
+    assert b"rtspk" not in content
+    assert __file__.encode() not in content
+    graph = onnx.load_from_string(content).graph
+    assert not any(list(one.metadata_props) for one in (graph, *graph.node, *graph.initializer, *graph.input))
