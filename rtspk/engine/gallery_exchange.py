@@ -23,6 +23,8 @@ from rtspk.types import FloatArray
 
 __all__ = ["read_export", "write_export"]
 
+MOST_SPEECH = 1 << 40  # samples, two years: sums of more are no numbers to SQLite
+
 Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 
 
@@ -33,7 +35,7 @@ class _Strict(BaseModel):
 class _Exemplar(_Strict):
     vector: str  # float32, little-endian, base64
     source: str
-    net_speech: Annotated[int, Field(ge=0)]  # samples at 16 kHz
+    net_speech: Annotated[int, Field(ge=0, le=MOST_SPEECH)]  # samples at 16 kHz
     quality: Annotated[float, Field(ge=0, le=1)]
     created: Time
 
@@ -154,7 +156,7 @@ def _check_seal(export: _Export, key: bytes | None, path: Path) -> None:
         raise FormatError(f"wanted the key of a signed archive, got none: {path}")
     if key is not None and not signed:
         raise FormatError(f"wanted an archive that is signed, got one that is not: {path}")
-    if export.version == 1:
+    if export.version == 1 and seal is None:
         return
     try:
         broken = seal is None or not hmac.compare_digest(
