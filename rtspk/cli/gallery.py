@@ -14,14 +14,13 @@ import typer
 
 from rtspk.cli.options import AsJson, Device, GalleryFile, ModelFolder
 from rtspk.cli.screen import answers, note, plain, print_json, progress, say, seconds_of, waiting
-from rtspk.errors import ConfigError, GalleryError
+from rtspk.errors import AudioError, ConfigError, GalleryError
 
 if TYPE_CHECKING:
     from rtspk.engine.gallery import Gallery, SpeakerRecord
 
 __all__ = ["delete", "export", "import_", "list_", "merge", "model_of", "reenroll", "rename", "show"]
 
-BESIDE = ("", "-wal", "-shm")  # what SQLite keeps of a file
 SHORTEST_KEY = 8  # bytes
 
 Name = Annotated[str, typer.Argument(metavar="NAME")]
@@ -103,7 +102,7 @@ def merge(
     """Move all prints of one name to another, and forget the first name."""
     with _opened(gallery) as opened:
         record = opened.merge(source, into)
-    say(f"{plain(source)} is now {plain(record.name)}, with {record.exemplars} prints")
+    say(f"{plain(source)} is now {plain(record.name)}, with {_counted(record.exemplars)}")
 
 
 def delete(
@@ -117,7 +116,7 @@ def delete(
         if not yes and (sys.stdin is None or not sys.stdin.isatty()):
             raise ConfigError(f"wanted --yes where nobody can be asked, got {plain(known.name)} alone")
         if not yes:
-            question = f"Forget {plain(known.name)} and its {len(known.exemplars)} prints for ever?"
+            question = f"Forget {plain(known.name)} and its {_counted(len(known.exemplars))} for ever?"
             typer.confirm(question, abort=True, err=True)
         opened.delete(name)
     say(f"{plain(known.name)} is forgotten")
@@ -135,7 +134,7 @@ def export(
     secret = _secret(key)
     with _opened(gallery) as opened:
         count = opened.export(file, key=secret)
-    say(f"{count} {'voice' if count == 1 else 'voices'} in {plain(str(file))}")
+    say(f"{_counted(count, 'voice')} in {plain(str(file))}")
 
 
 def import_(
@@ -161,7 +160,7 @@ def import_(
         voices = read_export(file, card.id, card.dimension, secret)  # before a gallery is made for them
         with Gallery.open(path, card.id, card.dimension) as opened:
             count = opened.take(voices)
-    say(f"{count} new {'print' if count == 1 else 'prints'} from {plain(str(file))}")
+    say(f"{_counted(count, 'new print')} from {plain(str(file))}")
 
 
 def reenroll(
@@ -171,38 +170,47 @@ def reenroll(
 ) -> None:
     """Let another model hear the clips that were kept, and put its prints in the place of the old ones."""
     from rtspk.engine.gallery import Gallery
+    from rtspk.engine.gallery_place import forget, take_place
     from rtspk.engine.gallery_records import new_name
     from rtspk.engine.pipeline import Engine
 
     path = _where(gallery)
-    with _opened(gallery) as old, waiting("loading the models"):
-        engine = Engine.load(":memory:", model=model, device=device)
+    with _opened(gallery) as old, old.held():  # else what others store meanwhile would be lost
+        with waiting("loading the models"):
+            engine = Engine.load(":memory:", model=model, device=device)
         card = engine.embedder.card
         if old.model_id == card.id:
             raise GalleryError(
                 f"wanted a gallery of another model than {card.id}, got one of its own: {path}"
             )
         kept = {record.name: old.clips(record.name) for record in old.speakers()}
-    heard = {new_name(name): clips for name, clips in kept.items() if clips}
-    if not heard:
-        raise GalleryError(f"wanted clips that were kept (`rtspk enroll --keep-clips`), got none in {path}")
-    fresh = path.with_name(f".{path.name}.reenrolled")
-    for end in BESIDE:
-        fresh.with_name(fresh.name + end).unlink(missing_ok=True)
-    with Gallery.open(fresh, card.id, card.dimension) as new, progress() as advance:
-        engine.gallery = new
-        for number, (name, clips) in enumerate(heard.items(), start=1):
-            engine.enroll(name, *(samples for _, samples in clips), keep_clips=True)
-            advance("listening to the voices", number, len(heard))
-    aside = _aside(path, old.model_id)
-    for end in BESIDE:
-        part = path.with_name(path.name + end)
-        if part.exists():
-            part.rename(aside.with_name(aside.name + end))
-    fresh.rename(path)
-    say(f"{len(heard)} of {len(kept)} names heard anew by {card.id}; what was before is {plain(str(aside))}")
-    for name in sorted(set(kept) - set(heard)):
-        note(f"rtspk: {plain(name)} has no clips: enroll this voice again")
+        wanted = {new_name(name): clips for name, clips in kept.items() if clips}
+        if not wanted:
+            raise GalleryError(
+                f"wanted clips that were kept (`rtspk enroll --keep-clips`), got none in {path}"
+            )
+        fresh, aside = path.with_name(f".{path.name}.reenrolled"), _aside(path, old.model_id)
+        lost = dict.fromkeys(set(kept) - set(wanted), "has no clips")
+        forget(fresh)
+        try:
+            with Gallery.open(fresh, card.id, card.dimension) as new, progress() as advance:
+                engine.gallery = new
+                for number, (name, clips) in enumerate(wanted.items(), start=1):
+                    try:
+                        engine.enroll(name, *(samples for _, samples in clips), keep_clips=True)
+                    except AudioError as error:
+                        lost[name] = str(error)
+                    advance("listening to the voices", number, len(wanted))
+            if len(lost) == len(kept):
+                raise AudioError(f"wanted clips with a voice, got none; {next(iter(lost.values()))}")
+            take_place(fresh, path, aside)
+        finally:
+            forget(fresh)
+    heard = len(kept) - len(lost)
+    say(f"{heard} of {len(kept)} names heard anew by {card.id}; what was before is {plain(str(aside))}")
+    note("rtspk: `speakers delete` does not reach what is there: remove that file when it is not needed")
+    for name, why in sorted(lost.items()):
+        note(f"rtspk: {plain(name)}: {why}: enroll this voice again")
 
 
 def model_of(path: Path) -> tuple[str, int] | None:
@@ -250,6 +258,10 @@ def _aside(path: Path, model: str) -> Path:
     name = f"{path.name}.of-{model}".replace("/", "_")
     ends = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
     return next(free for end in ends if not (free := path.with_name(name + end)).exists())
+
+
+def _counted(count: int, what: str = "print") -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _record_json(record: "SpeakerRecord") -> dict[str, object]:

@@ -4,9 +4,10 @@ The file is the truth and the index follows it: a name that another process stor
 search.
 """
 
+import contextlib
 import json
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,7 @@ from rtspk.engine.gallery_codes import drop_codes
 from rtspk.engine.gallery_file import STORED, GalleryFile, Value, vectors_of
 from rtspk.engine.gallery_index import GalleryIndex
 from rtspk.engine.gallery_records import (
+    MOST_SPEECH,
     Exemplar,
     Print,
     SpeakerDetail,
@@ -160,8 +162,9 @@ class Gallery:
         qualities = [1.0] * len(prints) if qualities is None else qualities
         if len(qualities) != len(prints) or not all(0 <= quality <= 1 for quality in qualities):
             raise GalleryError(f"wanted a quality from 0 to 1 for each print, got {list(qualities)}")
-        if min(one.net_speech for one in prints) < 0:
-            raise GalleryError("wanted net speech of 0 samples or more, got less")
+        if not all(0 <= one.net_speech <= MOST_SPEECH for one in prints):
+            got = ", ".join(str(one.net_speech) for one in prints)
+            raise GalleryError(f"wanted net speech of 0 samples or more, {MOST_SPEECH} at most, got {got}")
         rows: list[tuple[Value, ...]] = [
             (_stored(vector), origin, int(one.net_speech), float(quality))
             for vector, one, origin, quality in zip(vectors, prints, sources, qualities, strict=True)
@@ -275,6 +278,12 @@ class Gallery:
             if calibration is not None:
                 value = json.dumps(asdict(calibration))
                 self._file.write("INSERT INTO meta VALUES ('calibration', ?)", value)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Inside, nobody else changes the gallery: who wants to waits, or is told that it is locked."""
+        with self._lock, self._file.writing():
+            yield
 
     def settle(self) -> None:
         """Wait until the index of a large gallery, made in the background, is as it should be."""

@@ -16,14 +16,12 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rtspk.engine.gallery_records import Exemplar, SpeakerDetail, clean_name, unit_vectors
+from rtspk.engine.gallery_records import MOST_SPEECH, Exemplar, SpeakerDetail, clean_name, unit_vectors
 from rtspk.errors import FormatError, GalleryError
 from rtspk.files import write_atomically
 from rtspk.types import FloatArray
 
 __all__ = ["read_export", "write_export"]
-
-MOST_SPEECH = 1 << 40  # samples, two years: sums of more are no numbers to SQLite
 
 Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 

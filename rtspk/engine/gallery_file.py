@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rtspk.engine.gallery_place import file_at
 from rtspk.engine.gallery_tables import APPLICATION, FROM_FIRST, PAGE, SCHEMA, VERSION
 from rtspk.errors import GalleryError, RtspkError, StorageError
 from rtspk.types import FloatArray
@@ -59,7 +60,8 @@ class GalleryFile:
     ) -> None:
         self.where = "in memory" if path is None else str(path)
         self.on_disk = path is not None
-        self._path, self._model, self._dimension = path, model, dimension
+        self._path = None if path is None else path.absolute()
+        self._model, self._dimension = model, dimension
         self._busy_seconds = busy_seconds
         if path is not None:
             self._prepare(path, create=create)
@@ -71,6 +73,7 @@ class GalleryFile:
                 check_same_thread=False,
             )
         self._closing = weakref.finalize(self, self._connection.close)  # also where nobody closes it
+        self._opened = None if self._path is None else file_at(self._path)
         try:
             self._open(model, dimension)
         except BaseException:
@@ -118,12 +121,26 @@ class GalleryFile:
     def writing(self) -> Iterator[None]:
         """All changes inside are made together, or none of them."""
         with self._translated(), self._transaction("BEGIN IMMEDIATE"):
+            self._check_place()
             yield
+
+    def _check_place(self) -> None:
+        """See that what is written is written where others will read it."""
+        if self._path is None:
+            return
+        now = file_at(self._path)
+        if now != self._opened:
+            got = "nothing there any more" if now is None else "another file in its place"
+            raise StorageError(
+                f"wanted the gallery {self.where} that was opened, got {got}: open it again; "
+                "nothing was changed"
+            )
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
-        """All reads inside see the gallery at one moment."""
-        with self._translated(), self._transaction("BEGIN"):
+        """All reads inside see the gallery at one moment, that of `writing` where they are inside it too."""
+        whole = contextlib.nullcontext() if self._connection.in_transaction else self._transaction("BEGIN")
+        with self._translated(), whole:
             yield
 
     def data_version(self) -> int:

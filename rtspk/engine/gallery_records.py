@@ -11,9 +11,19 @@ import numpy as np
 from rtspk.errors import GalleryError
 from rtspk.types import FloatArray
 
-__all__ = ["Exemplar", "Print", "SpeakerDetail", "SpeakerRecord", "clean_name", "new_name", "unit_vectors"]
+__all__ = [
+    "MOST_SPEECH",
+    "Exemplar",
+    "Print",
+    "SpeakerDetail",
+    "SpeakerRecord",
+    "clean_name",
+    "new_name",
+    "unit_vectors",
+]
 
 LONGEST_NAME = 300  # characters
+MOST_SPEECH = 1 << 40  # samples behind a print, two years: sums of much more are no numbers to SQLite
 
 # Control characters, halves of characters that are none, and line breaks other than the control ones.
 UNFIT_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})

@@ -155,6 +155,17 @@ def test_an_archive_is_signed_with_a_key_and_opened_with_it_alone(rtspk, voices,
     assert "wanted a key of 8 bytes" in rtspk("speakers", "export", "x.json", "--key", "short").stderr
 
 
+def test_where_another_model_hears_nobody_the_gallery_stays_as_it_is(rtspk, tmp_path):
+    with Gallery.open(tmp_path / "voices.db", "another/model", 4) as gallery:
+        print_ = [Embedding(np.eye(4, dtype=np.float32)[0], Segment(0, 1), 1)]
+        gallery.add("Carl", print_, "c1", clips=[("c1", np.zeros(16_000, np.float32))])
+    done = rtspk("speakers", "reenroll", "--gallery", "voices.db")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "wanted clips with a voice, got none" in done.stderr
+    assert model_of(tmp_path / "voices.db") == ("another/model", 4)
+    assert not [*tmp_path.glob(".voices.db.*"), *tmp_path.glob("*.of-*")]
+
+
 def test_what_an_earlier_model_left_is_kept_when_its_gallery_is_set_aside_again(tmp_path):
     path = tmp_path / "voices.db"
     assert _aside(path, "another/model").name == "voices.db.of-another_model"
@@ -168,12 +179,16 @@ def test_another_model_hears_the_clips_that_were_kept(rtspk, voices, tmp_path):
         print_ = [Embedding(np.eye(4, dtype=np.float32)[0], Segment(0, 1), 1)]
         gallery.add("Anna", print_, "a1", clips=[("a1", read_audio(voices.a1))])
         gallery.add("Ben", print_, "b1")
+        gallery.add("Carl", print_, "c1", clips=[("c1", np.zeros(16_000, np.float32))])
     refused = rtspk("identify", voices.a2, "--gallery", "voices.db")
     assert "`rtspk speakers reenroll` does it where clips were kept" in refused.stderr
     done = rtspk("speakers", "reenroll", "--gallery", "voices.db")
     assert done.returncode == 0, done.stderr
-    assert "1 of 2 names heard anew" in done.stdout
-    assert "Ben has no clips: enroll this voice again" in done.stderr
+    assert "1 of 3 names heard anew" in done.stdout
+    assert "rtspk: Ben: has no clips: enroll this voice again" in done.stderr
+    assert "rtspk: Carl: wanted at least 0.5 s of speech" in done.stderr
+    assert "remove that file when it is not needed" in done.stderr
+    assert not list(tmp_path.glob(".voices.db.*"))
     assert rtspk("identify", voices.a2, "--gallery", "voices.db").stdout.splitlines()[0] == "Anna"
     assert model_of(tmp_path / "voices.db.of-another_model") == ("another/model", 4)
     again = rtspk("speakers", "reenroll", "--gallery", "voices.db")

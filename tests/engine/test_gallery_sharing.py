@@ -40,6 +40,17 @@ def test_a_gallery_that_another_program_locks_is_waited_for_and_then_named(path)
         gallery.add("Ben", prints(2), "b")
 
 
+def test_a_gallery_that_is_held_can_be_read_and_is_changed_by_nobody_else(path):
+    with open_gallery(path) as gallery, open_gallery(path, busy_seconds=0.05) as other:
+        gallery.add("Anna", prints(1), "a", clips=[("a", np.zeros(8, np.float32))])
+        with gallery.held():
+            assert gallery.clips("Anna")[0][0] == other.show("Anna").exemplars[0].source
+            with pytest.raises(StorageError, match="locked by another program"):
+                other.add("Ben", prints(2), "b")
+        other.add("Ben", prints(2), "b")
+        assert len(gallery) == 2
+
+
 def test_a_lock_that_is_given_back_in_time_is_no_error(path):
     with open_gallery(path, busy_seconds=30) as gallery:
         gallery.add("Anna", prints(1), "a")
