@@ -215,8 +215,10 @@ def reenroll(
 
 def model_of(path: Path) -> tuple[str, int] | None:
     """The id and dimension of the model that made a gallery; None where the file does not say."""
+    from rtspk.engine.gallery_place import uri_of
+
     try:
-        with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(uri_of(path, to_read=True), uri=True)) as connection:
             meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
         return str(meta["model"]), int(meta["dimension"])
     except (sqlite3.Error, KeyError, ValueError):

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rtspk.engine.gallery_place import file_at
+from rtspk.engine.gallery_place import file_at, uri_of
 from rtspk.engine.gallery_tables import APPLICATION, FROM_FIRST, PAGE, SCHEMA, VERSION
 from rtspk.errors import GalleryError, RtspkError, StorageError
 from rtspk.types import FloatArray
@@ -67,7 +67,8 @@ class GalleryFile:
             self._prepare(path, create=create)
         with self._translated():
             self._connection = sqlite3.connect(
-                ":memory:" if path is None else path,
+                ":memory:" if self._path is None else uri_of(self._path),
+                uri=True,
                 timeout=busy_seconds,
                 isolation_level=None,
                 check_same_thread=False,

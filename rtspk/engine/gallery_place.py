@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-__all__ = ["BESIDE", "file_at", "forget", "take_place"]
+__all__ = ["file_at", "forget", "take_place", "uri_of"]
 
 BESIDE = ("", "-wal", "-shm")  # what SQLite keeps of a file
 
@@ -16,6 +16,22 @@ def file_at(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def uri_of(path: Path, *, to_read: bool = False) -> str:
+    """How SQLite is to open a gallery.
+
+    A folder that may not be written to has no room for a log: the file is taken as one that stays as it is,
+    unless a log lies beside it, which somebody else writes.
+
+    Args:
+        path: the file
+        to_read: open it for reading alone
+    """
+    sealed = path.exists() and not os.access(path.parent, os.W_OK)
+    if sealed and not path.with_name(path.name + "-wal").exists():
+        return f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    return f"{path.absolute().as_uri()}?mode={'ro' if to_read else 'rwc'}"
 
 
 def forget(path: Path) -> None:
