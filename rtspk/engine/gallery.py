@@ -28,7 +28,13 @@ from rtspk.engine.gallery_records import (
     new_name,
     unit_vectors,
 )
-from rtspk.errors import ConfigError, GalleryError, TakenNameError, UnknownNameError
+from rtspk.errors import (
+    ConfigError,
+    DamagedGalleryError,
+    GalleryError,
+    TakenNameError,
+    UnknownNameError,
+)
 from rtspk.types import FloatArray
 
 __all__ = ["Exemplar", "Gallery", "Print", "SpeakerDetail", "SpeakerRecord", "clean_name"]
@@ -267,7 +273,7 @@ class Gallery:
         try:
             return Calibration(**json.loads(str(rows[0][0])))
         except (TypeError, ValueError, ConfigError) as error:
-            raise GalleryError(
+            raise DamagedGalleryError(
                 f"wanted a calibration in the gallery {self._file.where}, got {error}"
             ) from error
 

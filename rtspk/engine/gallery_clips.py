@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rtspk.engine.gallery_file import GalleryFile
-from rtspk.errors import GalleryError
+from rtspk.errors import DamagedGalleryError
 from rtspk.types import FloatArray
 
 __all__ = ["Clips", "move_clips", "read_clips", "unpacked", "write_clips"]
@@ -52,7 +52,9 @@ def unpacked(sound: object, source: str, where: str) -> FloatArray:
     try:
         steps = np.frombuffer(zlib.decompress(sound if isinstance(sound, bytes) else b""), "<i2")
     except (zlib.error, ValueError) as error:
-        raise GalleryError(f"wanted a clip in the gallery {where}, got a damaged one: {source}") from error
+        raise DamagedGalleryError(
+            f"wanted a clip in the gallery {where}, got a damaged one: {source}"
+        ) from error
     return (steps / np.float32(FULL)).astype(np.float32)
 
 

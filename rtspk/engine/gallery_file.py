@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rtspk.engine.gallery_place import file_at, uri_of
 from rtspk.engine.gallery_tables import APPLICATION, FROM_FIRST, PAGE, SCHEMA, VERSION
-from rtspk.errors import GalleryError, RtspkError, StorageError
+from rtspk.errors import DamagedGalleryError, GalleryError, RtspkError, StorageError
 from rtspk.types import FloatArray
 
 __all__ = ["STORED", "GalleryFile", "Value", "default_gallery", "vectors_of"]
@@ -273,7 +273,7 @@ class GalleryFile:
             )
         size = run("PRAGMA page_count").fetchone()[0] * run("PRAGMA page_size").fetchone()[0]
         if size <= CHECKED and run("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-            raise GalleryError(f"wanted a sound gallery, got a damaged one at {self.where}: {WAY_OUT}")
+            raise DamagedGalleryError(f"wanted a sound gallery, got a damaged one at {self.where}: {WAY_OUT}")
         meta = dict(run("SELECT key, value FROM meta").fetchall())
         made_by, made_with = meta.get("model"), meta.get("dimension")
         if (made_by, made_with) != (model, str(dimension)):
@@ -312,7 +312,7 @@ class GalleryFile:
         try:
             yield
         except sqlite3.ProgrammingError as error:
-            raise GalleryError(f"wanted an open gallery, got a closed one ({self.where})") from error
+            raise DamagedGalleryError(f"wanted an open gallery, got a closed one ({self.where})") from error
         except sqlite3.Error as error:
             raise self._error_for(error) from error
 
@@ -328,10 +328,12 @@ class GalleryFile:
                 "got it locked by another program; try again"
             )
         if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-            return GalleryError(f"wanted a sound gallery, got a damaged one at {self.where}: {WAY_OUT}")
+            return DamagedGalleryError(
+                f"wanted a sound gallery, got a damaged one at {self.where}: {WAY_OUT}"
+            )
         if code in REFUSED:
             return StorageError(f"wanted to read and write the gallery {self.where}, got: {error}")
-        return GalleryError(f"wanted a sound gallery at {self.where}, got: {error}")
+        return DamagedGalleryError(f"wanted a sound gallery at {self.where}, got: {error}")
 
     def _disk_is_full(self) -> bool:
         return self._path is not None and shutil.disk_usage(self._path.parent).free < LITTLE_ROOM
@@ -344,4 +346,4 @@ def vectors_of(blobs: Sequence[Value], dimension: int, where: str) -> FloatArray
         vectors = np.frombuffer(data, dtype=STORED).reshape(-1, dimension).astype(np.float32)
         if (np.abs(np.einsum("nd,nd->n", vectors, vectors) - 1.0) < 1e-3).all():
             return vectors
-    raise GalleryError(f"wanted unit vectors, got damaged ones in the gallery {where}: {WAY_OUT}")
+    raise DamagedGalleryError(f"wanted unit vectors, got damaged ones in the gallery {where}: {WAY_OUT}")
