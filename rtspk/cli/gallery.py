@@ -19,7 +19,18 @@ from rtspk.errors import AudioError, ConfigError, GalleryError
 if TYPE_CHECKING:
     from rtspk.engine.gallery import Gallery, SpeakerRecord
 
-__all__ = ["delete", "export", "import_", "list_", "merge", "model_of", "reenroll", "rename", "show"]
+__all__ = [
+    "delete",
+    "export",
+    "forget",
+    "import_",
+    "list_",
+    "merge",
+    "model_of",
+    "reenroll",
+    "rename",
+    "show",
+]
 
 SHORTEST_KEY = 8  # bytes
 
@@ -61,6 +72,7 @@ def show(name: Name, gallery: GalleryFile = None, as_json: AsJson = False) -> No
     if as_json:
         prints = [
             {
+                "number": one.number,
                 "source": one.source,
                 "net_speech": round(seconds_of(one.net_speech), 3),
                 "quality": round(one.quality, 3),
@@ -74,12 +86,11 @@ def show(name: Name, gallery: GalleryFile = None, as_json: AsJson = False) -> No
 
     say(f"{plain(found.name)}, since {found.created}")
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("made from", "speech", "quality", "when"):
-        table.add_column(column, justify="right" if column in {"speech", "quality"} else "left")
+    for column in ("print", "made from", "speech", "quality", "when"):
+        table.add_column(column, justify="left" if column in {"made from", "when"} else "right")
     for one in found.exemplars:
-        table.add_row(
-            plain(one.source), f"{seconds_of(one.net_speech):.1f} s", f"{one.quality:.0%}", one.created
-        )
+        speech = f"{seconds_of(one.net_speech):.1f} s"
+        table.add_row(str(one.number), plain(one.source), speech, f"{one.quality:.0%}", one.created)
     answers().print(table)
 
 
@@ -113,13 +124,25 @@ def delete(
     """Forget a voice; nothing of it is left in the file."""
     with _opened(gallery) as opened:
         known = opened.show(name)
-        if not yes and (sys.stdin is None or not sys.stdin.isatty()):
-            raise ConfigError(f"wanted --yes where nobody can be asked, got {plain(known.name)} alone")
         if not yes:
-            question = f"Forget {plain(known.name)} and its {_counted(len(known.exemplars))} for ever?"
-            typer.confirm(question, abort=True, err=True)
+            _confirm(f"{plain(known.name)} and its {_counted(len(known.exemplars))}", plain(known.name))
         opened.delete(name)
     say(f"{plain(known.name)} is forgotten")
+
+
+def forget(
+    name: Name,
+    number: Annotated[int, typer.Argument(metavar="PRINT", help="Its number in `rtspk speakers show NAME`.")],
+    gallery: GalleryFile = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Forget one print of a voice, such as a bad clip's, and the clip if it was kept."""
+    with _opened(gallery) as opened:
+        known = opened.show(name)
+        if not yes:
+            _confirm(f"print {number} of {plain(known.name)}", plain(known.name))
+        record = opened.forget(name, number)
+    say(f"print {number} of {plain(record.name)} is forgotten, with {_counted(record.exemplars)} left")
 
 
 def export(
@@ -170,7 +193,8 @@ def reenroll(
 ) -> None:
     """Let another model hear the clips that were kept, and put its prints in the place of the old ones."""
     from rtspk.engine.gallery import Gallery
-    from rtspk.engine.gallery_place import forget, take_place
+    from rtspk.engine.gallery_place import forget as remove
+    from rtspk.engine.gallery_place import take_place
     from rtspk.engine.gallery_records import new_name
     from rtspk.engine.pipeline import Engine
 
@@ -191,7 +215,7 @@ def reenroll(
             )
         fresh, aside = path.with_name(f".{path.name}.reenrolled"), _aside(path, old.model_id)
         lost = dict.fromkeys(set(kept) - set(wanted), "has no clips")
-        forget(fresh)
+        remove(fresh)
         try:
             with Gallery.open(fresh, card.id, card.dimension) as new, progress() as advance:
                 engine.gallery = new
@@ -205,7 +229,7 @@ def reenroll(
                 raise AudioError(f"wanted clips with a voice, got none; {next(iter(lost.values()))}")
             take_place(fresh, path, aside)
         finally:
-            forget(fresh)
+            remove(fresh)
     heard = len(kept) - len(lost)
     say(f"{heard} of {len(kept)} names heard anew by {card.id}; what was before is {plain(str(aside))}")
     note("rtspk: `speakers delete` does not reach what is there: remove that file when it is not needed")
@@ -260,6 +284,12 @@ def _aside(path: Path, model: str) -> Path:
     name = f"{path.name}.of-{model}".replace("/", "_")
     ends = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
     return next(free for end in ends if not (free := path.with_name(name + end)).exists())
+
+
+def _confirm(what: str, instead: str) -> None:
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise ConfigError(f"wanted --yes where nobody can be asked, got {instead} alone")
+    typer.confirm(f"Forget {what} for ever?", abort=True, err=True)
 
 
 def _counted(count: int, what: str = "print") -> str:

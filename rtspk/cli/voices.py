@@ -148,6 +148,8 @@ def identify(
     from rich.text import Text
 
     say(plain(found.name) if found.name is not None else "unknown")
+    for warning in found.warnings:
+        note(f"rtspk: {warning}")
     if not found.candidates:
         say("nobody is enrolled yet: `rtspk enroll NAME CLIP`")
         return
@@ -175,10 +177,12 @@ def verify(
         found = Engine.load(":memory:", model=model, device=device).verify(one, other)
     if as_json:
         values = {"score": round(found.score, 4), "probability": round(found.probability, 4)}
-        print_json({"same": found.same, **values})
+        print_json({"same": found.same, **values, "warnings": list(found.warnings)})
         return
     verdict = "the same voice" if found.same else "different voices"
     say(f"{verdict} (probability of one voice {found.probability:.2f}, score {found.score:.2f})")
+    for warning in found.warnings:
+        note(f"rtspk: {plain(warning)}")
 
 
 def _checked(clips: list[str]) -> "list[str | Path | FloatArray]":
@@ -229,7 +233,8 @@ def _enrolment_json(enrolled: "Enrolment") -> dict[str, object]:
 
 
 def _print_enrolment(enrolled: "Enrolment", *, with_name: bool = False) -> None:
-    prints = "1 print" if enrolled.exemplars == 1 else f"{enrolled.exemplars} prints"
+    count = enrolled.exemplars
+    prints = "1 print" if count == 1 else f"{count} prints" if count else "no new print"
     speech = seconds_of(enrolled.net_speech)
     say(f"{plain(enrolled.name)}: {speech:.1f} s of speech in {prints}, quality {enrolled.quality:.0%}")
     for warning in enrolled.warnings:
@@ -247,4 +252,5 @@ def _identification_json(found: "Identification") -> dict[str, object]:
         "probability": round(found.probability, 4),
         "candidates": candidates,
         "net_speech": round(seconds_of(found.net_speech), 3),
+        "warnings": list(found.warnings),
     }

@@ -18,11 +18,14 @@ __all__ = [
     "SpeakerDetail",
     "SpeakerRecord",
     "clean_name",
+    "is_fresh",
     "new_name",
+    "print_rows",
     "unit_vectors",
 ]
 
 LONGEST_NAME = 300  # characters
+SAME = 0.9999  # cosine from which two prints are of one recording: others of a voice reach 0.95
 MOST_SPEECH = 1 << 40  # samples behind a print, two years: sums of much more are no numbers to SQLite
 
 # Control characters, halves of characters that are none, and line breaks other than the control ones.
@@ -64,6 +67,7 @@ class Exemplar:
     net_speech: int  # samples
     quality: float  # 0 to 1
     created: str  # ISO 8601, UTC
+    number: int = 0  # in its gallery, never given twice
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,3 +135,36 @@ def unit_vectors(vectors: Sequence[FloatArray], dimension: int) -> FloatArray:
             raise GalleryError(f"wanted a finite vector that is not zero, got one of length {norm:g}")
         checked[row] = values if abs(norm - 1.0) < 1e-5 else values / norm
     return checked
+
+
+def is_fresh(vectors: FloatArray, known: FloatArray) -> list[bool]:
+    """Which vectors are neither known nor there twice: what was heard twice is evidence once.
+
+    vectors, known : float32 [shape=(n, dimension)], unit length
+    """
+    everything = np.concatenate([known, vectors])
+    alike = np.tril(vectors @ everything.T >= SAME, len(known) - 1)
+    return [not row.any() for row in alike]
+
+
+def print_rows(
+    prints: Sequence[Print],
+    source: str | Sequence[str],
+    qualities: Sequence[float] | None,
+    dimension: int,
+) -> tuple[FloatArray, list[tuple[str, int, float]]]:
+    """Check prints: their unit vectors, and the source, net speech and quality of each."""
+    sources = [source] * len(prints) if isinstance(source, str) else list(source)
+    if len(sources) != len(prints):
+        raise GalleryError(f"wanted a source for each of {len(prints)} prints, got {len(sources)}")
+    # File names may hold bytes that are no text.
+    sources = [one.encode("utf-8", "backslashreplace").decode() for one in sources]
+    vectors = unit_vectors([one.vector for one in prints], dimension)
+    qualities = [1.0] * len(prints) if qualities is None else qualities
+    if len(qualities) != len(prints) or not all(0 <= quality <= 1 for quality in qualities):
+        raise GalleryError(f"wanted a quality from 0 to 1 for each print, got {list(qualities)}")
+    if not all(0 <= one.net_speech <= MOST_SPEECH for one in prints):
+        got = ", ".join(str(one.net_speech) for one in prints)
+        raise GalleryError(f"wanted net speech of 0 samples or more, {MOST_SPEECH} at most, got {got}")
+    speech = [int(one.net_speech) for one in prints]
+    return vectors, list(zip(sources, speech, map(float, qualities), strict=True))

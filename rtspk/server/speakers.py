@@ -82,6 +82,7 @@ def _done(engine: Engine, method: str, name: str | None, body: bytes) -> Answer:
             detail = engine.gallery.show(name)
             prints = [
                 {
+                    "number": one.number,
                     "source": one.source,
                     "net_speech": round(seconds_of(one.net_speech), 3),
                     "quality": one.quality,

@@ -29,7 +29,7 @@ def test_enroll_tells_what_it_got_and_identify_finds_it(rtspk, voices):
     assert rtspk("enroll", "Ben", voices.b1).returncode == 0
 
     found = json_of(rtspk("identify", voices.a2, "--json"))
-    assert set(found) == {"name", "score", "probability", "candidates", "net_speech"}
+    assert set(found) == {"name", "score", "probability", "candidates", "net_speech", "warnings"}
     assert found["name"] == "Anna"
     assert [set(one) for one in found["candidates"]] == [{"name", "score", "probability"}] * 2
     assert rtspk("identify", voices.b2).stdout.splitlines()[0] == "Ben"
@@ -58,7 +58,7 @@ def test_identify_without_anybody_says_unknown(rtspk, voices):
 
 def test_verify_tells_one_voice_from_two(rtspk, voices):
     same, other = (json_of(rtspk("verify", voices.a1, clip, "--json")) for clip in (voices.a2, voices.b1))
-    assert set(same) == {"same", "score", "probability"}
+    assert set(same) == {"same", "score", "probability", "warnings"}
     assert same["same"] is True
     assert other["same"] is False
     assert same["probability"] > 0.5 > other["probability"]
@@ -91,6 +91,12 @@ def test_the_gallery_is_kept_by_hand(rtspk, voices, tmp_path):
     shown = json_of(rtspk("speakers", "show", "Anna", "--json"))
     assert {one["source"] for one in shown["exemplars"]} == {"voice-a1.opus", "voice-a2.opus"}
     assert "voice-a1.opus" in rtspk("speakers", "show", "Anna").stdout
+    bad = next(one["number"] for one in shown["exemplars"] if one["source"] == "voice-a2.opus")
+    assert rtspk("speakers", "forget", "Anna", bad).stderr.startswith("rtspk: wanted --yes")
+    forgotten = rtspk("speakers", "forget", "Anna", bad, "--yes")
+    left = len(shown["exemplars"]) - 1
+    assert forgotten.stdout == f"print {bad} of Anna is forgotten, with {left} prints left\n"
+    assert rtspk("speakers", "forget", "Anna", bad, "--yes").returncode == 2
 
     assert rtspk("speakers", "export", "voices.json").stdout.startswith("2 voices")
     unasked = rtspk("speakers", "delete", "Ben", stdin=b"n\n")
