@@ -7,7 +7,7 @@ import typer
 
 from rtspk.cli.options import AsJson, Device, GalleryFile, Microphone, ModelFolder
 from rtspk.cli.screen import answers, note, plain, print_json, progress, say, seconds_of, waiting
-from rtspk.errors import AudioError, ConfigError
+from rtspk.errors import AudioError, ConfigError, GalleryError
 
 if TYPE_CHECKING:
     from rtspk.engine.pipeline import Enrolment, Identification
@@ -95,29 +95,36 @@ def _enroll_folder(
     from rtspk.people import people_in
 
     people = people_in(folder)
-    for name, clips in people.items():  # before a gallery is made for them
-        new_name(name)
-        _checked([str(clip) for clip in clips])
-    from rtspk.engine.pipeline import Engine
-
-    enrolled: list[Enrolment] = []
     refused: dict[str, str] = {}
-    with progress() as advance:
-        engine = Engine.load(gallery, model=model, device=device)
-        for number, (name, clips) in enumerate(people.items(), start=1):
-            try:
-                enrolled.append(engine.enroll(name, *clips, keep_clips=keep_clips))
-            except AudioError as error:
-                refused[name] = str(error)
-            advance("listening to the voices", number, len(people))
+    for name, clips in people.items():  # before a gallery is made for them
+        try:
+            new_name(name)
+            _checked([str(clip) for clip in clips])
+        except (AudioError, GalleryError) as error:
+            refused[name] = str(error)
+    enrolled: list[Enrolment] = []
+    if len(refused) < len(people):
+        from rtspk.engine.pipeline import Engine
+
+        with progress() as advance:
+            engine = Engine.load(gallery, model=model, device=device)
+            for number, (name, clips) in enumerate(people.items(), start=1):
+                if name not in refused:
+                    try:
+                        enrolled.append(engine.enroll(name, *clips, keep_clips=keep_clips))
+                    except AudioError as error:
+                        refused[name] = str(error)
+                advance("listening to the voices", number, len(people))
     if as_json:
         print_json({"enrolled": [_enrolment_json(one) for one in enrolled], "refused": refused})
     else:
         for one in enrolled:
             _print_enrolment(one, with_name=True)
-    if refused:
-        first = next(f"{name}: {why}" for name, why in refused.items())
-        raise AudioError(f"wanted everybody in {folder} enrolled, got {len(refused)} refused; {first}")
+    said = [plain(f"{name}: {why}") for name, why in refused.items()]
+    for line in said[1:]:
+        note(f"rtspk: {line}")
+    if said:
+        raise AudioError(f"wanted everybody in {folder} enrolled, got {len(said)} refused; {said[0]}")
 
 
 def identify(

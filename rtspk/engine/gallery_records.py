@@ -33,6 +33,7 @@ UNFIT_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 TURNING = frozenset(
     "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )  # they reorder what is printed behind
+UNSEEN = frozenset("\u00ad\u180e\u200b\u2060\ufeff")  # nobody sees them in any script
 UNSEEN_CATEGORIES = frozenset({"Cf", "Zs", "Mn", "Me", "Cn", "Co"})
 
 
@@ -105,13 +106,15 @@ def clean_name(name: str) -> str:
 def new_name(name: str) -> str:
     """A clean name that may be given to a voice: none that stands for somebody else where turns are written.
 
-    Refused are what a session calls those whom it does not know (`S1`, `S12`), and `unknown`. A gallery
-    that has such names already keeps them.
+    Refused are what a session calls those whom it does not know (`S1`, `S12`), `unknown`, and names with
+    marks that nobody sees, which would look like others. A gallery that has such names already keeps them.
 
     >>> new_name("S0012")
     'S0012'
     """
     name = clean_name(name)
+    if hidden := UNSEEN & set(name):
+        raise GalleryError(f"wanted a name all of which can be seen, got {min(hidden)!a} in {name!a}")
     if re.fullmatch("S[1-9][0-9]*", name) or name.casefold() == "unknown":
         raise GalleryError(f"wanted a name that is not what strangers are called, got {name!r}")
     return name

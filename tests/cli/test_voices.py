@@ -139,10 +139,20 @@ def test_a_folder_of_people_is_enrolled_at_once(rtspk, voices, tmp_path):
     assert rtspk("identify", voices.b2).stdout.splitlines()[0] == "Ben"
 
     write_wav(tmp_path / "people" / "Cleo.wav", np.zeros(32_000, np.float32))
+    (tmp_path / "people" / "S1.wav").write_bytes(voices.b2.read_bytes())
+    (tmp_path / "people" / "Zoe.wav").write_text("no sound")
     some = rtspk("enroll", "--folder", "people", "--gallery", "other.db")
     assert some.returncode == 2
-    assert "got 1 refused; Cleo: wanted at least 0.5 s of speech" in some.stderr
     assert "Ben: " in some.stdout
+    *others, last = some.stderr.splitlines()[-3:]
+    assert last.startswith("rtspk: wanted everybody in people enrolled, got 3 refused; S1: wanted a name")
+    assert others[0].startswith("rtspk: Zoe: people/Zoe.wav: wanted sound")
+    assert others[1].startswith("rtspk: Cleo: wanted at least 0.5 s of speech")
+
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "Zoe.wav").write_text("no sound")
+    assert "got 1 refused; Zoe: " in rtspk("enroll", "--folder", "none", "--gallery", "none.db").stderr
+    assert not (tmp_path / "none.db").exists()
 
     assert "wanted --folder by itself" in rtspk("enroll", "Ben", "--folder", "people").stderr
     assert "wanted a folder of people" in rtspk("enroll", "--folder", "nobody").stderr
