@@ -113,6 +113,12 @@ def test_two_people_in_one_enrolment_are_noticed(engine):
     assert engine.identify(ANNA).warnings == engine.verify(ANNA, BEN).warnings == ()
 
 
+def test_two_people_who_speak_at_once_are_noticed(engine):
+    anna, ben = (read_audio(clip)[: samples_of(8)] for clip in (ANNA, BEN))
+    at_once = anna / np.abs(anna).max() / 2 + ben / np.abs(ben).max() / 2
+    assert engine.identify(at_once.astype(np.float32)).warnings == ("this sounds like two people",)
+
+
 def test_a_recording_that_was_heard_before_is_evidence_once(engine):
     sound = read_audio(ANNA)[: samples_of(6)]
     first = engine.enroll("Anna", sound)
