@@ -45,7 +45,7 @@ def list_(gallery: GalleryFile = None, as_json: AsJson = False) -> None:
     """List who is enrolled, with how much speech."""
     where = _where(gallery)
     records: list[SpeakerRecord] = []
-    if gallery is not None or where.exists():
+    if _begun(where) or (gallery is not None and not where.exists()):
         with _opened(gallery) as opened:
             records = opened.speakers()
     if as_json:
@@ -169,7 +169,7 @@ def import_(
     """Add the voices of an exported file; importing twice changes nothing. With --key it must be signed."""
     secret = _secret(key)
     path = _where(gallery)
-    if path.exists():
+    if _begun(path):
         with _opened(gallery) as opened:
             count = opened.import_(file, key=secret)
     else:
@@ -266,6 +266,11 @@ def _where(gallery: Path | None) -> Path:
     from rtspk.engine.gallery_file import default_gallery
 
     return default_gallery() if gallery is None else gallery
+
+
+def _begun(path: Path) -> bool:
+    """Whether there is more than the empty file that a first `enroll` leaves which was ended at once."""
+    return path.exists() and path.stat().st_size > 0
 
 
 def _opened(gallery: Path | None) -> "Gallery":

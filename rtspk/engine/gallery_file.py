@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rtspk.engine.gallery_place import file_at, uri_of
+from rtspk.engine.gallery_place import file_at, prepare, uri_of
 from rtspk.engine.gallery_tables import APPLICATION, FROM_FIRST, PAGE, SCHEMA, VERSION
 from rtspk.errors import DamagedGalleryError, GalleryError, RtspkError, StorageError
 from rtspk.types import FloatArray
@@ -50,7 +50,7 @@ class GalleryFile:
     Args:
         path: the file; None keeps everything in memory.
         model: id of the model whose prints it holds.
-        dimension: length of a print.
+        dimension: length of a print; 0 makes no gallery of an empty file.
         create: make the file and its folders where they are missing.
         busy_seconds: how long to wait for another program that is writing.
     """
@@ -64,7 +64,7 @@ class GalleryFile:
         self._model, self._dimension = model, dimension
         self._busy_seconds = busy_seconds
         if path is not None:
-            self._prepare(path, create=create)
+            prepare(path, create=create)
         with self._translated():
             self._connection = sqlite3.connect(
                 ":memory:" if self._path is None else uri_of(self._path),
@@ -181,26 +181,6 @@ class GalleryFile:
             "the name is gone, its traces go when the gallery is next opened"
         )
 
-    def _prepare(self, path: Path, *, create: bool) -> None:
-        """Make the file where there is none.
-
-        A file that is there is never opened here: closing it would take away the locks that this process
-        holds on it by other connections, and with them what they write
-        (https://www.sqlite.org/howtocorrupt.html, section 2.2).
-        """
-        try:
-            if path.is_dir():
-                raise GalleryError(f"wanted a gallery (an SQLite file), got the folder {path}")
-            if not path.exists():
-                if not create:
-                    raise GalleryError(f"wanted a gallery at {path}, got no such file: enroll a voice first")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                # Voices are personal: the file, and with it SQLite's -wal and -shm, is its owner's alone.
-                with contextlib.suppress(FileExistsError):  # another program was faster
-                    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        except OSError as error:
-            raise StorageError(f"wanted to open the gallery {path}, got {error.strerror or error}") from error
-
     def _open(self, model: str, dimension: int) -> None:
         with self._translated():
             run = self._connection.execute
@@ -210,6 +190,10 @@ class GalleryFile:
                 self._check(model, dimension)
                 self._migrate()
                 unclean = bool(run("SELECT 1 FROM meta WHERE key = 'unclean'").fetchall())
+            elif not dimension:
+                raise GalleryError(
+                    f"wanted a gallery at {self.where}, got an empty file: enroll a voice first"
+                )
             else:
                 run(f"PRAGMA page_size = {PAGE}")
                 self._create(model, dimension)

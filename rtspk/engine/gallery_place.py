@@ -1,10 +1,13 @@
 """Where a gallery lies: which file that is, and how another one takes its place."""
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
 
-__all__ = ["file_at", "forget", "take_place", "uri_of"]
+from rtspk.errors import GalleryError, StorageError
+
+__all__ = ["file_at", "forget", "prepare", "take_place", "uri_of"]
 
 BESIDE = ("", "-wal", "-shm")  # what SQLite keeps of a file
 
@@ -16,6 +19,27 @@ def file_at(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def prepare(path: Path, *, create: bool) -> None:
+    """Make the file where there is none.
+
+    A file that is there is never opened here: closing it would take away the locks that this process
+    holds on it by other connections, and with them what they write
+    (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+    """
+    try:
+        if path.is_dir():
+            raise GalleryError(f"wanted a gallery (an SQLite file), got the folder {path}")
+        if not path.exists():
+            if not create:
+                raise GalleryError(f"wanted a gallery at {path}, got no such file: enroll a voice first")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Voices are personal: the file, and with it SQLite's -wal and -shm, is its owner's alone.
+            with contextlib.suppress(FileExistsError):  # another program was faster
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StorageError(f"wanted to open the gallery {path}, got {error.strerror or error}") from error
 
 
 def uri_of(path: Path, *, to_read: bool = False) -> str:

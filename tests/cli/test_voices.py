@@ -75,6 +75,16 @@ def test_looking_into_a_gallery_waits_for_no_model(rtspk, voices):
         assert not imported & {"numba", "onnxruntime", "rtspk.engine.pipeline"}
 
 
+def test_what_a_first_enrolment_leaves_that_was_ended_at_once_is_no_hindrance(rtspk, voices, tmp_path):
+    (tmp_path / "voices.db").touch()
+    assert "nobody is enrolled yet" in rtspk("speakers", "list", "--gallery", "voices.db").stdout
+    assert "got an empty file" in rtspk("speakers", "show", "Anna", "--gallery", "voices.db").stderr
+    assert rtspk("enroll", "Anna", voices.a1, "--gallery", "voices.db").returncode == 0
+    assert rtspk("speakers", "export", "voices.json", "--gallery", "voices.db").returncode == 0
+    (tmp_path / "new.db").touch()
+    assert rtspk("speakers", "import", "voices.json", "--gallery", "new.db").returncode == 0
+
+
 def test_the_gallery_is_kept_by_hand(rtspk, voices, tmp_path):
     assert json_of(rtspk("speakers", "list", "--json"))["speakers"] == []
     assert "nobody is enrolled" in rtspk("speakers", "list").stdout

@@ -116,6 +116,14 @@ def test_an_empty_file_becomes_a_gallery(path):
         assert gallery.add("Anna", prints(1), "a").exemplars == 1
 
 
+def test_an_empty_file_becomes_nobodys_gallery(path):
+    path.touch()
+    with pytest.raises(GalleryError, match="got an empty file: enroll a voice first"):
+        Gallery.open(path, "", 0, create=False)
+    with open_gallery(path) as gallery:
+        assert gallery.add("Anna", prints(1), "a").exemplars == 1
+
+
 def test_a_vector_that_was_damaged_inside_the_file_is_noticed(path):
     with open_gallery(path) as gallery:
         gallery.add("Anna", prints(1), "a")
