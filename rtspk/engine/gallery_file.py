@@ -158,8 +158,8 @@ class GalleryFile:
         self.write("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, str(self.counter(key) + 1))
 
     def mark_unclean(self) -> None:
-        """Note, inside `writing`, that something deleted still has to be wiped out of the file."""
-        self.write("INSERT OR REPLACE INTO meta VALUES ('unclean', '1')")
+        """Note, inside `writing`, that what was just removed still has to be wiped out of the file."""
+        self.write("INSERT OR REPLACE INTO meta VALUES ('unclean', ?)", str(self.counter("removals")))
 
     def wipe(self) -> None:
         """Rewrite the file so that nothing deleted is left in it, nor in its write-ahead log.
@@ -168,10 +168,12 @@ class GalleryFile:
         a page that was rebalanced keeps a copy; rewriting the whole file leaves none.
         """
         try:
+            marked = str(self.counter("unclean"))
             self._connection.execute("VACUUM")
-            busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            if not busy:
-                self._connection.execute("DELETE FROM meta WHERE key = 'unclean'")
+            if self._empty_log():
+                # What somebody else removed meanwhile has another mark.
+                sql = "DELETE FROM meta WHERE key = 'unclean' AND value = ?"
+                self._connection.execute(sql, (marked,))
                 return
             reason = "another program that reads it"
         except sqlite3.Error as error:
@@ -180,6 +182,15 @@ class GalleryFile:
             f"wanted to wipe what was deleted out of the gallery {self.where}, got {reason}: "
             "the name is gone, its traces go when the gallery is next opened"
         )
+
+    def _empty_log(self) -> bool:
+        """Move the log into the file; SQLite waits for who reads it, but not for who moves it too."""
+        give_up = time.monotonic() + self._busy_seconds
+        while self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            if time.monotonic() > give_up:
+                return False
+            time.sleep(0.01)
+        return True
 
     def _open(self, model: str, dimension: int) -> None:
         with self._translated():

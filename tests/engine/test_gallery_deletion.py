@@ -90,6 +90,24 @@ def test_what_another_tool_deleted_carelessly_is_wiped_with_the_next_delete(path
         assert vector not in bytes_of(path)
 
 
+def test_what_somebody_else_removes_while_the_file_is_wiped_stays_marked_for_their_own_wiping(path):
+    with open_gallery(path) as gallery, open_gallery(path) as other:
+        gallery.add("Anna", prints(1), "a")
+
+        def remove_meanwhile(statement):
+            if "wal_checkpoint" in statement:
+                with other._file.writing():
+                    other._file.count_up("removals")
+                    other._file.mark_unclean()
+
+        gallery._file._connection.set_trace_callback(remove_meanwhile)
+        gallery.delete("Anna")
+        gallery._file._connection.set_trace_callback(None)
+        assert other._file.counter("unclean") == 2
+    with open_gallery(path) as gallery:
+        assert gallery._file.counter("unclean") == 0
+
+
 def test_a_reader_that_holds_the_log_is_named_and_the_traces_go_at_the_next_opening(path):
     with open_gallery(path, busy_seconds=0.05) as gallery:
         gallery.add("Anna", prints(1), "a")

@@ -174,3 +174,27 @@ def test_a_gallery_opened_twice_in_a_process_keeps_what_is_written_while_other_p
         assert [one.name for one in gallery.speakers()] == ["name 0"]
         gallery.add("name 1", prints(1), "x")
         assert another_process(LISTS).split("\n")[:-1] == ["name 0", "name 1"]
+
+
+def test_several_who_delete_at_once_all_succeed(path):
+    failures = []
+    with open_gallery(path) as gallery:
+        for number in range(80):
+            gallery.add(f"name {number}", prints(number), "x")
+
+    def work(mine):
+        with open_gallery(path, busy_seconds=60) as own:
+            for number in range(mine, 80, 4):
+                try:
+                    own.delete(f"name {number}")
+                except RtspkError as error:
+                    failures.append(str(error))
+
+    threads = [threading.Thread(target=work, args=(mine,)) for mine in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    with open_gallery(path) as gallery:
+        assert len(gallery) == 0
