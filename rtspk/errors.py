@@ -3,6 +3,7 @@
 __all__ = [
     "AudioError",
     "ConfigError",
+    "DamagedGalleryError",
     "DeviceError",
     "FormatError",
     "GalleryError",
@@ -48,6 +49,10 @@ class ModelError(RtspkError):
 
 class GalleryError(RtspkError):
     """A gallery that is damaged, or that another model made; a name that is not in it."""
+
+
+class DamagedGalleryError(GalleryError):
+    """A gallery whose file cannot be relied on; the message names the file, which clients need not know."""
 
 
 class UnknownNameError(GalleryError):

@@ -13,6 +13,7 @@ TABLE = "enrol.csv"  # as `rtspk simulate --enrol` writes it: speaker, file, enr
 NOT_SOUND = frozenset(
     {
         *(".rttm", ".uem", ".ctm", ".stm", ".txt", ".json", ".jsonl", ".csv", ".tsv", ".xml", ".toml", ".db"),
+        *(".ini", ".lnk", ".log", ".html", ".doc", ".docx", ".xlsx", ".zip", ".py", ".yaml", ".yml"),
         *(".srt", ".vtt", ".md", ".pdf", ".png", ".svg", ".jpg", ".jpeg", ".db-wal", ".db-shm", ".index"),
     }
 )

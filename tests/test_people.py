@@ -20,7 +20,7 @@ def test_a_folder_is_a_person_and_so_is_a_clip_by_itself(tmp_path):
     lay(
         tmp_path, "Anna/1.wav", "Anna/phone/2.mp3", "Ben.flac", "Анна Б./a.opus", "notes.txt", ".hidden/x.wav"
     )
-    lay(tmp_path, "Anna/.cover.jpg", "Anna/text.csv", "empty/readme.md")
+    lay(tmp_path, "Anna/.cover.jpg", "Anna/text.csv", "Ben/desktop.ini", "empty/readme.md")
     assert names(people_in(tmp_path)) == {
         "Anna": ["1.wav", "2.mp3"],
         "Ben": ["Ben.flac"],

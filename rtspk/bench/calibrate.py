@@ -154,8 +154,9 @@ def calibrate(
         )
     calibration = pairs.fit()
     crossed = np.zeros(len(pairs.target))
+    halves = _halves(trials)[pairs.trial]
     for half in (0, 1):
-        rows = pairs.trial % 2 == half
+        rows = halves == half
         crossed[rows] = pairs.chosen(rows).odds(pairs.chosen(~rows).fit())
     whole, chances = pairs.whole, 0.5 * (1.0 + np.tanh(0.5 * crossed))
     fitted = pairs.odds(calibration)[whole]
@@ -178,6 +179,13 @@ def calibrate(
         likelihood_ratio_cost(crossed, pairs.target),
         likelihood_ratio_cost(pairs.odds(engine.naming), pairs.target),
     )
+
+
+def _halves(trials: list[Trial]) -> NDArray[np.int64]:
+    """The half that each trial is in: by turns among those of its kind, as lists often alternate the two."""
+    target = np.array([trial.target for trial in trials])
+    halves: NDArray[np.int64] = np.where(target, np.cumsum(target), np.cumsum(~target)) % 2
+    return halves
 
 
 def _at_share(chances: NDArray[np.float64], target: NDArray[np.bool_]) -> NDArray[np.float64]:

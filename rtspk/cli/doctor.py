@@ -311,4 +311,6 @@ def _stranger(path: Path, model: Path | None) -> str:
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True)
+    from rtspk.engine.gallery_place import uri_of
+
+    return sqlite3.connect(uri_of(path, to_read=True), uri=True)

@@ -14,14 +14,24 @@ import typer
 
 from rtspk.cli.options import AsJson, Device, GalleryFile, ModelFolder
 from rtspk.cli.screen import answers, note, plain, print_json, progress, say, seconds_of, waiting
-from rtspk.errors import ConfigError, GalleryError
+from rtspk.errors import AudioError, ConfigError, GalleryError
 
 if TYPE_CHECKING:
     from rtspk.engine.gallery import Gallery, SpeakerRecord
 
-__all__ = ["delete", "export", "import_", "list_", "merge", "model_of", "reenroll", "rename", "show"]
+__all__ = [
+    "delete",
+    "export",
+    "forget",
+    "import_",
+    "list_",
+    "merge",
+    "model_of",
+    "reenroll",
+    "rename",
+    "show",
+]
 
-BESIDE = ("", "-wal", "-shm")  # what SQLite keeps of a file
 SHORTEST_KEY = 8  # bytes
 
 Name = Annotated[str, typer.Argument(metavar="NAME")]
@@ -35,7 +45,7 @@ def list_(gallery: GalleryFile = None, as_json: AsJson = False) -> None:
     """List who is enrolled, with how much speech."""
     where = _where(gallery)
     records: list[SpeakerRecord] = []
-    if gallery is not None or where.exists():
+    if _begun(where) or (gallery is not None and not where.exists()):
         with _opened(gallery) as opened:
             records = opened.speakers()
     if as_json:
@@ -62,6 +72,7 @@ def show(name: Name, gallery: GalleryFile = None, as_json: AsJson = False) -> No
     if as_json:
         prints = [
             {
+                "number": one.number,
                 "source": one.source,
                 "net_speech": round(seconds_of(one.net_speech), 3),
                 "quality": round(one.quality, 3),
@@ -75,12 +86,11 @@ def show(name: Name, gallery: GalleryFile = None, as_json: AsJson = False) -> No
 
     say(f"{plain(found.name)}, since {found.created}")
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("made from", "speech", "quality", "when"):
-        table.add_column(column, justify="right" if column in {"speech", "quality"} else "left")
+    for column in ("print", "made from", "speech", "quality", "when"):
+        table.add_column(column, justify="left" if column in {"made from", "when"} else "right")
     for one in found.exemplars:
-        table.add_row(
-            plain(one.source), f"{seconds_of(one.net_speech):.1f} s", f"{one.quality:.0%}", one.created
-        )
+        speech = f"{seconds_of(one.net_speech):.1f} s"
+        table.add_row(str(one.number), plain(one.source), speech, f"{one.quality:.0%}", one.created)
     answers().print(table)
 
 
@@ -103,7 +113,7 @@ def merge(
     """Move all prints of one name to another, and forget the first name."""
     with _opened(gallery) as opened:
         record = opened.merge(source, into)
-    say(f"{plain(source)} is now {plain(record.name)}, with {record.exemplars} prints")
+    say(f"{plain(source)} is now {plain(record.name)}, with {_counted(record.exemplars)}")
 
 
 def delete(
@@ -114,13 +124,25 @@ def delete(
     """Forget a voice; nothing of it is left in the file."""
     with _opened(gallery) as opened:
         known = opened.show(name)
-        if not yes and (sys.stdin is None or not sys.stdin.isatty()):
-            raise ConfigError(f"wanted --yes where nobody can be asked, got {plain(known.name)} alone")
         if not yes:
-            question = f"Forget {plain(known.name)} and its {len(known.exemplars)} prints for ever?"
-            typer.confirm(question, abort=True, err=True)
+            _confirm(f"{plain(known.name)} and its {_counted(len(known.exemplars))}", plain(known.name))
         opened.delete(name)
     say(f"{plain(known.name)} is forgotten")
+
+
+def forget(
+    name: Name,
+    number: Annotated[int, typer.Argument(metavar="PRINT", help="Its number in `rtspk speakers show NAME`.")],
+    gallery: GalleryFile = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Forget one print of a voice, such as a bad clip's, and the clip if it was kept."""
+    with _opened(gallery) as opened:
+        known = opened.show(name)
+        if not yes:
+            _confirm(f"print {number} of {plain(known.name)}", plain(known.name))
+        record = opened.forget(name, number)
+    say(f"print {number} of {plain(record.name)} is forgotten, with {_counted(record.exemplars)} left")
 
 
 def export(
@@ -135,7 +157,7 @@ def export(
     secret = _secret(key)
     with _opened(gallery) as opened:
         count = opened.export(file, key=secret)
-    say(f"{count} {'voice' if count == 1 else 'voices'} in {plain(str(file))}")
+    say(f"{_counted(count, 'voice')} in {plain(str(file))}")
 
 
 def import_(
@@ -147,7 +169,7 @@ def import_(
     """Add the voices of an exported file; importing twice changes nothing. With --key it must be signed."""
     secret = _secret(key)
     path = _where(gallery)
-    if path.exists():
+    if _begun(path):
         with _opened(gallery) as opened:
             count = opened.import_(file, key=secret)
     else:
@@ -161,7 +183,7 @@ def import_(
         voices = read_export(file, card.id, card.dimension, secret)  # before a gallery is made for them
         with Gallery.open(path, card.id, card.dimension) as opened:
             count = opened.take(voices)
-    say(f"{count} new {'print' if count == 1 else 'prints'} from {plain(str(file))}")
+    say(f"{_counted(count, 'new print')} from {plain(str(file))}")
 
 
 def reenroll(
@@ -171,44 +193,56 @@ def reenroll(
 ) -> None:
     """Let another model hear the clips that were kept, and put its prints in the place of the old ones."""
     from rtspk.engine.gallery import Gallery
+    from rtspk.engine.gallery_place import forget as remove
+    from rtspk.engine.gallery_place import take_place
     from rtspk.engine.gallery_records import new_name
     from rtspk.engine.pipeline import Engine
 
     path = _where(gallery)
-    with _opened(gallery) as old, waiting("loading the models"):
-        engine = Engine.load(":memory:", model=model, device=device)
+    with _opened(gallery) as old, old.held():  # else what others store meanwhile would be lost
+        with waiting("loading the models"):
+            engine = Engine.load(":memory:", model=model, device=device)
         card = engine.embedder.card
         if old.model_id == card.id:
             raise GalleryError(
                 f"wanted a gallery of another model than {card.id}, got one of its own: {path}"
             )
         kept = {record.name: old.clips(record.name) for record in old.speakers()}
-    heard = {new_name(name): clips for name, clips in kept.items() if clips}
-    if not heard:
-        raise GalleryError(f"wanted clips that were kept (`rtspk enroll --keep-clips`), got none in {path}")
-    fresh = path.with_name(f".{path.name}.reenrolled")
-    for end in BESIDE:
-        fresh.with_name(fresh.name + end).unlink(missing_ok=True)
-    with Gallery.open(fresh, card.id, card.dimension) as new, progress() as advance:
-        engine.gallery = new
-        for number, (name, clips) in enumerate(heard.items(), start=1):
-            engine.enroll(name, *(samples for _, samples in clips), keep_clips=True)
-            advance("listening to the voices", number, len(heard))
-    aside = _aside(path, old.model_id)
-    for end in BESIDE:
-        part = path.with_name(path.name + end)
-        if part.exists():
-            part.rename(aside.with_name(aside.name + end))
-    fresh.rename(path)
-    say(f"{len(heard)} of {len(kept)} names heard anew by {card.id}; what was before is {plain(str(aside))}")
-    for name in sorted(set(kept) - set(heard)):
-        note(f"rtspk: {plain(name)} has no clips: enroll this voice again")
+        wanted = {new_name(name): clips for name, clips in kept.items() if clips}
+        if not wanted:
+            raise GalleryError(
+                f"wanted clips that were kept (`rtspk enroll --keep-clips`), got none in {path}"
+            )
+        fresh, aside = path.with_name(f".{path.name}.reenrolled"), _aside(path, old.model_id)
+        lost = dict.fromkeys(set(kept) - set(wanted), "has no clips")
+        remove(fresh)
+        try:
+            with Gallery.open(fresh, card.id, card.dimension) as new, progress() as advance:
+                engine.gallery = new
+                for number, (name, clips) in enumerate(wanted.items(), start=1):
+                    try:
+                        engine.enroll(name, *(samples for _, samples in clips), keep_clips=True)
+                    except AudioError as error:
+                        lost[name] = str(error)
+                    advance("listening to the voices", number, len(wanted))
+            if len(lost) == len(kept):
+                raise AudioError(f"wanted clips with a voice, got none; {next(iter(lost.values()))}")
+            take_place(fresh, path, aside)
+        finally:
+            remove(fresh)
+    heard = len(kept) - len(lost)
+    say(f"{heard} of {len(kept)} names heard anew by {card.id}; what was before is {plain(str(aside))}")
+    note("rtspk: `speakers delete` does not reach what is there: remove that file when it is not needed")
+    for name, why in sorted(lost.items()):
+        note(f"rtspk: {plain(name)}: {why}: enroll this voice again")
 
 
 def model_of(path: Path) -> tuple[str, int] | None:
     """The id and dimension of the model that made a gallery; None where the file does not say."""
+    from rtspk.engine.gallery_place import uri_of
+
     try:
-        with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(uri_of(path, to_read=True), uri=True)) as connection:
             meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
         return str(meta["model"]), int(meta["dimension"])
     except (sqlite3.Error, KeyError, ValueError):
@@ -234,6 +268,11 @@ def _where(gallery: Path | None) -> Path:
     return default_gallery() if gallery is None else gallery
 
 
+def _begun(path: Path) -> bool:
+    """Whether there is more than the empty file that a first `enroll` leaves which was ended at once."""
+    return path.exists() and path.stat().st_size > 0
+
+
 def _opened(gallery: Path | None) -> "Gallery":
     """Open a gallery whoever's model made it; what is none is refused by the gallery itself."""
     from rtspk.engine.gallery import Gallery
@@ -250,6 +289,16 @@ def _aside(path: Path, model: str) -> Path:
     name = f"{path.name}.of-{model}".replace("/", "_")
     ends = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
     return next(free for end in ends if not (free := path.with_name(name + end)).exists())
+
+
+def _confirm(what: str, instead: str) -> None:
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise ConfigError(f"wanted --yes where nobody can be asked, got {instead} alone")
+    typer.confirm(f"Forget {what} for ever?", abort=True, err=True)
+
+
+def _counted(count: int, what: str = "print") -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _record_json(record: "SpeakerRecord") -> dict[str, object]:

@@ -7,7 +7,7 @@ import typer
 
 from rtspk.cli.options import AsJson, Device, GalleryFile, Microphone, ModelFolder
 from rtspk.cli.screen import answers, note, plain, print_json, progress, say, seconds_of, waiting
-from rtspk.errors import AudioError, ConfigError
+from rtspk.errors import AudioError, ConfigError, GalleryError
 
 if TYPE_CHECKING:
     from rtspk.engine.pipeline import Enrolment, Identification
@@ -95,29 +95,36 @@ def _enroll_folder(
     from rtspk.people import people_in
 
     people = people_in(folder)
-    for name, clips in people.items():  # before a gallery is made for them
-        new_name(name)
-        _checked([str(clip) for clip in clips])
-    from rtspk.engine.pipeline import Engine
-
-    enrolled: list[Enrolment] = []
     refused: dict[str, str] = {}
-    with progress() as advance:
-        engine = Engine.load(gallery, model=model, device=device)
-        for number, (name, clips) in enumerate(people.items(), start=1):
-            try:
-                enrolled.append(engine.enroll(name, *clips, keep_clips=keep_clips))
-            except AudioError as error:
-                refused[name] = str(error)
-            advance("listening to the voices", number, len(people))
+    for name, clips in people.items():  # before a gallery is made for them
+        try:
+            new_name(name)
+            _checked([str(clip) for clip in clips])
+        except (AudioError, GalleryError) as error:
+            refused[name] = str(error)
+    enrolled: list[Enrolment] = []
+    if len(refused) < len(people):
+        from rtspk.engine.pipeline import Engine
+
+        with progress() as advance:
+            engine = Engine.load(gallery, model=model, device=device)
+            for number, (name, clips) in enumerate(people.items(), start=1):
+                if name not in refused:
+                    try:
+                        enrolled.append(engine.enroll(name, *clips, keep_clips=keep_clips))
+                    except AudioError as error:
+                        refused[name] = str(error)
+                advance("listening to the voices", number, len(people))
     if as_json:
         print_json({"enrolled": [_enrolment_json(one) for one in enrolled], "refused": refused})
     else:
         for one in enrolled:
             _print_enrolment(one, with_name=True)
-    if refused:
-        first = next(f"{name}: {why}" for name, why in refused.items())
-        raise AudioError(f"wanted everybody in {folder} enrolled, got {len(refused)} refused; {first}")
+    said = [plain(f"{name}: {why}") for name, why in refused.items()]
+    for line in said[1:]:
+        note(f"rtspk: {line}")
+    if said:
+        raise AudioError(f"wanted everybody in {folder} enrolled, got {len(said)} refused; {said[0]}")
 
 
 def identify(
@@ -148,6 +155,8 @@ def identify(
     from rich.text import Text
 
     say(plain(found.name) if found.name is not None else "unknown")
+    for warning in found.warnings:
+        note(f"rtspk: {warning}")
     if not found.candidates:
         say("nobody is enrolled yet: `rtspk enroll NAME CLIP`")
         return
@@ -175,10 +184,12 @@ def verify(
         found = Engine.load(":memory:", model=model, device=device).verify(one, other)
     if as_json:
         values = {"score": round(found.score, 4), "probability": round(found.probability, 4)}
-        print_json({"same": found.same, **values})
+        print_json({"same": found.same, **values, "warnings": list(found.warnings)})
         return
     verdict = "the same voice" if found.same else "different voices"
     say(f"{verdict} (probability of one voice {found.probability:.2f}, score {found.score:.2f})")
+    for warning in found.warnings:
+        note(f"rtspk: {plain(warning)}")
 
 
 def _checked(clips: list[str]) -> "list[str | Path | FloatArray]":
@@ -229,7 +240,8 @@ def _enrolment_json(enrolled: "Enrolment") -> dict[str, object]:
 
 
 def _print_enrolment(enrolled: "Enrolment", *, with_name: bool = False) -> None:
-    prints = "1 print" if enrolled.exemplars == 1 else f"{enrolled.exemplars} prints"
+    count = enrolled.exemplars
+    prints = "1 print" if count == 1 else f"{count} prints" if count else "no new print"
     speech = seconds_of(enrolled.net_speech)
     say(f"{plain(enrolled.name)}: {speech:.1f} s of speech in {prints}, quality {enrolled.quality:.0%}")
     for warning in enrolled.warnings:
@@ -247,4 +259,5 @@ def _identification_json(found: "Identification") -> dict[str, object]:
         "probability": round(found.probability, 4),
         "candidates": candidates,
         "net_speech": round(seconds_of(found.net_speech), 3),
+        "warnings": list(found.warnings),
     }

@@ -6,16 +6,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rtspk.engine.calibration import Calibration
+from rtspk.engine.gallery_records import is_fresh
 from rtspk.engine.voiceprint import Voiceprint
 from rtspk.types import FloatArray, Match, samples_of, seconds_of
 
-__all__ = ["Enrolment", "Known", "judged"]
+__all__ = ["TWO_PEOPLE", "Enrolment", "Known", "judged", "sounds_like_two"]
 
 ENOUGH: int = samples_of(10.0)  # net speech from which more enrolment gains little
 NEAR: float = 0.5  # probability from which another name counts as near
 TWO_VOICES: float = 0.1  # parts less probably of one voice than this speak of a second one,
 FEWEST: float = 0.1  # share of the pairs of parts that must be so
 OTHER: float = 0.1  # and so does a voice that is less probably the one enrolled before
+AT_ONCE: float = 0.1  # share of overlapped speech that one voice never has (measured: 0.04 at most)
+TWO_PEOPLE: str = "this sounds like two people"
 ECHO: float = 0.55  # seconds of decay; a dry voice has 0.2 to 0.4
 NOISY: float = 10.0  # dB of speech above the background
 
@@ -26,7 +29,7 @@ class Enrolment:
 
     name: str
     net_speech: int  # samples, of these clips
-    exemplars: int
+    exemplars: int  # prints of them that the name did not have
     quality: float
     near: Match | None
     warnings: tuple[str, ...]
@@ -38,10 +41,12 @@ class Known:
     """What a gallery had of a name before.
 
     vector : float32 [shape=(dimension,)], a unit vector; None where there was nobody of that name
+    prints : float32 [shape=(n, dimension)], unit vectors; likewise
     """
 
     vector: FloatArray | None = None
     net_speech: int = 0  # samples
+    prints: FloatArray | None = None
 
 
 def judged(
@@ -65,10 +70,16 @@ def judged(
     net_speech = sum(p.net_speech for p in prints)
     quality = min(p.quality.score for p in prints)
     near = _near(name, found)
-    complete = (net_speech + before.net_speech) / ENOUGH
-    said = [*_of_sound(prints, complete), *_of_voices(name, prints, vector, before, near, calibration)]
-    exemplars = sum(len(p.pieces) for p in prints)
-    return Enrolment(name, net_speech, exemplars, quality, near, tuple(said), round(min(1.0, complete), 3))
+    pieces = [piece for p in prints for piece in p.pieces]
+    vectors = np.stack([piece.vector for piece in pieces])
+    fresh = is_fresh(vectors, vectors[:0] if before.prints is None else before.prints)
+    gained = sum(piece.net_speech for piece, new in zip(pieces, fresh, strict=True) if new)
+    complete = (gained + before.net_speech) / ENOUGH
+    said = _of_sound(prints, complete)
+    if not all(fresh):
+        said.append(f"heard before: {len(fresh) - sum(fresh)} of {len(fresh)} prints are there already")
+    said += _of_voices(name, prints, vector, before, near, calibration)
+    return Enrolment(name, net_speech, sum(fresh), quality, near, tuple(said), round(min(1.0, complete), 3))
 
 
 def _near(name: str, found: Sequence[Match]) -> Match | None:
@@ -103,8 +114,8 @@ def _of_voices(
     calibration: Calibration,
 ) -> list[str]:
     said = []
-    if _one_voice(prints, calibration) < TWO_VOICES:
-        said.append("this sounds like two people")
+    if sounds_like_two(prints, calibration):
+        said.append(TWO_PEOPLE)
     if before.vector is not None:
         speech = min(before.net_speech, sum(p.net_speech for p in prints))
         chance = calibration.probability(float(vector @ before.vector), speech)
@@ -113,6 +124,12 @@ def _of_voices(
     if near is not None:
         said.append(f"this is close to {near.name} (probability {near.probability:.2f})")
     return said
+
+
+def sounds_like_two(prints: Sequence[Voiceprint], calibration: Calibration) -> bool:
+    """Whether clips that are to be of one voice, with parts, are rather of two, by turns or at once."""
+    at_once = max(p.overlap for p in prints)
+    return at_once > AT_ONCE or _one_voice(prints, calibration) < TWO_VOICES
 
 
 def _one_voice(prints: Sequence[Voiceprint], calibration: Calibration) -> float:

@@ -4,19 +4,21 @@ The file is the truth and the index follows it: a name that another process stor
 search.
 """
 
+import contextlib
 import json
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from rtspk.engine.calibration import Calibration
-from rtspk.engine.gallery_clips import Clips, move_clips, read_clips, write_clips
+from rtspk.engine.gallery_clips import Clips, drop_clips, move_clips, read_clips, write_clips
 from rtspk.engine.gallery_codes import drop_codes
-from rtspk.engine.gallery_file import STORED, GalleryFile, Value, vectors_of
+from rtspk.engine.gallery_file import GalleryFile
 from rtspk.engine.gallery_index import GalleryIndex
+from rtspk.engine.gallery_people import People
 from rtspk.engine.gallery_records import (
     Exemplar,
     Print,
@@ -24,24 +26,22 @@ from rtspk.engine.gallery_records import (
     SpeakerRecord,
     clean_name,
     new_name,
+    print_rows,
     unit_vectors,
 )
-from rtspk.errors import ConfigError, GalleryError, TakenNameError, UnknownNameError
+from rtspk.errors import (
+    ConfigError,
+    DamagedGalleryError,
+    GalleryError,
+    TakenNameError,
+)
 from rtspk.types import FloatArray
 
 __all__ = ["Exemplar", "Gallery", "Print", "SpeakerDetail", "SpeakerRecord", "clean_name"]
 
-MOST_VALUES = 500  # in one statement; SQLite may allow 999
-
-RECORDS = """
-    SELECT name, speakers.created, count(exemplars.id), coalesce(sum(net_speech), 0)
-    FROM speakers LEFT JOIN exemplars ON exemplars.speaker = speakers.id
-"""
-EXEMPLARS = "SELECT vector, source, net_speech, quality, created FROM exemplars WHERE speaker = ? ORDER BY id"
-INSERT = "INSERT INTO exemplars (speaker, vector, source, net_speech, quality) VALUES (?, ?, ?, ?, ?)"
-INSERT_DATED = (
-    "INSERT INTO exemplars (speaker, vector, source, net_speech, quality, created) VALUES (?, ?, ?, ?, ?, ?)"
-)
+Prints = tuple[
+    str, FloatArray, list[tuple[str, int, float]]
+]  # a name, vectors, and what else is stored of them
 
 
 class Gallery:
@@ -51,6 +51,7 @@ class Gallery:
         self.model_id = model_id
         self.dimension = dimension
         self._file = file
+        self._people = People(file, dimension)
         self._lock = threading.RLock()
         self._index = GalleryIndex(file, dimension)
 
@@ -111,6 +112,8 @@ class Gallery:
     ) -> SpeakerRecord:
         """Store prints under a name, new or known; returns what is now known of it.
 
+        A print that the name has already is not stored twice, nor is a clip.
+
         Args:
             name: any text that `new_name` allows.
             prints: one or more.
@@ -127,18 +130,14 @@ class Gallery:
         """`add` for several names at once, all or none; each is a name, its prints, sources and qualities."""
         return self._store([self._checked(*one) for one in people], ())
 
-    def _store(self, checked: list[tuple[str, list[tuple[Value, ...]]]], clips: Clips) -> list[SpeakerRecord]:
+    def _store(self, people: list[Prints], clips: Clips) -> list[SpeakerRecord]:
         """Write people whose prints were checked, and clips that are all of theirs."""
         with self._lock:
             with self._file.writing():
-                for name, rows in checked:
-                    speaker = self._find(name) or self._file.write(
-                        "INSERT INTO speakers (name) VALUES (?)", name
-                    )
-                    for row in rows:
-                        self._file.write(INSERT, speaker, *row)
+                for name, vectors, rows in people:
+                    speaker = self._people.store(name, vectors, rows)
                     write_clips(self._file, speaker, clips)
-                records = [self._record(name) for name, _ in checked]
+                records = [self._people.record(name) for name, _, _ in people]
             self._index.note_change()
         return records
 
@@ -148,53 +147,33 @@ class Gallery:
         prints: Sequence[Print],
         source: str | Sequence[str],
         qualities: Sequence[float] | None,
-    ) -> tuple[str, list[tuple[Value, ...]]]:
-        """A clean name and the rows of its prints, ready to be stored."""
-        name = new_name(name)
-        sources = [source] * len(prints) if isinstance(source, str) else list(source)
-        if len(sources) != len(prints):
-            raise GalleryError(f"wanted a source for each of {len(prints)} prints, got {len(sources)}")
-        # File names may hold bytes that are no text.
-        sources = [one.encode("utf-8", "backslashreplace").decode() for one in sources]
-        vectors = unit_vectors([one.vector for one in prints], self.dimension)
-        qualities = [1.0] * len(prints) if qualities is None else qualities
-        if len(qualities) != len(prints) or not all(0 <= quality <= 1 for quality in qualities):
-            raise GalleryError(f"wanted a quality from 0 to 1 for each print, got {list(qualities)}")
-        if min(one.net_speech for one in prints) < 0:
-            raise GalleryError("wanted net speech of 0 samples or more, got less")
-        rows: list[tuple[Value, ...]] = [
-            (_stored(vector), origin, int(one.net_speech), float(quality))
-            for vector, one, origin, quality in zip(vectors, prints, sources, qualities, strict=True)
-        ]
-        return name, rows
+    ) -> Prints:
+        return new_name(name), *print_rows(prints, source, qualities, self.dimension)
 
     def speakers(self) -> list[SpeakerRecord]:
         """All names, in the order of their characters."""
         with self._lock:
-            rows = self._file.read(f"{RECORDS} GROUP BY speakers.id ORDER BY name")
-        return [_record_of(row) for row in rows]
+            return self._people.records()
 
     def show(self, name: str) -> SpeakerDetail:
         """One name with all its prints."""
         with self._lock, self._file.reading():
-            speaker = self._need(clean_name(name))
-            created = self._file.read("SELECT created FROM speakers WHERE id = ?", speaker)[0][0]
-            return SpeakerDetail(clean_name(name), str(created), self._exemplars(speaker))
+            return self._people.detail(clean_name(name))
 
     def clips(self, name: str) -> list[tuple[str, FloatArray]]:
         """The sound that was kept of a name: what each clip was read from, and its samples at 16 kHz."""
         with self._lock, self._file.reading():
-            return read_clips(self._file, self._need(clean_name(name)))
+            return read_clips(self._file, self._people.need(clean_name(name)))
 
     def rename(self, old: str, new: str) -> SpeakerRecord:
         """Give a speaker another name that nobody has yet."""
         old, new = clean_name(old), new_name(new)
         with self._lock, self._file.writing():
-            speaker = self._need(old)
-            if new != old and self._find(new):
+            speaker = self._people.need(old)
+            if new != old and self._people.find(new):
                 raise TakenNameError(f"wanted a name that is free, got {new!r}: merge the two instead")
             self._file.write("UPDATE speakers SET name = ? WHERE id = ?", new, speaker)
-            return self._record(new)
+            return self._people.record(new)
 
     def merge(self, source: str, into: str) -> SpeakerRecord:
         """Move all prints of one name to another, and forget the first name."""
@@ -203,13 +182,13 @@ class Gallery:
             raise GalleryError(f"wanted two names to merge, got {into!r} twice")
         with self._lock:
             with self._file.writing():
-                gone, kept = self._need(source), self._need(into)
+                gone, kept = self._people.need(source), self._people.need(into)
                 self._file.write("UPDATE exemplars SET speaker = ? WHERE speaker = ?", kept, gone)
                 move_clips(self._file, gone, kept)
                 self._file.write("DELETE FROM speakers WHERE id = ?", gone)
                 drop_codes(self._file, self.dimension, [-gone])
                 self._file.count_up("removals")
-                record = self._record(into)
+                record = self._people.record(into)
             self._index.note_change()
         return record
 
@@ -218,7 +197,7 @@ class Gallery:
         name = clean_name(name)
         with self._lock:
             with self._file.writing():
-                speaker = self._need(name)
+                speaker = self._people.need(name)
                 rows = self._file.read("SELECT id FROM exemplars WHERE speaker = ?", speaker)
                 self._file.write("DELETE FROM speakers WHERE id = ?", speaker)
                 drop_codes(self._file, self.dimension, [-speaker, *(int(row[0]) for row in rows)])
@@ -226,6 +205,35 @@ class Gallery:
                 self._file.mark_unclean()
             self._index.note_change()
             self._file.wipe()
+
+    def forget(self, name: str, number: int) -> SpeakerRecord:
+        """Forget one print of a name, and the clip that it alone is from; nothing is left of them.
+
+        Args:
+            name: whose
+            number: of the print, as `show` tells it; the last one goes with its name alone
+        """
+        name = clean_name(name)
+        with self._lock:
+            with self._file.writing():
+                speaker = self._people.need(name)
+                sources = {one.number: one.source for one in self._people.exemplars(speaker)}
+                if number not in sources:
+                    numbers = ", ".join(map(str, sources))
+                    raise GalleryError(f"wanted a print of {name!r}, one of {numbers}, got {number}")
+                if len(sources) == 1:
+                    raise GalleryError(f"wanted one of several prints of {name!r}, got the only one")
+                self._file.write("DELETE FROM exemplars WHERE id = ?", number)
+                source = sources.pop(number)
+                if source not in sources.values():
+                    drop_clips(self._file, speaker, source)
+                drop_codes(self._file, self.dimension, [-speaker, number])
+                self._file.count_up("removals")
+                self._file.mark_unclean()
+                record = self._people.record(name)
+            self._index.note_change()
+            self._file.wipe()
+        return record
 
     def search(self, vector: FloatArray, k: int) -> list[tuple[str, float]]:
         """The k nearest names, best first, each with its score.
@@ -243,7 +251,7 @@ class Gallery:
         queries = unit_vectors(vectors, self.dimension)
         with self._lock:
             found = self._index.search(queries, k)
-            names = self._names_of({speaker for best in found for speaker, _ in best})
+            names = self._people.names_of({speaker for best in found for speaker, _ in best})
         return [[(names[speaker], score) for speaker, score in best if speaker in names] for best in found]
 
     def centroids(self, names: Sequence[str]) -> dict[str, FloatArray]:
@@ -251,7 +259,7 @@ class Gallery:
         if not names:
             return {}
         with self._lock, self._file.reading():
-            speakers = {self._find(name): name for name in names}
+            speakers = {self._people.find(name): name for name in names}
             owners, middles = self._index.centroids([one for one in speakers if one is not None])
         return {speakers[owner]: middle for owner, middle in zip(owners, middles, strict=True)}
 
@@ -264,7 +272,7 @@ class Gallery:
         try:
             return Calibration(**json.loads(str(rows[0][0])))
         except (TypeError, ValueError, ConfigError) as error:
-            raise GalleryError(
+            raise DamagedGalleryError(
                 f"wanted a calibration in the gallery {self._file.where}, got {error}"
             ) from error
 
@@ -275,6 +283,12 @@ class Gallery:
             if calibration is not None:
                 value = json.dumps(asdict(calibration))
                 self._file.write("INSERT INTO meta VALUES ('calibration', ?)", value)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Inside, nobody else changes the gallery: who wants to waits, or is told that it is locked."""
+        with self._lock, self._file.writing():
+            yield
 
     def settle(self) -> None:
         """Wait until the index of a large gallery, made in the background, is as it should be."""
@@ -288,11 +302,7 @@ class Gallery:
         from rtspk.engine.gallery_exchange import write_export  # pydantic takes a while to import
 
         with self._lock, self._file.reading():
-            rows = self._file.read("SELECT id, name, created FROM speakers ORDER BY name")
-            speakers = [
-                SpeakerDetail(str(name), str(created), self._exemplars(int(speaker)))
-                for speaker, name, created in rows
-            ]
+            speakers = [self._people.detail(record.name) for record in self._people.records()]
         write_export(path, self.model_id, self.dimension, speakers, key)
         return len(speakers)
 
@@ -307,59 +317,8 @@ class Gallery:
 
     def take(self, details: Iterable[SpeakerDetail]) -> int:
         """Add voices as another gallery shows them, all or none; returns how many prints were new."""
-        added = 0
         with self._lock:
             with self._file.writing():
-                for one in details:
-                    insert = "INSERT INTO speakers (name, created) VALUES (?, ?)"
-                    speaker = self._find(one.name) or self._file.write(insert, one.name, one.created)
-                    known = {_stored(exemplar.vector) for exemplar in self._exemplars(speaker)}
-                    for exemplar in one.exemplars:
-                        vector = _stored(exemplar.vector)
-                        if vector not in known:
-                            values = exemplar.source, exemplar.net_speech, exemplar.quality, exemplar.created
-                            self._file.write(INSERT_DATED, speaker, vector, *values)
-                            known.add(vector)
-                            added += 1
+                added = sum(self._people.take(one) for one in details)
             self._index.note_change()
         return added
-
-    def _names_of(self, speakers: Collection[int]) -> dict[int, str]:
-        """Names as they are now."""
-        wanted = sorted(speakers)
-        names: dict[int, str] = {}
-        for start in range(0, len(wanted), MOST_VALUES):
-            own = wanted[start : start + MOST_VALUES]
-            sql = f"SELECT id, name FROM speakers WHERE id IN ({','.join('?' * len(own))})"
-            names.update((int(speaker), str(name)) for speaker, name in self._file.read(sql, *own))
-        return names
-
-    def _exemplars(self, speaker: int) -> tuple[Exemplar, ...]:
-        rows = self._file.read(EXEMPLARS, speaker)
-        vectors = vectors_of([row[0] for row in rows], self.dimension, self._file.where)
-        return tuple(
-            Exemplar(vector, str(source), int(net_speech), float(quality), str(created))
-            for vector, (_, source, net_speech, quality, created) in zip(vectors, rows, strict=True)
-        )
-
-    def _find(self, name: str) -> int | None:
-        rows = self._file.read("SELECT id FROM speakers WHERE name = ?", name)
-        return int(rows[0][0]) if rows else None
-
-    def _need(self, name: str) -> int:
-        speaker = self._find(name)
-        if speaker is None:
-            raise UnknownNameError(f"wanted a name in the gallery, got {name!r}, which is not in it")
-        return speaker
-
-    def _record(self, name: str) -> SpeakerRecord:
-        return _record_of(self._file.read(f"{RECORDS} WHERE name = ? GROUP BY speakers.id", name)[0])
-
-
-def _stored(vector: FloatArray) -> bytes:
-    return vector.astype(STORED).tobytes()
-
-
-def _record_of(row: tuple[Value, ...]) -> SpeakerRecord:
-    name, created, exemplars, net_speech = row
-    return SpeakerRecord(str(name), str(created), int(exemplars), int(net_speech))

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from rtspk.engine.gallery_file import GalleryFile
-from rtspk.errors import GalleryError
+from rtspk.errors import DamagedGalleryError
 from rtspk.types import FloatArray
 
-__all__ = ["Clips", "move_clips", "read_clips", "unpacked", "write_clips"]
+__all__ = ["Clips", "drop_clips", "move_clips", "read_clips", "unpacked", "write_clips"]
 
 Clips = Sequence[tuple[str, FloatArray]]  # what each was read from, and its samples at 16 kHz
 
@@ -29,8 +29,16 @@ def write_clips(file: GalleryFile, speaker: int, clips: Clips) -> None:
     for source, samples in clips:
         steps = np.round(np.clip(samples, -1.0, 1.0) * FULL).astype("<i2")
         name = source.encode("utf-8", "backslashreplace").decode()
-        values = speaker, name, zlib.compress(steps.tobytes())
-        file.write("INSERT INTO clips (speaker, source, sound) VALUES (?, ?, ?)", *values)
+        sound = zlib.compress(steps.tobytes())
+        values = speaker, name, sound
+        if not file.read("SELECT 1 FROM clips WHERE speaker = ? AND source = ? AND sound = ?", *values):
+            file.write("INSERT INTO clips (speaker, source, sound) VALUES (?, ?, ?)", *values)
+
+
+def drop_clips(file: GalleryFile, speaker: int, source: str) -> None:
+    """Inside `writing`: take out the clips of a speaker that were read from a source."""
+    if _has_clips(file):
+        file.write("DELETE FROM clips WHERE speaker = ? AND source = ?", speaker, source)
 
 
 def move_clips(file: GalleryFile, gone: int, kept: int) -> None:
@@ -52,7 +60,9 @@ def unpacked(sound: object, source: str, where: str) -> FloatArray:
     try:
         steps = np.frombuffer(zlib.decompress(sound if isinstance(sound, bytes) else b""), "<i2")
     except (zlib.error, ValueError) as error:
-        raise GalleryError(f"wanted a clip in the gallery {where}, got a damaged one: {source}") from error
+        raise DamagedGalleryError(
+            f"wanted a clip in the gallery {where}, got a damaged one: {source}"
+        ) from error
     return (steps / np.float32(FULL)).astype(np.float32)
 
 

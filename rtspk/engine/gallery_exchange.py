@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rtspk.engine.gallery_records import Exemplar, SpeakerDetail, clean_name, unit_vectors
+from rtspk.engine.gallery_records import MOST_SPEECH, Exemplar, SpeakerDetail, clean_name, unit_vectors
 from rtspk.errors import FormatError, GalleryError
 from rtspk.files import write_atomically
 from rtspk.types import FloatArray
@@ -33,7 +33,7 @@ class _Strict(BaseModel):
 class _Exemplar(_Strict):
     vector: str  # float32, little-endian, base64
     source: str
-    net_speech: Annotated[int, Field(ge=0)]  # samples at 16 kHz
+    net_speech: Annotated[int, Field(ge=0, le=MOST_SPEECH)]  # samples at 16 kHz
     quality: Annotated[float, Field(ge=0, le=1)]
     created: Time
 
@@ -154,7 +154,7 @@ def _check_seal(export: _Export, key: bytes | None, path: Path) -> None:
         raise FormatError(f"wanted the key of a signed archive, got none: {path}")
     if key is not None and not signed:
         raise FormatError(f"wanted an archive that is signed, got one that is not: {path}")
-    if export.version == 1:
+    if export.version == 1 and seal is None:
         return
     try:
         broken = seal is None or not hmac.compare_digest(

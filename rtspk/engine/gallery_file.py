@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rtspk.engine.gallery_place import file_at, prepare, uri_of
 from rtspk.engine.gallery_tables import APPLICATION, FROM_FIRST, PAGE, SCHEMA, VERSION
-from rtspk.errors import GalleryError, RtspkError, StorageError
+from rtspk.errors import DamagedGalleryError, GalleryError, RtspkError, StorageError
 from rtspk.types import FloatArray
 
 __all__ = ["STORED", "GalleryFile", "Value", "default_gallery", "vectors_of"]
@@ -49,7 +50,7 @@ class GalleryFile:
     Args:
         path: the file; None keeps everything in memory.
         model: id of the model whose prints it holds.
-        dimension: length of a print.
+        dimension: length of a print; 0 makes no gallery of an empty file.
         create: make the file and its folders where they are missing.
         busy_seconds: how long to wait for another program that is writing.
     """
@@ -59,18 +60,21 @@ class GalleryFile:
     ) -> None:
         self.where = "in memory" if path is None else str(path)
         self.on_disk = path is not None
-        self._path, self._model, self._dimension = path, model, dimension
+        self._path = None if path is None else path.absolute()
+        self._model, self._dimension = model, dimension
         self._busy_seconds = busy_seconds
         if path is not None:
-            self._prepare(path, create=create)
+            prepare(path, create=create)
         with self._translated():
             self._connection = sqlite3.connect(
-                ":memory:" if path is None else path,
+                ":memory:" if self._path is None else uri_of(self._path),
+                uri=True,
                 timeout=busy_seconds,
                 isolation_level=None,
                 check_same_thread=False,
             )
         self._closing = weakref.finalize(self, self._connection.close)  # also where nobody closes it
+        self._opened = None if self._path is None else file_at(self._path)
         try:
             self._open(model, dimension)
         except BaseException:
@@ -118,12 +122,26 @@ class GalleryFile:
     def writing(self) -> Iterator[None]:
         """All changes inside are made together, or none of them."""
         with self._translated(), self._transaction("BEGIN IMMEDIATE"):
+            self._check_place()
             yield
+
+    def _check_place(self) -> None:
+        """See that what is written is written where others will read it."""
+        if self._path is None:
+            return
+        now = file_at(self._path)
+        if now != self._opened:
+            got = "nothing there any more" if now is None else "another file in its place"
+            raise StorageError(
+                f"wanted the gallery {self.where} that was opened, got {got}: open it again; "
+                "nothing was changed"
+            )
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
-        """All reads inside see the gallery at one moment."""
-        with self._translated(), self._transaction("BEGIN"):
+        """All reads inside see the gallery at one moment, that of `writing` where they are inside it too."""
+        whole = contextlib.nullcontext() if self._connection.in_transaction else self._transaction("BEGIN")
+        with self._translated(), whole:
             yield
 
     def data_version(self) -> int:
@@ -140,8 +158,8 @@ class GalleryFile:
         self.write("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, str(self.counter(key) + 1))
 
     def mark_unclean(self) -> None:
-        """Note, inside `writing`, that something deleted still has to be wiped out of the file."""
-        self.write("INSERT OR REPLACE INTO meta VALUES ('unclean', '1')")
+        """Note, inside `writing`, that what was just removed still has to be wiped out of the file."""
+        self.write("INSERT OR REPLACE INTO meta VALUES ('unclean', ?)", str(self.counter("removals")))
 
     def wipe(self) -> None:
         """Rewrite the file so that nothing deleted is left in it, nor in its write-ahead log.
@@ -150,10 +168,12 @@ class GalleryFile:
         a page that was rebalanced keeps a copy; rewriting the whole file leaves none.
         """
         try:
+            marked = str(self.counter("unclean"))
             self._connection.execute("VACUUM")
-            busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            if not busy:
-                self._connection.execute("DELETE FROM meta WHERE key = 'unclean'")
+            if self._empty_log():
+                # What somebody else removed meanwhile has another mark.
+                sql = "DELETE FROM meta WHERE key = 'unclean' AND value = ?"
+                self._connection.execute(sql, (marked,))
                 return
             reason = "another program that reads it"
         except sqlite3.Error as error:
@@ -163,25 +183,14 @@ class GalleryFile:
             "the name is gone, its traces go when the gallery is next opened"
         )
 
-    def _prepare(self, path: Path, *, create: bool) -> None:
-        """Make the file where there is none.
-
-        A file that is there is never opened here: closing it would take away the locks that this process
-        holds on it by other connections, and with them what they write
-        (https://www.sqlite.org/howtocorrupt.html, section 2.2).
-        """
-        try:
-            if path.is_dir():
-                raise GalleryError(f"wanted a gallery (an SQLite file), got the folder {path}")
-            if not path.exists():
-                if not create:
-                    raise GalleryError(f"wanted a gallery at {path}, got no such file: enroll a voice first")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                # Voices are personal: the file, and with it SQLite's -wal and -shm, is its owner's alone.
-                with contextlib.suppress(FileExistsError):  # another program was faster
-                    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        except OSError as error:
-            raise StorageError(f"wanted to open the gallery {path}, got {error.strerror or error}") from error
+    def _empty_log(self) -> bool:
+        """Move the log into the file; SQLite waits for who reads it, but not for who moves it too."""
+        give_up = time.monotonic() + self._busy_seconds
+        while self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            if time.monotonic() > give_up:
+                return False
+            time.sleep(0.01)
+        return True
 
     def _open(self, model: str, dimension: int) -> None:
         with self._translated():
@@ -192,6 +201,10 @@ class GalleryFile:
                 self._check(model, dimension)
                 self._migrate()
                 unclean = bool(run("SELECT 1 FROM meta WHERE key = 'unclean'").fetchall())
+            elif not dimension:
+                raise GalleryError(
+                    f"wanted a gallery at {self.where}, got an empty file: enroll a voice first"
+                )
             else:
                 run(f"PRAGMA page_size = {PAGE}")
                 self._create(model, dimension)
@@ -255,7 +268,7 @@ class GalleryFile:
             )
         size = run("PRAGMA page_count").fetchone()[0] * run("PRAGMA page_size").fetchone()[0]
         if size <= CHECKED and run("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-            raise GalleryError(f"wanted a sound gallery, got a damaged one at {self.where}: {WAY_OUT}")
+            raise DamagedGalleryError(f"wanted a sound gallery, got a damaged one at {self.where}: {WAY_OUT}")
         meta = dict(run("SELECT key, value FROM meta").fetchall())
         made_by, made_with = meta.get("model"), meta.get("dimension")
         if (made_by, made_with) != (model, str(dimension)):
@@ -294,7 +307,7 @@ class GalleryFile:
         try:
             yield
         except sqlite3.ProgrammingError as error:
-            raise GalleryError(f"wanted an open gallery, got a closed one ({self.where})") from error
+            raise DamagedGalleryError(f"wanted an open gallery, got a closed one ({self.where})") from error
         except sqlite3.Error as error:
             raise self._error_for(error) from error
 
@@ -310,10 +323,12 @@ class GalleryFile:
                 "got it locked by another program; try again"
             )
         if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-            return GalleryError(f"wanted a sound gallery, got a damaged one at {self.where}: {WAY_OUT}")
+            return DamagedGalleryError(
+                f"wanted a sound gallery, got a damaged one at {self.where}: {WAY_OUT}"
+            )
         if code in REFUSED:
             return StorageError(f"wanted to read and write the gallery {self.where}, got: {error}")
-        return GalleryError(f"wanted a sound gallery at {self.where}, got: {error}")
+        return DamagedGalleryError(f"wanted a sound gallery at {self.where}, got: {error}")
 
     def _disk_is_full(self) -> bool:
         return self._path is not None and shutil.disk_usage(self._path.parent).free < LITTLE_ROOM
@@ -326,4 +341,4 @@ def vectors_of(blobs: Sequence[Value], dimension: int, where: str) -> FloatArray
         vectors = np.frombuffer(data, dtype=STORED).reshape(-1, dimension).astype(np.float32)
         if (np.abs(np.einsum("nd,nd->n", vectors, vectors) - 1.0) < 1e-3).all():
             return vectors
-    raise GalleryError(f"wanted unit vectors, got damaged ones in the gallery {where}: {WAY_OUT}")
+    raise DamagedGalleryError(f"wanted unit vectors, got damaged ones in the gallery {where}: {WAY_OUT}")

@@ -11,15 +11,29 @@ import numpy as np
 from rtspk.errors import GalleryError
 from rtspk.types import FloatArray
 
-__all__ = ["Exemplar", "Print", "SpeakerDetail", "SpeakerRecord", "clean_name", "new_name", "unit_vectors"]
+__all__ = [
+    "MOST_SPEECH",
+    "Exemplar",
+    "Print",
+    "SpeakerDetail",
+    "SpeakerRecord",
+    "clean_name",
+    "is_fresh",
+    "new_name",
+    "print_rows",
+    "unit_vectors",
+]
 
 LONGEST_NAME = 300  # characters
+SAME = 0.9999  # cosine from which two prints are of one recording: others of a voice reach 0.95
+MOST_SPEECH = 1 << 40  # samples behind a print, two years: sums of much more are no numbers to SQLite
 
 # Control characters, halves of characters that are none, and line breaks other than the control ones.
 UNFIT_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 TURNING = frozenset(
     "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )  # they reorder what is printed behind
+UNSEEN = frozenset("\u00ad\u180e\u200b\u2060\ufeff")  # nobody sees them in any script
 UNSEEN_CATEGORIES = frozenset({"Cf", "Zs", "Mn", "Me", "Cn", "Co"})
 
 
@@ -54,6 +68,7 @@ class Exemplar:
     net_speech: int  # samples
     quality: float  # 0 to 1
     created: str  # ISO 8601, UTC
+    number: int = 0  # in its gallery, never given twice
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,13 +106,15 @@ def clean_name(name: str) -> str:
 def new_name(name: str) -> str:
     """A clean name that may be given to a voice: none that stands for somebody else where turns are written.
 
-    Refused are what a session calls those whom it does not know (`S1`, `S12`), and `unknown`. A gallery
-    that has such names already keeps them.
+    Refused are what a session calls those whom it does not know (`S1`, `S12`), `unknown`, and names with
+    marks that nobody sees, which would look like others. A gallery that has such names already keeps them.
 
     >>> new_name("S0012")
     'S0012'
     """
     name = clean_name(name)
+    if hidden := UNSEEN & set(name):
+        raise GalleryError(f"wanted a name all of which can be seen, got {min(hidden)!a} in {name!a}")
     if re.fullmatch("S[1-9][0-9]*", name) or name.casefold() == "unknown":
         raise GalleryError(f"wanted a name that is not what strangers are called, got {name!r}")
     return name
@@ -121,3 +138,36 @@ def unit_vectors(vectors: Sequence[FloatArray], dimension: int) -> FloatArray:
             raise GalleryError(f"wanted a finite vector that is not zero, got one of length {norm:g}")
         checked[row] = values if abs(norm - 1.0) < 1e-5 else values / norm
     return checked
+
+
+def is_fresh(vectors: FloatArray, known: FloatArray) -> list[bool]:
+    """Which vectors are neither known nor there twice: what was heard twice is evidence once.
+
+    vectors, known : float32 [shape=(n, dimension)], unit length
+    """
+    everything = np.concatenate([known, vectors])
+    alike = np.tril(vectors @ everything.T >= SAME, len(known) - 1)
+    return [not row.any() for row in alike]
+
+
+def print_rows(
+    prints: Sequence[Print],
+    source: str | Sequence[str],
+    qualities: Sequence[float] | None,
+    dimension: int,
+) -> tuple[FloatArray, list[tuple[str, int, float]]]:
+    """Check prints: their unit vectors, and the source, net speech and quality of each."""
+    sources = [source] * len(prints) if isinstance(source, str) else list(source)
+    if len(sources) != len(prints):
+        raise GalleryError(f"wanted a source for each of {len(prints)} prints, got {len(sources)}")
+    # File names may hold bytes that are no text.
+    sources = [one.encode("utf-8", "backslashreplace").decode() for one in sources]
+    vectors = unit_vectors([one.vector for one in prints], dimension)
+    qualities = [1.0] * len(prints) if qualities is None else qualities
+    if len(qualities) != len(prints) or not all(0 <= quality <= 1 for quality in qualities):
+        raise GalleryError(f"wanted a quality from 0 to 1 for each print, got {list(qualities)}")
+    if not all(0 <= one.net_speech <= MOST_SPEECH for one in prints):
+        got = ", ".join(str(one.net_speech) for one in prints)
+        raise GalleryError(f"wanted net speech of 0 samples or more, {MOST_SPEECH} at most, got {got}")
+    speech = [int(one.net_speech) for one in prints]
+    return vectors, list(zip(sources, speech, map(float, qualities), strict=True))

@@ -1,10 +1,8 @@
 """Save what can be read of a damaged gallery into a new one; the damaged file is kept beside it."""
 
 import json
-import os
 import sqlite3
 import time
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,18 +13,15 @@ from rtspk.engine.calibration import Calibration
 from rtspk.engine.gallery import Gallery
 from rtspk.engine.gallery_clips import unpacked, write_clips
 from rtspk.engine.gallery_file import STORED, GalleryFile
-from rtspk.engine.gallery_records import Exemplar, SpeakerDetail, clean_name, unit_vectors
+from rtspk.engine.gallery_pages import Pages
+from rtspk.engine.gallery_place import forget, take_place
+from rtspk.engine.gallery_records import MOST_SPEECH, Exemplar, SpeakerDetail, clean_name, unit_vectors
 from rtspk.engine.gallery_tables import APPLICATION, VERSION
-from rtspk.errors import ConfigError, GalleryError
+from rtspk.errors import ConfigError, GalleryError, StorageError
 
 __all__ = ["Repair", "repair"]
 
-STEP = 256  # rows that are tried together; where one of them cannot be read, each by itself
-FARTHEST = 200_000  # ids that are tried where the file does not say how many it gave
 EARLIER = "1970-01-01T00:00:00Z"
-BESIDE = ("", "-wal", "-shm")
-
-Row = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +37,7 @@ class Repair:
     kept: Path
 
 
-def repair(path: Path, model_id: str, dimension: int) -> Repair:
+def repair(path: Path, model_id: str, dimension: int, *, busy_seconds: float = 5.0) -> Repair:
     """Put a sound gallery in a damaged one's place, with all that can still be read.
 
     That is names, prints, the clips that were kept, and what scores mean in this deployment.
@@ -51,22 +46,26 @@ def repair(path: Path, model_id: str, dimension: int) -> Repair:
         path: the damaged file
         model_id: of the model that made its prints, where the file itself does not say so any more
         dimension: of its prints, likewise
+        busy_seconds: how long to wait for another program that is writing
 
     Raises:
         GalleryError: it is another program's, or of a newer version, or no print of it can be read.
+        StorageError: another program is writing to it.
     """
-    with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True)) as damaged:
+    with closing(sqlite3.connect(path, timeout=busy_seconds, isolation_level=None)) as guard:
+        _hold(guard, path)
+        damaged = Pages(path)
         _refuse_strangers(damaged, path)
-        meta = {str(key): str(value) for key, value in _all(damaged, "SELECT key, value FROM meta")}
+        meta = {key: value for key, value in damaged.pairs() if isinstance(value, str)}
         model_id = meta.get("model", model_id)
-        dimension = int(meta.get("dimension", dimension))
+        with suppress(KeyError, ValueError):  # what the caller knows is then right
+            dimension = int(meta["dimension"])
         people, lost, nameless = _saved(damaged, dimension)
         prints = sum(len(one.exemplars) for one in people.values())
         if not prints:
             raise GalleryError(f"wanted prints that can still be read in {path}, got none: use a backup")
         fresh = path.with_name(f".{path.name}.repaired")
-        for end in BESIDE:
-            fresh.with_name(fresh.name + end).unlink(missing_ok=True)
+        forget(fresh)
         with Gallery.open(fresh, model_id, dimension) as gallery:
             gallery.take(people.values())
             with suppress(KeyError, TypeError, ValueError, ConfigError):  # none, or none that can be read
@@ -74,53 +73,61 @@ def repair(path: Path, model_id: str, dimension: int) -> Repair:
         names = {speaker: one.name for speaker, one in people.items()}
         with closing(GalleryFile(fresh, model_id, dimension, create=False, busy_seconds=5.0)) as file:
             clips, lost_clips = _copy_clips(damaged, names, file)
-    kept = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
-    for end in BESIDE:
-        part = path.with_name(path.name + end)
-        if part.exists():
-            part.rename(kept.with_name(kept.name + end))
-    os.replace(fresh, path)  # noqa: PTH105 - Path.replace does the same, this says that it is one step
+        kept = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
+        take_place(fresh, path, kept)
     return Repair(len(people), prints, lost, nameless, clips, lost_clips, kept)
 
 
-def _refuse_strangers(damaged: sqlite3.Connection, path: Path) -> None:
+def _hold(guard: sqlite3.Connection, path: Path) -> None:
+    """Keep others from writing what the repaired gallery would lack; where they can write at all."""
     try:
-        application = int(damaged.execute("PRAGMA application_id").fetchone()[0])
-        version = int(damaged.execute("PRAGMA user_version").fetchone()[0])
+        guard.execute("BEGIN IMMEDIATE")
     except sqlite3.Error as error:
-        raise GalleryError(f"wanted a gallery at {path}, got: {error}: use a backup") from error
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+            raise StorageError(
+                f"wanted to repair the gallery {path}, got it locked by another program; try again"
+            ) from error
+
+
+def _refuse_strangers(damaged: Pages, path: Path) -> None:
+    if not damaged.begins_well:
+        return  # a damaged head says nothing
+    application, version = damaged.number(68), damaged.number(60)
     if application != APPLICATION:
         raise GalleryError(f"wanted a gallery, got another program's SQLite file at {path}")
     if version > VERSION:
         raise GalleryError(f"wanted a gallery of version {VERSION} at most, got {version} at {path}")
 
 
-def _saved(damaged: sqlite3.Connection, dimension: int) -> tuple[dict[int, SpeakerDetail], int, int]:
+def _saved(damaged: Pages, dimension: int) -> tuple[dict[int, SpeakerDetail], int, int]:
     """People by id with the prints that are sound, how many are not, and how many names are gone."""
     names: dict[int, tuple[str, str]] = {}
-    for number, name, created in _rows(damaged, "speakers", "id, name, created"):
+    for number, name, created in damaged.rows(3):
         try:
             names[int(str(number))] = clean_name(str(name)), str(created)
         except (GalleryError, ValueError):
             continue
+    for name, number in damaged.pairs():  # the index of the names has each of them a second time
+        with suppress(GalleryError):
+            if isinstance(number, int):
+                names.setdefault(number, (clean_name(name), EARLIER))
     found: dict[int, list[Exemplar]] = {}
     lost = 0
-    columns = "id, speaker, vector, source, net_speech, quality, created"
-    for _, speaker, vector, source, net_speech, quality, created in _rows(damaged, "exemplars", columns):
+    for _, speaker, vector, source, net_speech, quality, created in damaged.rows(7):
         try:
             values = np.frombuffer(vector if isinstance(vector, bytes) else b"", STORED)
             (sound,) = unit_vectors([values.astype(np.float32)], dimension)
             one = Exemplar(
                 sound,
                 str(source),
-                max(0, int(str(net_speech))),
+                min(MOST_SPEECH, max(0, int(str(net_speech)))),
                 min(1.0, max(0.0, float(str(quality)))),
                 str(created),
             )
             found.setdefault(int(str(speaker)), []).append(one)
         except (GalleryError, ValueError):
             lost += 1
-    for _, speaker in _rows(damaged, "clips", "id, speaker"):
+    for _, speaker, _, _ in damaged.rows(4):
         with suppress(ValueError):
             found.setdefault(int(str(speaker)), [])
     people, taken, nameless = {}, {name for name, _ in names.values()}, 0
@@ -137,15 +144,14 @@ def _saved(damaged: sqlite3.Connection, dimension: int) -> tuple[dict[int, Speak
     return people, lost, nameless
 
 
-def _copy_clips(damaged: sqlite3.Connection, names: dict[int, str], file: GalleryFile) -> tuple[int, int]:
+def _copy_clips(damaged: Pages, names: dict[int, str], file: GalleryFile) -> tuple[int, int]:
     """Keep in a sound file the clips that are sound: how many these are, and how many are not."""
     owners = {str(name): int(number) for number, name in file.read("SELECT id, name FROM speakers")}
     saved = lost = 0
     with file.writing():
-        for number, speaker, source in _rows(damaged, "clips", "id, speaker, source"):
-            rows = _all(damaged, f"SELECT sound FROM clips WHERE id = {number}")
+        for _, speaker, source, packed in damaged.rows(4):
             try:
-                sound = unpacked(rows[0][0] if rows else None, str(source), file.where)
+                sound = unpacked(packed, str(source), file.where)
                 owner = owners[names[int(str(speaker))]]
             except (GalleryError, KeyError, ValueError):
                 lost += 1
@@ -153,40 +159,3 @@ def _copy_clips(damaged: sqlite3.Connection, names: dict[int, str], file: Galler
             write_clips(file, owner, [(str(source), sound)])
             saved += 1
     return saved, lost
-
-
-def _rows(damaged: sqlite3.Connection, table: str, columns: str) -> Iterator[Row]:
-    """All rows of a table that can be read, in the order of their ids."""
-    last, top = 0, _top(damaged, table)
-    while last < top:
-        try:
-            sql = f"SELECT {columns} FROM {table} WHERE id > ? ORDER BY id LIMIT {STEP}"
-            rows = damaged.execute(sql, (last,)).fetchall()
-        except sqlite3.Error:
-            for number in range(last + 1, min(last + STEP, top) + 1):
-                yield from _all(damaged, f"SELECT {columns} FROM {table} WHERE id = {number}")
-            last += STEP
-            continue
-        if not rows:
-            return
-        yield from rows
-        last = int(rows[-1][0])
-
-
-def _top(damaged: sqlite3.Connection, table: str) -> int:
-    """The highest id that a row may have; none where there never was such a table."""
-    if not _all(damaged, f"SELECT 1 FROM sqlite_master WHERE name = '{table}'"):
-        return 0
-    for sql in (f"SELECT max(id) FROM {table}", f"SELECT seq FROM sqlite_sequence WHERE name = '{table}'"):
-        rows = _all(damaged, sql)
-        if rows and rows[0][0] is not None:
-            return int(str(rows[0][0]))
-    return FARTHEST
-
-
-def _all(damaged: sqlite3.Connection, sql: str) -> list[Row]:
-    """The rows of a query; none where it cannot be answered."""
-    try:
-        return damaged.execute(sql).fetchall()
-    except sqlite3.Error:
-        return []

@@ -13,7 +13,7 @@ from rtspk.config import read_toml
 from rtspk.engine.backend import load_backend
 from rtspk.engine.calibration import Calibration
 from rtspk.engine.embedder import Embedder, OnnxEmbedder, find_card
-from rtspk.engine.enrolment import Enrolment, Known, judged
+from rtspk.engine.enrolment import TWO_PEOPLE, Enrolment, Known, judged, sounds_like_two
 from rtspk.engine.events import Event
 from rtspk.engine.frontend import Frontend
 from rtspk.engine.gallery import Gallery, clean_name
@@ -45,6 +45,7 @@ class Identification:
     probability: float
     candidates: tuple[Match, ...]
     net_speech: int
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Verification:
     same: bool
     score: float
     probability: float
+    warnings: tuple[str, ...] = ()
 
 
 class LocalSession:
@@ -245,20 +247,30 @@ class Engine:
             raise ConfigError(
                 f"wanted a name or more and a probability of 0 to 1, got {count} and {probability:g}"
             )
-        heard = self.voiceprint(clip)
+        heard = self.voiceprint(clip, with_parts=True)
+        said = self._doubts(heard)
         found = self._matches(heard.vector, heard.net_speech, count, heard.quality.score)
         if not found:
-            return Identification(None, 0.0, 0.0, (), heard.net_speech)
+            return Identification(None, 0.0, 0.0, (), heard.net_speech, said)
         best = found[0]
         name = best.name if best.probability >= probability else None
-        return Identification(name, best.score, best.probability, tuple(found), heard.net_speech)
+        return Identification(name, best.score, best.probability, tuple(found), heard.net_speech, said)
 
     def verify(self, one: str | Path | FloatArray, other: str | Path | FloatArray) -> Verification:
         """Whether two clips are one voice."""
-        a, b = self.voiceprint(one), self.voiceprint(other)
+        a, b = self.voiceprint(one, with_parts=True), self.voiceprint(other, with_parts=True)
         score = float(a.vector @ b.vector)
         probability = self.embedder.card.calibration.probability(score, min(a.net_speech, b.net_speech))
-        return Verification(probability >= 0.5, score, probability)
+        said = [
+            f"{_called(clip)}: {doubt}"
+            for clip, heard in ((one, a), (other, b))
+            for doubt in self._doubts(heard)
+        ]
+        return Verification(probability >= 0.5, score, probability, tuple(said))
+
+    def _doubts(self, heard: Voiceprint) -> tuple[str, ...]:
+        """What speaks against a clip of one voice."""
+        return (TWO_PEOPLE,) if sounds_like_two([heard], self.embedder.card.calibration) else ()
 
     def _known(self, name: str) -> Known:
         """What the gallery has of a name."""
@@ -269,7 +281,8 @@ class Engine:
             exemplars = self.gallery.show(name).exemplars
         except GalleryError:  # somebody else forgot it meanwhile
             return Known()
-        return Known(centroids[name], sum(one.net_speech for one in exemplars))
+        vectors = np.stack([one.vector for one in exemplars])
+        return Known(centroids[name], sum(one.net_speech for one in exemplars), vectors)
 
     def _voiceprint(self, samples: FloatArray, what: str, *, with_parts: bool) -> Voiceprint:
         activity = SessionConfig().activity

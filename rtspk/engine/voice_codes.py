@@ -95,6 +95,9 @@ class VoiceCodes:
         count = min(count, len(self))
         if not count:
             return []
+        import faiss
+
+        faiss.omp_set_num_threads(1)  # of this thread: on busy cores waiting for helpers takes longer
         _, rows = self._index.search(_padded(query[None]), count)
         found: list[int] = self.ids[rows[0][rows[0] >= 0]].tolist()
         return found

@@ -60,6 +60,7 @@ class Voiceprint:
     vector: FloatArray  # unit, [shape=(dimension,)]
     net_speech: int
     quality: ClipQuality
+    overlap: float = 0.0  # share of the speech in which two people speak at once
 
 
 def voiceprint(
@@ -85,7 +86,8 @@ def voiceprint(
         AudioError: less than half a second of speech, or samples of another shape or type.
     """
     samples = check_samples(samples)
-    speech = _speech(samples, segmenter, activity)  # (activity frames,)
+    chances = _chances(samples, segmenter)  # (activity frames, 2)
+    speech = spoken(chances[:, :1], activity)[:, 0]  # (activity frames,)
     config = embedder.card.features
     features = (
         log_mel(samples, config) if len(samples) >= config.window else np.zeros((0, config.mels), np.float32)
@@ -101,7 +103,8 @@ def voiceprint(
     pieces = tuple(embedder.embed(_pieces(features, mask, config.hop, PIECE)))
     parts = tuple(embedder.embed(_pieces(features, mask, config.hop, PART))) if with_parts else ()
     vector = unit(np.sum([piece.vector * np.float32(piece.net_speech) for piece in pieces], axis=0))
-    return Voiceprint(pieces, parts, vector, net_speech, _quality(samples, speech))
+    overlap = float((chances[speech, 1] > 0.5).mean())
+    return Voiceprint(pieces, parts, vector, net_speech, _quality(samples, speech), overlap)
 
 
 def condensed(windows: Sequence[Embedding], most: int = PRINTS) -> list[Embedding]:
@@ -131,14 +134,13 @@ def condensed(windows: Sequence[Embedding], most: int = PRINTS) -> list[Embeddin
     ]
 
 
-def _speech(samples: FloatArray, segmenter: Segmenter, activity: ActivityConfig) -> NDArray[np.bool_]:
-    """Whether somebody speaks, for each 40 ms, also for those that the end cuts short."""
+def _chances(samples: FloatArray, segmenter: Segmenter) -> FloatArray:
+    """How likely somebody speaks, and two do, in each 40 ms, also in those that the end cuts short."""
     if len(samples) < ACTIVITY_HOP:
-        return np.zeros(0, bool)
+        return np.zeros((0, 2), np.float32)
     rows = segmenter.rows(samples)
     missing = -(-len(samples) // ACTIVITY_HOP) * ROWS - len(rows)  # those that would reach behind the end
-    chances = segmenter.speech(np.pad(rows, ((0, missing), (0, 0)), "edge"))
-    return spoken(chances[:, :1], activity)[:, 0]
+    return segmenter.speech(np.pad(rows, ((0, missing), (0, 0)), "edge"))
 
 
 def _pieces(features: FloatArray, mask: NDArray[np.bool_], hop: int, longest: int) -> list[Window]:

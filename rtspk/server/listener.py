@@ -2,7 +2,7 @@
 
 from rtspk.engine.session import Session
 from rtspk.engine.session_state import SessionParts
-from rtspk.errors import GalleryError, SessionError, StorageError
+from rtspk.errors import DamagedGalleryError, GalleryError, SessionError, StorageError
 from rtspk.server.messages import AudioFormat, EndRequest, Label, Merge, WarningMessage
 from rtspk.server.sound import decoder_of
 from rtspk.server.turn import Outcome, Turn
@@ -52,10 +52,10 @@ class Listener:
                     outcome.heard += len(rest)
                     self.session.receive_audio(rest)
                     self.session.finish()
+        except (DamagedGalleryError, StorageError):  # its path is nobody's business
+            outcome.warnings.append(_refused("the gallery cannot be used now: the voice is not kept"))
         except (SessionError, GalleryError) as error:
             outcome.warnings.append(_refused(str(error)))
-        except StorageError:  # a file that is locked or a full disk: its path is nobody's business
-            outcome.warnings.append(_refused("the gallery cannot be used now: the voice is not kept"))
 
 
 def _refused(why: str) -> WarningMessage:

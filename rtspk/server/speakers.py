@@ -16,7 +16,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rtspk.audio import stream_audio
 from rtspk.engine.gallery import SpeakerRecord
 from rtspk.engine.pipeline import Engine, Enrolment
-from rtspk.errors import AudioError, GalleryError, RtspkError, TakenNameError, UnknownNameError
+from rtspk.errors import (
+    AudioError,
+    DamagedGalleryError,
+    GalleryError,
+    RtspkError,
+    TakenNameError,
+    UnknownNameError,
+)
 from rtspk.server.access import Scope
 from rtspk.server.answer import Answer, fault, json_answer
 from rtspk.types import FloatArray, samples_of, seconds_of
@@ -24,6 +31,8 @@ from rtspk.types import FloatArray, samples_of, seconds_of
 __all__ = ["answer_speakers", "scope_of"]
 
 LONGEST: int = samples_of(600.0)
+# Whatever is wrong with the file: its path is nobody's business.
+UNAVAILABLE: Answer = fault(503, "unavailable", "the gallery cannot be used now")
 
 
 class _Change(BaseModel):
@@ -51,13 +60,15 @@ def answer_speakers(engine: Engine, method: str, name: str | None, body: bytes) 
         return _done(engine, method, name, body)
     except ValidationError:
         return fault(422, "bad_request", 'wanted {"name": ...} or {"into": ...}')
+    except DamagedGalleryError:
+        return UNAVAILABLE
     except GalleryError as error:
         is_unknown, is_taken = isinstance(error, UnknownNameError), isinstance(error, TakenNameError)
         return fault(404 if is_unknown else 409 if is_taken else 422, "gallery", str(error))
     except AudioError as error:
         return fault(422, "bad_audio", str(error))
-    except RtspkError:  # a file that is locked or a full disk: its path is nobody's business
-        return fault(503, "unavailable", "the gallery cannot be used now")
+    except RtspkError:  # a file that is locked or a full disk
+        return UNAVAILABLE
 
 
 def _done(engine: Engine, method: str, name: str | None, body: bytes) -> Answer:
@@ -71,6 +82,7 @@ def _done(engine: Engine, method: str, name: str | None, body: bytes) -> Answer:
             detail = engine.gallery.show(name)
             prints = [
                 {
+                    "number": one.number,
                     "source": one.source,
                     "net_speech": round(seconds_of(one.net_speech), 3),
                     "quality": one.quality,

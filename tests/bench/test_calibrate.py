@@ -67,6 +67,14 @@ def test_probabilities_of_other_trials_come_true_and_cost_less_than_before(trial
     assert report.calibration.cohort == 0.0
 
 
+def test_a_list_that_alternates_the_two_kinds_is_as_good_as_another(trials):
+    lines = trials.read_text().splitlines()
+    trials.write_text("\n".join(line for pair in zip(lines[:30], lines[30:60], strict=True) for line in pair))
+    report = calibrate(Noisy(), trials, 0.05, quiet)
+    assert (report.trials, report.target) == (60, 30)
+    assert report.cost < report.cost_before
+
+
 def test_a_model_with_a_cohort_gets_a_term_for_it(trials):
     vectors = np.random.default_rng(5).normal(size=(60, DIMENSION)).astype(np.float32)
     cohort = Cohort(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))

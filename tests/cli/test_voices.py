@@ -29,7 +29,7 @@ def test_enroll_tells_what_it_got_and_identify_finds_it(rtspk, voices):
     assert rtspk("enroll", "Ben", voices.b1).returncode == 0
 
     found = json_of(rtspk("identify", voices.a2, "--json"))
-    assert set(found) == {"name", "score", "probability", "candidates", "net_speech"}
+    assert set(found) == {"name", "score", "probability", "candidates", "net_speech", "warnings"}
     assert found["name"] == "Anna"
     assert [set(one) for one in found["candidates"]] == [{"name", "score", "probability"}] * 2
     assert rtspk("identify", voices.b2).stdout.splitlines()[0] == "Ben"
@@ -58,7 +58,7 @@ def test_identify_without_anybody_says_unknown(rtspk, voices):
 
 def test_verify_tells_one_voice_from_two(rtspk, voices):
     same, other = (json_of(rtspk("verify", voices.a1, clip, "--json")) for clip in (voices.a2, voices.b1))
-    assert set(same) == {"same", "score", "probability"}
+    assert set(same) == {"same", "score", "probability", "warnings"}
     assert same["same"] is True
     assert other["same"] is False
     assert same["probability"] > 0.5 > other["probability"]
@@ -73,6 +73,16 @@ def test_looking_into_a_gallery_waits_for_no_model(rtspk, voices):
         imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
         assert "rtspk.engine.gallery" in imported
         assert not imported & {"numba", "onnxruntime", "rtspk.engine.pipeline"}
+
+
+def test_what_a_first_enrolment_leaves_that_was_ended_at_once_is_no_hindrance(rtspk, voices, tmp_path):
+    (tmp_path / "voices.db").touch()
+    assert "nobody is enrolled yet" in rtspk("speakers", "list", "--gallery", "voices.db").stdout
+    assert "got an empty file" in rtspk("speakers", "show", "Anna", "--gallery", "voices.db").stderr
+    assert rtspk("enroll", "Anna", voices.a1, "--gallery", "voices.db").returncode == 0
+    assert rtspk("speakers", "export", "voices.json", "--gallery", "voices.db").returncode == 0
+    (tmp_path / "new.db").touch()
+    assert rtspk("speakers", "import", "voices.json", "--gallery", "new.db").returncode == 0
 
 
 def test_the_gallery_is_kept_by_hand(rtspk, voices, tmp_path):
@@ -91,6 +101,12 @@ def test_the_gallery_is_kept_by_hand(rtspk, voices, tmp_path):
     shown = json_of(rtspk("speakers", "show", "Anna", "--json"))
     assert {one["source"] for one in shown["exemplars"]} == {"voice-a1.opus", "voice-a2.opus"}
     assert "voice-a1.opus" in rtspk("speakers", "show", "Anna").stdout
+    bad = next(one["number"] for one in shown["exemplars"] if one["source"] == "voice-a2.opus")
+    assert rtspk("speakers", "forget", "Anna", bad).stderr.startswith("rtspk: wanted --yes")
+    forgotten = rtspk("speakers", "forget", "Anna", bad, "--yes")
+    left = len(shown["exemplars"]) - 1
+    assert forgotten.stdout == f"print {bad} of Anna is forgotten, with {left} prints left\n"
+    assert rtspk("speakers", "forget", "Anna", bad, "--yes").returncode == 2
 
     assert rtspk("speakers", "export", "voices.json").stdout.startswith("2 voices")
     unasked = rtspk("speakers", "delete", "Ben", stdin=b"n\n")
@@ -133,10 +149,20 @@ def test_a_folder_of_people_is_enrolled_at_once(rtspk, voices, tmp_path):
     assert rtspk("identify", voices.b2).stdout.splitlines()[0] == "Ben"
 
     write_wav(tmp_path / "people" / "Cleo.wav", np.zeros(32_000, np.float32))
+    (tmp_path / "people" / "S1.wav").write_bytes(voices.b2.read_bytes())
+    (tmp_path / "people" / "Zoe.wav").write_text("no sound")
     some = rtspk("enroll", "--folder", "people", "--gallery", "other.db")
     assert some.returncode == 2
-    assert "got 1 refused; Cleo: wanted at least 0.5 s of speech" in some.stderr
     assert "Ben: " in some.stdout
+    *others, last = some.stderr.splitlines()[-3:]
+    assert last.startswith("rtspk: wanted everybody in people enrolled, got 3 refused; S1: wanted a name")
+    assert others[0].startswith("rtspk: Zoe: people/Zoe.wav: wanted sound")
+    assert others[1].startswith("rtspk: Cleo: wanted at least 0.5 s of speech")
+
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "Zoe.wav").write_text("no sound")
+    assert "got 1 refused; Zoe: " in rtspk("enroll", "--folder", "none", "--gallery", "none.db").stderr
+    assert not (tmp_path / "none.db").exists()
 
     assert "wanted --folder by itself" in rtspk("enroll", "Ben", "--folder", "people").stderr
     assert "wanted a folder of people" in rtspk("enroll", "--folder", "nobody").stderr
@@ -155,6 +181,17 @@ def test_an_archive_is_signed_with_a_key_and_opened_with_it_alone(rtspk, voices,
     assert "wanted a key of 8 bytes" in rtspk("speakers", "export", "x.json", "--key", "short").stderr
 
 
+def test_where_another_model_hears_nobody_the_gallery_stays_as_it_is(rtspk, tmp_path):
+    with Gallery.open(tmp_path / "voices.db", "another/model", 4) as gallery:
+        print_ = [Embedding(np.eye(4, dtype=np.float32)[0], Segment(0, 1), 1)]
+        gallery.add("Carl", print_, "c1", clips=[("c1", np.zeros(16_000, np.float32))])
+    done = rtspk("speakers", "reenroll", "--gallery", "voices.db")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "wanted clips with a voice, got none" in done.stderr
+    assert model_of(tmp_path / "voices.db") == ("another/model", 4)
+    assert not [*tmp_path.glob(".voices.db.*"), *tmp_path.glob("*.of-*")]
+
+
 def test_what_an_earlier_model_left_is_kept_when_its_gallery_is_set_aside_again(tmp_path):
     path = tmp_path / "voices.db"
     assert _aside(path, "another/model").name == "voices.db.of-another_model"
@@ -168,12 +205,16 @@ def test_another_model_hears_the_clips_that_were_kept(rtspk, voices, tmp_path):
         print_ = [Embedding(np.eye(4, dtype=np.float32)[0], Segment(0, 1), 1)]
         gallery.add("Anna", print_, "a1", clips=[("a1", read_audio(voices.a1))])
         gallery.add("Ben", print_, "b1")
+        gallery.add("Carl", print_, "c1", clips=[("c1", np.zeros(16_000, np.float32))])
     refused = rtspk("identify", voices.a2, "--gallery", "voices.db")
     assert "`rtspk speakers reenroll` does it where clips were kept" in refused.stderr
     done = rtspk("speakers", "reenroll", "--gallery", "voices.db")
     assert done.returncode == 0, done.stderr
-    assert "1 of 2 names heard anew" in done.stdout
-    assert "Ben has no clips: enroll this voice again" in done.stderr
+    assert "1 of 3 names heard anew" in done.stdout
+    assert "rtspk: Ben: has no clips: enroll this voice again" in done.stderr
+    assert "rtspk: Carl: wanted at least 0.5 s of speech" in done.stderr
+    assert "remove that file when it is not needed" in done.stderr
+    assert not list(tmp_path.glob(".voices.db.*"))
     assert rtspk("identify", voices.a2, "--gallery", "voices.db").stdout.splitlines()[0] == "Anna"
     assert model_of(tmp_path / "voices.db.of-another_model") == ("another/model", 4)
     again = rtspk("speakers", "reenroll", "--gallery", "voices.db")

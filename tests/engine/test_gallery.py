@@ -110,7 +110,24 @@ def test_a_source_that_is_no_text_is_stored_readably(gallery):
     assert gallery.show("Anna").exemplars[0].source == r"caf\udce9.wav"
 
 
+def test_a_print_that_a_name_has_already_is_not_stored_twice(gallery):
+    anna, ben = prints(1, 2), prints(2)
+    gallery.add("Anna", [anna[0], anna[0]], "a.wav")
+    again = [Embedding(one.vector * np.float32(1.00001), one.segment, one.net_speech) for one in anna]
+    assert gallery.add("Anna", [*again, *ben], "b.wav").exemplars == 3
+    assert [one.source for one in gallery.show("Anna").exemplars] == ["a.wav", "b.wav", "b.wav"]
+    assert gallery.add("Ben", anna, "a.wav").exemplars == 2
+
+
 # Sound that is kept
+
+
+def test_a_clip_that_a_name_has_already_is_not_kept_twice(gallery):
+    sound = np.sin(np.arange(8000) / 7.0).astype(np.float32)
+    for _ in range(2):
+        gallery.add("Anna", prints(1), "a.wav", clips=[("a.wav", sound)])
+    gallery.add("Ben", prints(1), "a.wav", clips=[("a.wav", sound)])
+    assert [len(gallery.clips(name)) for name in ("Anna", "Ben")] == [1, 1]
 
 
 def test_clips_are_kept_where_that_is_wanted_and_go_with_their_name(path):

@@ -57,6 +57,18 @@ def test_an_archive_that_was_changed_is_refused(tmp_path, gallery, key):
     assert [one.name for one in gallery.speakers()] == ["Anna"]
 
 
+def test_a_changed_archive_is_not_let_in_by_calling_it_one_of_the_first_version(tmp_path, gallery):
+    gallery.add("Anna", prints(1), "a")
+    file = tmp_path / "voices.json"
+    gallery.export(file, key=b"correct horse")
+    export = json.loads(file.read_text()) | {"version": 1}
+    export["speakers"][0]["name"] = "Hans"
+    file.write_text(json.dumps(export))
+    with pytest.raises(FormatError, match="got another key, or a change behind the signature"):
+        gallery.import_(file, key=b"correct horse")
+    assert [one.name for one in gallery.speakers()] == ["Anna"]
+
+
 @pytest.mark.parametrize("key", [None, b"correct horse"])
 def test_a_seal_that_is_no_number_is_refused(tmp_path, gallery, key):
     gallery.add("Anna", prints(1), "a")
@@ -118,6 +130,7 @@ ZEROS = base64.b64encode(bytes(4 * DIMENSION)).decode()
             "at speakers.1.exemplars.0.quality",
         ),
         (lambda export: export["speakers"][1]["exemplars"][0].update(net_speech="9"), "net_speech"),
+        (lambda export: export["speakers"][1]["exemplars"][0].update(net_speech=2**63), "net_speech"),
         (lambda export: export["speakers"][1].update(created="yesterday"), "at speakers.1.created"),
     ],
 )
@@ -126,7 +139,7 @@ def test_a_file_that_is_no_sound_export_is_refused_whole(tmp_path, gallery, chan
     gallery.add("Ben", prints(2), "b")
     file = tmp_path / "voices.json"
     gallery.export(file)
-    export = json.loads(file.read_text()) | {"version": 1}  # which has no seal to be broken
+    export = json.loads(file.read_text()) | {"version": 1, "seal": None}
     change(export)
     file.write_text(json.dumps(export))
     with open_gallery(None) as other:

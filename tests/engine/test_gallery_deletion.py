@@ -5,7 +5,7 @@ import sqlite3
 import numpy as np
 import pytest
 
-from rtspk.errors import StorageError
+from rtspk.errors import GalleryError, StorageError
 from tests.engine.conftest import bytes_of, message, open_gallery, prints
 
 
@@ -43,6 +43,37 @@ def test_nothing_of_a_deleted_voice_is_left_on_disk_even_while_others_have_it_op
                 other.close()
 
 
+def test_one_print_is_forgotten_with_the_clip_that_it_alone_is_from(path):
+    sounds = np.random.default_rng(0).uniform(-1, 1, (2, 4000)).astype(np.float32)
+    good, bad = prints(1, 2), prints(2, 2)
+    with open_gallery(path) as gallery, open_gallery(path) as other:
+        gallery.add("Anna", good, "good.wav", clips=[("good.wav", sounds[0])])
+        gallery.add("Anna", bad, "bad.wav", clips=[("bad.wav", sounds[1])])
+        numbers = [one.number for one in gallery.show("Anna").exemplars]
+        assert other.search(bad[0].vector, 1)[0][1] > 0.999
+        packed = gallery._file.read("SELECT sound FROM clips ORDER BY id")[1][0]
+        assert gallery.forget("Anna", numbers[2]).exemplars == 3
+        assert [source for source, _ in gallery.clips("Anna")] == ["good.wav", "bad.wav"]
+        assert gallery.forget("Anna", numbers[3]).exemplars == 2
+        assert [source for source, _ in gallery.clips("Anna")] == ["good.wav"]
+        assert [one.number for one in gallery.show("Anna").exemplars] == numbers[:2]
+        assert other.search(bad[0].vector, 1)[0][1] < 0.9
+        for gone in (bad[0].vector.tobytes(), bad[1].vector.tobytes(), packed[100:200], b"bad.wav"):
+            assert gone not in bytes_of(path)
+
+
+def test_a_print_of_somebody_else_and_the_only_one_are_not_forgotten(gallery):
+    gallery.add("Anna", prints(1, 2), "a")
+    gallery.add("Ben", prints(2), "b")
+    first, second = (one.number for one in gallery.show("Anna").exemplars)
+    (ben,) = (one.number for one in gallery.show("Ben").exemplars)
+    with pytest.raises(GalleryError, match=rf"wanted a print of 'Anna', one of {first}, {second}, got {ben}"):
+        gallery.forget("Anna", ben)
+    with pytest.raises(GalleryError, match="wanted one of several prints of 'Ben', got the only one"):
+        gallery.forget("Ben", ben)
+    assert [one.exemplars for one in gallery.speakers()] == [2, 1]
+
+
 def test_what_another_tool_deleted_carelessly_is_wiped_with_the_next_delete(path):
     with open_gallery(path) as gallery:
         gallery.add("Anna", prints(1), "a")
@@ -57,6 +88,24 @@ def test_what_another_tool_deleted_carelessly_is_wiped_with_the_next_delete(path
         assert vector in bytes_of(path)
         gallery.delete("Ben")
         assert vector not in bytes_of(path)
+
+
+def test_what_somebody_else_removes_while_the_file_is_wiped_stays_marked_for_their_own_wiping(path):
+    with open_gallery(path) as gallery, open_gallery(path) as other:
+        gallery.add("Anna", prints(1), "a")
+
+        def remove_meanwhile(statement):
+            if "wal_checkpoint" in statement:
+                with other._file.writing():
+                    other._file.count_up("removals")
+                    other._file.mark_unclean()
+
+        gallery._file._connection.set_trace_callback(remove_meanwhile)
+        gallery.delete("Anna")
+        gallery._file._connection.set_trace_callback(None)
+        assert other._file.counter("unclean") == 2
+    with open_gallery(path) as gallery:
+        assert gallery._file.counter("unclean") == 0
 
 
 def test_a_reader_that_holds_the_log_is_named_and_the_traces_go_at_the_next_opening(path):

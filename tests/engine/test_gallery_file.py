@@ -116,6 +116,14 @@ def test_an_empty_file_becomes_a_gallery(path):
         assert gallery.add("Anna", prints(1), "a").exemplars == 1
 
 
+def test_an_empty_file_becomes_nobodys_gallery(path):
+    path.touch()
+    with pytest.raises(GalleryError, match="got an empty file: enroll a voice first"):
+        Gallery.open(path, "", 0, create=False)
+    with open_gallery(path) as gallery:
+        assert gallery.add("Anna", prints(1), "a").exemplars == 1
+
+
 def test_a_vector_that_was_damaged_inside_the_file_is_noticed(path):
     with open_gallery(path) as gallery:
         gallery.add("Anna", prints(1), "a")
@@ -208,13 +216,38 @@ print(fresh.search(prints[0].vector, 1)[0][1] > 0.999)
 """
 
 
-def test_on_a_disk_that_is_really_full_nothing_is_lost(tmp_path):
+ON_A_DISK_TO_READ = """
+import subprocess, sys
+from pathlib import Path
+import numpy as np
+from rtspk.engine.gallery import Gallery
+from rtspk.errors import StorageError
+from rtspk.types import Embedding, Segment
+
+disk = Path(sys.argv[1])
+if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", disk], capture_output=True).returncode:
+    sys.exit(77)
+anna, ben = [[Embedding(row, Segment(0, 1), 1)] for row in np.eye(64, dtype=np.float32)[:2]]
+with Gallery.open(disk / "voices.db", "m", 64) as gallery:
+    gallery.add("Anna", anna, "x")
+subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+with Gallery.open(disk / "voices.db", "m", 64) as gallery:
+    print(gallery.search(anna[0].vector, 1)[0][0], gallery.show("Anna").exemplars[0].source)
+    for change in (lambda: gallery.add("Ben", ben, "x"), lambda: gallery.delete("Anna")):
+        try:
+            change()
+        except StorageError as error:
+            print(error)
+print(len(list(disk.iterdir())))
+"""
+
+
+def on_a_disk_of_its_own(program, disk):
+    """Run a program that mounts a disk, which lives in a namespace of its own and goes with the process."""
     if not sys.platform.startswith("linux"):
         pytest.skip("a small disk can be made on Linux only")
-    disk = tmp_path / "disk"
     disk.mkdir()
-    # The disk lives in a namespace of its own and goes with the process.
-    command = ["unshare", "--map-root-user", "--mount", sys.executable, "-c", ON_A_FULL_DISK, str(disk)]
+    command = ["unshare", "--map-root-user", "--mount", sys.executable, "-c", program, str(disk)]
     try:
         done = subprocess.run(
             command,
@@ -227,6 +260,20 @@ def test_on_a_disk_that_is_really_full_nothing_is_lost(tmp_path):
         pytest.skip("unshare is not here")
     if done.returncode == 77 or "unshare" in done.stderr:
         pytest.skip("no small disk can be mounted here")
+    return done
+
+
+def test_a_gallery_that_can_only_be_read_is_read(tmp_path):
+    done = on_a_disk_of_its_own(ON_A_DISK_TO_READ, tmp_path / "disk")
+    assert done.returncode == 0, done.stderr
+    found, *refused, files = done.stdout.splitlines()
+    assert (found, files) == ("Anna x", "1")
+    assert len(refused) == 2
+    assert all("attempt to write a readonly database" in line for line in refused)
+
+
+def test_on_a_disk_that_is_really_full_nothing_is_lost(tmp_path):
+    done = on_a_disk_of_its_own(ON_A_FULL_DISK, tmp_path / "disk")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert "got a full disk; nothing in it was changed" in lines[0]

@@ -146,7 +146,7 @@ def test_nothing_of_a_deleted_voice_is_left_among_the_codes(path):
         fill(gallery, people=150)
         settled(gallery)
         codes = gallery._index._codes
-        speaker = gallery._find("name 9")
+        speaker = gallery._people.find("name 9")
         ids = [row[0] for row in gallery._file.read("SELECT id FROM exemplars WHERE speaker = ?", speaker)]
         own = [codes.codes[codes.ids == one].tobytes() for one in (*ids, -speaker)]
         held = b"".join(file.read_bytes() for file in path.parent.iterdir())

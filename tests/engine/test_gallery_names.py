@@ -91,6 +91,22 @@ def test_a_name_that_strangers_bear_is_given_to_nobody(gallery, name):
     assert [one.name for one in gallery.speakers()] == ["Anna"]
 
 
+@pytest.mark.parametrize("mark", ["\u200b", "\ufeff", "\u00ad", "\u2060"])
+def test_a_name_that_looks_like_another_by_what_nobody_sees_is_refused(gallery, mark):
+    gallery.add("Anna", prints(1), "a")
+    with pytest.raises(GalleryError) as caught:
+        gallery.add(f"Anna{mark}", prints(2), "b")
+    assert message(caught).startswith("wanted a name all of which can be seen, got '\\")
+    gallery._file.write("UPDATE speakers SET name = ?", f"Anna{mark}")  # as an earlier version stored it
+    assert gallery.rename(f"Anna{mark}", "Anna").name == "Anna"
+    for fine in (
+        "\u0645\u06cc\u200c\u0634\u0648\u062f",
+        "\U0001f469\u200d\U0001f467",
+        "\u05e2\u05de\u05e8\u200e B",
+    ):
+        assert gallery.add(fine, prints(3), "c").name == fine
+
+
 def test_a_gallery_keeps_such_a_name_that_it_has_already(gallery, tmp_path):
     gallery.add("Anna", prints(1), "a")
     gallery._file.write("UPDATE speakers SET name = ?", "S3")

@@ -1,6 +1,7 @@
 """A damaged gallery: what can be read is saved, what is damaged stays beside it."""
 
 import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ import pytest
 from rtspk.engine.calibration import Calibration
 from rtspk.engine.gallery import Gallery
 from rtspk.engine.gallery_repair import repair
-from rtspk.errors import GalleryError
+from rtspk.errors import GalleryError, StorageError
 from rtspk.types import Embedding, Segment
+
+PAGE = 16_384
 
 
 @pytest.fixture
@@ -41,8 +44,7 @@ def test_pages_that_are_overwritten_cost_what_lay_on_them_alone(path):
     with Gallery.open(path, "m", 192) as gallery:
         before = {one.name: gallery.show(one.name).exemplars for one in gallery.speakers()}
     data = bytearray(path.read_bytes())
-    page = 16_384
-    data[page * 8 : page * 9] = bytes(page)
+    data[PAGE * 8 : PAGE * 9] = bytes(PAGE)
     path.write_bytes(data)
     with pytest.raises(GalleryError, match="`rtspk doctor --repair` saves what can be read"):
         Gallery.open(path, "m", 192)
@@ -57,6 +59,65 @@ def test_pages_that_are_overwritten_cost_what_lay_on_them_alone(path):
                 assert [(e.source, e.net_speech, e.quality, e.created) for e in then] == [
                     (now.source, now.net_speech, now.quality, now.created)
                 ]
+
+
+def roots(path):
+    """The first page of each table and index."""
+    with closing(sqlite3.connect(path)) as connection:
+        return dict(connection.execute("SELECT name, rootpage FROM sqlite_master").fetchall())
+
+
+def overwrite(path, start, length):
+    data = bytearray(path.read_bytes())
+    data[start : start + length] = np.random.default_rng(1).bytes(length)
+    path.write_bytes(data)
+
+
+def test_a_file_whose_end_is_gone_keeps_what_is_before_it(path):
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 2 // 3])
+    done = repair(path, "m", 192)
+    assert 0 < done.prints < 120
+    with Gallery.open(path, "m", 192) as gallery:
+        assert len(gallery) == done.names
+
+
+def test_a_file_whose_head_is_overwritten_loses_nothing(path):
+    overwrite(path, 0, PAGE)
+    done = repair(path, "m", 192)
+    assert (done.prints, done.names, done.lost, done.nameless) == (120, 40, 0, 0)
+
+
+@pytest.mark.parametrize("table", ["exemplars", "speakers", "sqlite_autoindex_speakers_1", "meta"])
+def test_the_first_page_of_a_table_may_be_gone(path, table):
+    overwrite(path, (roots(path)[table] - 1) * PAGE, PAGE)
+    done = repair(path, "m", 192)
+    assert (done.prints, done.names, done.lost, done.nameless) == (120, 40, 0, 0)
+    with Gallery.open(path, "m", 192) as gallery:
+        assert [one.name for one in gallery.speakers()] == sorted(f"name {number}" for number in range(40))
+
+
+def test_what_was_committed_to_the_log_alone_is_saved_up_to_the_last_whole_commit(path):
+    one = Embedding(np.eye(192, dtype=np.float32)[0], Segment(0, 1), 7)
+    other = path.with_name("copy.db")
+    with Gallery.open(path, "m", 192) as gallery:
+        for name in ("Zoe", "Zora"):
+            gallery.add(name, [one], "z")
+        other.write_bytes(path.read_bytes())
+        log = path.with_name("voices.db-wal").read_bytes()
+        other.with_name("copy.db-wal").write_bytes(log[:-1])
+    overwrite(other, 0, 100)
+    assert repair(other, "m", 192).prints == 121
+    with Gallery.open(other, "m", 192) as gallery:
+        names = {found.name for found in gallery.speakers()}
+        assert ("Zoe" in names, "Zora" in names) == (True, False)
+
+
+def test_a_gallery_that_somebody_writes_to_is_not_repaired_behind_their_back(path):
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match="locked by another program"):
+            repair(path, "m", 192, busy_seconds=0.05)
 
 
 def test_prints_that_are_no_voices_are_dropped_and_counted(path):

@@ -40,6 +40,17 @@ def test_a_gallery_that_another_program_locks_is_waited_for_and_then_named(path)
         gallery.add("Ben", prints(2), "b")
 
 
+def test_a_gallery_that_is_held_can_be_read_and_is_changed_by_nobody_else(path):
+    with open_gallery(path) as gallery, open_gallery(path, busy_seconds=0.05) as other:
+        gallery.add("Anna", prints(1), "a", clips=[("a", np.zeros(8, np.float32))])
+        with gallery.held():
+            assert gallery.clips("Anna")[0][0] == other.show("Anna").exemplars[0].source
+            with pytest.raises(StorageError, match="locked by another program"):
+                other.add("Ben", prints(2), "b")
+        other.add("Ben", prints(2), "b")
+        assert len(gallery) == 2
+
+
 def test_a_lock_that_is_given_back_in_time_is_no_error(path):
     with open_gallery(path, busy_seconds=30) as gallery:
         gallery.add("Anna", prints(1), "a")
@@ -163,3 +174,27 @@ def test_a_gallery_opened_twice_in_a_process_keeps_what_is_written_while_other_p
         assert [one.name for one in gallery.speakers()] == ["name 0"]
         gallery.add("name 1", prints(1), "x")
         assert another_process(LISTS).split("\n")[:-1] == ["name 0", "name 1"]
+
+
+def test_several_who_delete_at_once_all_succeed(path):
+    failures = []
+    with open_gallery(path) as gallery:
+        for number in range(80):
+            gallery.add(f"name {number}", prints(number), "x")
+
+    def work(mine):
+        with open_gallery(path, busy_seconds=60) as own:
+            for number in range(mine, 80, 4):
+                try:
+                    own.delete(f"name {number}")
+                except RtspkError as error:
+                    failures.append(str(error))
+
+    threads = [threading.Thread(target=work, args=(mine,)) for mine in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    with open_gallery(path) as gallery:
+        assert len(gallery) == 0

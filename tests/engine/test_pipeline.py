@@ -110,6 +110,26 @@ def test_what_was_enrolled_before_counts_for_a_reliable_print(engine):
 def test_two_people_in_one_enrolment_are_noticed(engine):
     both = np.concatenate([read_audio(ANNA)[: samples_of(6)], read_audio(BEN)[: samples_of(6)]])
     assert any("two people" in warning for warning in engine.enroll("Both", both).warnings)
+    assert engine.identify(both).warnings == ("this sounds like two people",)
+    assert engine.verify(ANNA, both).warnings == ("the samples: this sounds like two people",)
+    assert engine.identify(ANNA).warnings == engine.verify(ANNA, BEN).warnings == ()
+
+
+def test_two_people_who_speak_at_once_are_noticed(engine):
+    anna, ben = (read_audio(clip)[: samples_of(8)] for clip in (ANNA, BEN))
+    at_once = anna / np.abs(anna).max() / 2 + ben / np.abs(ben).max() / 2
+    assert engine.identify(at_once.astype(np.float32)).warnings == ("this sounds like two people",)
+
+
+def test_a_recording_that_was_heard_before_is_evidence_once(engine):
+    sound = read_audio(ANNA)[: samples_of(6)]
+    first = engine.enroll("Anna", sound)
+    again = engine.enroll("Anna", sound)
+    assert (again.exemplars, again.complete) == (0, first.complete)
+    count = first.exemplars
+    assert f"heard before: {count} of {count} prints are there already" in again.warnings
+    assert any("heard before" in warning for warning in engine.enroll("Ann", sound, sound).warnings)
+    assert [one.exemplars for one in engine.gallery.speakers()] == [count, count]
 
 
 def test_little_speech_is_said_to_be_little(engine):

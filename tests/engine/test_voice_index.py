@@ -1,5 +1,6 @@
 """The index finds what a search of every vector finds."""
 
+import faiss
 import numpy as np
 import pytest
 
@@ -37,6 +38,13 @@ def test_the_best_speakers_are_those_of_a_search_of_every_vector(k):
     queries = unit(rng, 7)
     for query, found in zip(queries, index.search(queries, k), strict=True):
         same(found, slow_search(owners, vectors, query, k))
+
+
+def test_a_search_waits_for_no_other_core():
+    faiss.omp_set_num_threads(2)
+    rng = np.random.default_rng(4)
+    VoiceIndex(DIMENSION, np.arange(50), unit(rng, 50)).search(unit(rng, 1), 1)
+    assert faiss.omp_get_max_threads() == 1
 
 
 def test_one_speaker_with_very_many_exemplars_does_not_hide_the_others():

@@ -122,6 +122,9 @@ def test_a_voice_that_a_locked_gallery_cannot_keep_is_refused_and_its_session_go
     kept = order(desk, stream, Label(speaker="S1", name="Anna", scope="gallery"))
     assert (kept.failure, kept.warnings, len(gallery)) == (None, [], 1)
     gallery.close()
+    refused = order(desk, stream, Label(speaker="S1", name="Ben", scope="gallery"))
+    assert [warning.code for warning in refused.warnings] == ["refused"]
+    assert str(tmp_path) not in refused.warnings[0].message
 
 
 def order(desk, stream, what):

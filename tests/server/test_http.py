@@ -5,6 +5,7 @@ import gc
 import json
 import socket as sockets
 import ssl
+import sqlite3
 import tempfile
 import threading
 
@@ -13,6 +14,7 @@ import pytest
 
 from rtspk.audio import read_audio, write_wav
 from rtspk.data import DEMO
+from rtspk.engine.gallery import Gallery
 from rtspk.engine.pipeline import Engine
 from rtspk.server import connection, speakers
 from rtspk.server.access import TokenEntry
@@ -150,6 +152,18 @@ def test_two_names_of_one_voice_are_merged(serve, own_engine, clip):
     status, body, _ = server.request("PATCH", "/v1/speakers/A", b'{"into":"B"}')
     assert (status, json.loads(body)["exemplars"]) == (200, kept)
     assert server.request("GET", "/v1/speakers/A")[0] == 404
+
+
+def test_what_is_wrong_with_the_gallerys_file_is_said_without_its_path(serve, engine, clip, tmp_path):
+    path, card = tmp_path / "voices.db", engine.embedder.card
+    gallery = Gallery.open(path, card.id, card.dimension)
+    server = serve(engine=Engine(engine.embedder, engine.segmenter, gallery))
+    assert server.request("POST", "/v1/speakers/Anna", clip)[0] == 201
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("UPDATE exemplars SET vector = zeroblob(1)")
+    status, body, _ = server.request("GET", "/v1/speakers/Anna")
+    assert (status, json.loads(body)["error"]["code"]) == (503, "unavailable")
+    assert str(tmp_path) not in body.decode()
 
 
 @pytest.mark.parametrize(
