@@ -1,5 +1,6 @@
 """`rtspk evaluate` and `rtspk bench`: how well, and how fast."""
 
+import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtspk.cli.options import AsJson, ConfigFile, Device, Latency, ModelFolder, SegmenterFolder
-from rtspk.cli.screen import answers, progress, say
+from rtspk.cli.screen import answers, note, plain, progress, say
 from rtspk.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -54,18 +55,24 @@ def trials(
 
 def diarization(
     reference: Annotated[
-        Path, typer.Option("--reference", metavar="DIR", help="An RTTM for each audio file.")
+        Path, typer.Option("--reference", metavar="DIR", help="An RTTM for each audio file, or one for all.")
     ],
     audio: Annotated[Path, typer.Option("--audio", metavar="DIR", help="Audio files of the same stems.")],
     uem: Annotated[
-        Path | None, typer.Option("--uem", metavar="DIR", help="What is scored, a UEM for each.")
+        Path | None,
+        typer.Option("--uem", metavar="DIR", help="What is scored: a UEM for each, or one for all."),
     ] = None,
     latency: Latency = None,
     grid: Annotated[
         str, typer.Option("--grid", metavar="S,S...", help="Several latencies one after another.")
     ] = "",
     collar: Annotated[
-        float, typer.Option("--collar", metavar="C", help="Seconds left out around each edge.")
+        float,
+        typer.Option(
+            "--collar",
+            metavar="C",
+            help="Seconds left out around each edge of the reference, half before and half after.",
+        ),
     ] = 0.0,
     pictures: Annotated[
         Path | None,
@@ -84,7 +91,9 @@ def diarization(
 
     latencies = _latencies(grid) if grid else [latency]
     settings = [session_config(config, latency=one) for one in latencies]  # refuses what cannot be
-    if collar < 0:
+    if grid and latency is not None:
+        raise ConfigError(f"wanted --grid or --latency, got {grid} and {latency:g}")
+    if not 0 <= collar < math.inf:
         raise ConfigError(f"wanted a --collar of 0 seconds or more, got {collar:g}")
     if pictures is not None and pictures.exists() and not pictures.is_dir():
         raise ConfigError(f"wanted a folder for --pictures, got the file {pictures}")
@@ -105,6 +114,8 @@ def diarization(
                 pictures=folder,
             )
             reports.append(report)
+    for mismatch in reports[0].notes:
+        note(f"rtspk: {plain(mismatch)}")
     if as_json:
         said = [report.to_json() for report in reports]
         say('{"grid": [' + ", ".join(said) + "]}" if grid else said[0])

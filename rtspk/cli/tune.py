@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rtspk.cli.options import AsJson, ConfigFile, Device, Latency, ModelFolder, SegmenterFolder
-from rtspk.cli.screen import plain, print_json, progress, say
+from rtspk.cli.screen import note, plain, print_json, progress, say
 from rtspk.errors import ConfigError
 
 __all__ = ["tune"]
@@ -14,12 +14,13 @@ __all__ = ["tune"]
 
 def tune(
     reference: Annotated[
-        Path, typer.Option("--reference", metavar="DIR", help="An RTTM for each audio file.")
+        Path, typer.Option("--reference", metavar="DIR", help="An RTTM for each audio file, or one for all.")
     ],
     audio: Annotated[Path, typer.Option("--audio", metavar="DIR", help="Audio files of the same stems.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The config to write: TOML.")],
     uem: Annotated[
-        Path | None, typer.Option("--uem", metavar="DIR", help="What is scored, a UEM for each.")
+        Path | None,
+        typer.Option("--uem", metavar="DIR", help="What is scored: a UEM for each, or one for all."),
     ] = None,
     latency: Latency = None,
     trials: Annotated[int, typer.Option("--trials", metavar="N", help="Settings to try.")] = 60,
@@ -59,6 +60,8 @@ def tune(
             progress=lambda done, of, best: advance("try", done, of, f"best {best:.1%}"),
         )
     write_atomically(out, config_text(found.config).encode())
+    for said in found.before.notes:
+        note(f"rtspk: {plain(said)}")
     before, after = found.before.total, found.after.total
     if as_json:
         print_json(
