@@ -69,6 +69,8 @@ def decoded(recording: Recording) -> Iterator[tuple[int, FloatArray]]:
     import av
 
     name = recording.name
+    if recording.others:
+        _log.warning("%s: %s", name, recording.others)
     is_pcm = recording.stream.codec_context.name.startswith("pcm_")
     mixing = _Mixing()
     clock: float | None = None  # where the next frame should begin, by the container's own time

@@ -56,6 +56,10 @@ def listen(
         str, typer.Option("--encoding", metavar="s16le|f32le", help="Of raw sound on stdin.")
     ] = "s16le",
     channels: Annotated[int, typer.Option("--channels", metavar="N", help="Of raw sound on stdin.")] = 1,
+    track: Annotated[
+        int | None,
+        typer.Option("--track", metavar="N", help="Of a file with several audio tracks, the first being 1."),
+    ] = None,
     pace: Annotated[
         str,
         typer.Option(
@@ -113,7 +117,7 @@ def listen(
         check_writable(output)
     if picture is not None:
         check_picture(picture)
-    opened = _source(source, microphone or mic, rate, encoding, channels, pace)
+    opened = _source(source, microphone or mic, rate, encoding, channels, track, pace)
     from rtspk.cli.stream import Outputs, Warnings, run
 
     shows_view = sys.stdout.isatty() and (
@@ -187,7 +191,13 @@ def _given(context: typer.Context, names: Iterable[str]) -> str | None:
 
 
 def _source(
-    source: str | None, mic: str | None, rate: int | None, encoding: str, channels: int, pace: str
+    source: str | None,
+    mic: str | None,
+    rate: int | None,
+    encoding: str,
+    channels: int,
+    track: int | None,
+    pace: str,
 ) -> "Source":
     """Open what is listened to; options that do not fit it are refused."""
     from rtspk.cli.sources import FileSource, MicrophoneSource, PipeSource, StreamSource, standard_input
@@ -198,12 +208,14 @@ def _source(
         raise ConfigError(f"wanted a SOURCE, - or --mic, got {'none' if source is None else 'two of them'}")
     if source != "-" and rate is not None:
         raise ConfigError(f"wanted --rate only with raw sound on stdin (-), got it with {source or '--mic'}")
+    if track is not None and (source is None or rate is not None):
+        raise ConfigError(f"wanted --track of a file or URL, got it with {'--rate' if source else '--mic'}")
     if source is None:
         return MicrophoneSource(mic)
     if source == "-":
         stream, kind = standard_input(), _encoding(encoding)
-        return StreamSource() if rate is None else PipeSource(stream, rate, kind, channels)
-    return FileSource(source, 1.0 if pace == "realtime" else None)
+        return StreamSource(track) if rate is None else PipeSource(stream, rate, kind, channels)
+    return FileSource(source, 1.0 if pace == "realtime" else None, track)
 
 
 def _encoding(wanted: str) -> "Encoding":

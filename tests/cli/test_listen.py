@@ -9,6 +9,8 @@ import struct
 import subprocess
 import sys
 import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -197,6 +199,17 @@ def half_served(path):
         answering.start()
         yield f"http://127.0.0.1:{server.getsockname()[1]}/talk.wav", connections
         answering.join()
+
+
+def test_a_url_has_the_name_of_its_file(rtspk, tmp_path):
+    write_wav(tmp_path / "the talk.v2.wav", np.zeros(16000, np.float32))
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/the%20talk.v2.wav?key=a/b.mp3"
+        done = rtspk("listen", url, "--format", "json")
+        server.shutdown()
+    assert json.loads(done.stdout)["file"] == "the talk.v2"
 
 
 def test_ctrl_c_ends_a_url_that_sends_nothing_more(talk, user_env, tmp_path):
