@@ -29,8 +29,8 @@ def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
     if not target.parent.is_dir():
         raise ConfigError(f"wanted a file in an existing folder, got {path}")
     try:
-        if target.exists() and not target.is_file():
-            target.write_bytes(data)
+        if path.exists() and not path.is_file():  # asked of the path: a pipe such as /dev/stdout has no other
+            path.write_bytes(data)
         else:
             _replace(target, data, 0o600 if private else 0o666)
     except OSError as error:

@@ -54,6 +54,15 @@ def test_a_device_is_written_to_directly():
     assert null.is_char_device()
 
 
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="pipes have no paths here")
+def test_a_pipe_such_as_of_a_shell_is_written_to_directly():
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as file:
+        write_atomically(Path(f"/dev/fd/{writing}"), b"talk")
+        os.close(writing)
+        assert file.read() == b"talk"
+
+
 def test_folders_are_told_apart_from_files(tmp_path):
     with pytest.raises(ConfigError, match="got the folder"):
         write_atomically(tmp_path, b"x")

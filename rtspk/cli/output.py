@@ -80,7 +80,8 @@ def check_writable(path: Path) -> None:
         raise ConfigError(f"wanted a file to write, got the folder {path}")
     if not path.parent.is_dir():
         raise ConfigError(f"wanted a file in an existing folder, got {path}")
-    target = Path(os.path.realpath(path))
+    is_stream = path.exists() and not path.is_file()  # a pipe such as /dev/stdout is only at its own path
+    target = path if is_stream else Path(os.path.realpath(path))
     wanted = [target] if target.exists() else []
     if target.is_file() or not wanted:  # it is made or replaced as a whole, which its folder has to allow
         wanted.append(target.parent)

@@ -109,6 +109,14 @@ def test_a_file_that_can_be_written_is_left_as_it_was(tmp_path):
     assert not path.exists()
 
 
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="pipes have no paths here")
+def test_a_pipe_wants_nothing_of_the_folder_that_it_seems_to_be_in(monkeypatch):
+    monkeypatch.setattr(os, "access", lambda one, _: not Path(one).is_dir())
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb"), os.fdopen(writing, "wb"):
+        check_writable(Path(f"/dev/fd/{writing}"))
+
+
 def test_a_folder_that_may_not_be_written_is_found_out_before_the_work(tmp_path, monkeypatch):
     path = tmp_path / "talk.rttm"
     path.touch()
