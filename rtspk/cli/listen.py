@@ -1,7 +1,6 @@
 """`rtspk listen`: who speaks, as they speak; and `rtspk devices`: what it can listen with."""
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +16,7 @@ from rtspk.cli.options import (
     Microphone,
     ModelFolder,
     SegmenterFolder,
+    given,
 )
 from rtspk.cli.screen import answers, plain, print_json, say, waiting
 from rtspk.errors import ConfigError
@@ -106,10 +106,10 @@ def listen(
     from rtspk.cli.output import check_apart, check_picture, check_writable, format_of
     from rtspk.engine.settings import session_config
 
-    if server is not None and (given := _given(context, ENGINE)):
-        raise ConfigError(f"wanted --{given} with `rtspk serve`, got it with --server")
-    if rate is None and (given := _given(context, RAW)):
-        raise ConfigError(f"wanted --{given} only with raw sound on stdin and its --rate, got no rate")
+    if server is not None and (one := given(context, ENGINE)):
+        raise ConfigError(f"wanted --{one} with `rtspk serve`, got it with --server")
+    if rate is None and (one := given(context, RAW)):
+        raise ConfigError(f"wanted --{one} only with raw sound on stdin and its --rate, got no rate")
     settings = session_config(config, latency=latency, max_speakers=max_speakers)
     chosen = format_of(format_, output, is_terminal=sys.stdout.isatty())
     check_apart(source or "", output, picture)
@@ -179,15 +179,6 @@ def devices(as_json: AsJson = False) -> None:
         mark = "*" if d.is_default else ""
         table.add_row(mark, str(d.index), plain(d.name), d.host_api, str(d.channels), f"{d.rate} Hz")
     answers().print(table)
-
-
-def _given(context: typer.Context, names: Iterable[str]) -> str | None:
-    """The first of some options that stands on the command line, and not in the environment alone."""
-    for name in names:
-        origin = context.get_parameter_source(name)
-        if origin is not None and origin.name == "COMMANDLINE":
-            return name
-    return None
 
 
 def _source(

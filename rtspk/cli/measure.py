@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtspk.cli.options import AsJson, ConfigFile, Device, Latency, ModelFolder, SegmenterFolder
+from rtspk.cli.options import AsJson, ConfigFile, Device, Latency, ModelFolder, SegmenterFolder, given
 from rtspk.cli.screen import answers, note, plain, progress, say
 from rtspk.errors import ConfigError
 
@@ -19,7 +19,15 @@ Suite = Callable[[int, int], "Iterable[Result]"]
 
 __all__ = ["bench", "diarization", "identification", "trials"]
 
-SUITES: tuple[str, ...] = ("kernels", "latency", "embedder", "gallery", "throughput", "accuracy")
+# The benches, and which options each takes beside those that all have.
+SUITES: dict[str, tuple[str, ...]] = {
+    "kernels": (),
+    "latency": ("model",),
+    "embedder": ("model", "peer"),
+    "gallery": ("exemplars",),
+    "throughput": (),
+    "accuracy": ("model",),
+}
 
 
 def trials(
@@ -178,6 +186,7 @@ def identification(
 
 
 def bench(
+    context: typer.Context,
     suite: Annotated[
         str, typer.Argument(metavar="kernels|latency|embedder|gallery|throughput|accuracy|all")
     ] = "all",
@@ -198,6 +207,10 @@ def bench(
     """How fast, and on the bundled conversation how well: a table, or with --json one line a case."""
     if suite not in {*SUITES, "all"}:
         raise ConfigError(f"wanted a bench of {', '.join(SUITES)} or all, got {suite!r}")
+    known = {"model", "peer", "exemplars"}
+    if suite != "all" and (one := given(context, sorted(known - set(SUITES[suite])))):
+        takers = " or ".join(name for name, takes in SUITES.items() if one in takes)
+        raise ConfigError(f"wanted --{one} with a bench of {takers}, got it with {suite}")
     if runs < 1:
         raise ConfigError(f"wanted at least one run, got {runs}")
     from rtspk.bench.report import print_table
@@ -240,4 +253,4 @@ def _suite(name: str, model: Path | None, peer: Path | None, exemplars: int) -> 
         return lambda seed, runs: accuracy.run(seed, runs, Engine.load(":memory:", model=model))
     from rtspk.bench import latency
 
-    return latency.run
+    return partial(latency.run, model=model)

@@ -1,5 +1,6 @@
 """Options that several verbs share, each with one meaning everywhere."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ __all__ = [
     "Microphone",
     "ModelFolder",
     "SegmenterFolder",
+    "given",
 ]
 
 GalleryFile = Annotated[
@@ -64,3 +66,12 @@ ConfigFile = Annotated[
 MaxSpeakers = Annotated[
     int | None, typer.Option("--max-speakers", metavar="N", help="Labels at most, up to 100.")
 ]
+
+
+def given(context: typer.Context, names: Iterable[str]) -> str | None:
+    """The first of some options that stands on the command line, and not in the environment alone."""
+    for name in names:
+        origin = context.get_parameter_source(name)
+        if origin is not None and origin.name == "COMMANDLINE":
+            return name
+    return None

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from rtspk.audio import read_audio, write_wav
-from rtspk.rttm import parse_rttm
+from rtspk.rttm import parse_rttm, read_rttm
 
 ANNA = "Анна Bell"
 
@@ -107,11 +107,11 @@ main()
 
 
 class Listening:
-    """`rtspk listen` in the background; its events come one by one."""
+    """`rtspk listen`, or another verb, in the background; its events come one by one."""
 
-    def __init__(self, args, env, cwd):
+    def __init__(self, args, env, cwd, verb="listen"):
         self.process = subprocess.Popen(
-            [sys.executable, "-c", COMMAND, "listen", *map(str, args)],
+            [sys.executable, "-c", COMMAND, verb, *map(str, args)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -179,6 +179,18 @@ def test_a_file_that_is_ended_by_a_signal_leaves_what_was_heard_and_130(talk, us
     assert rest[-1]["type"] == "end"
     assert rest[-1]["audio_ms"] < 13000
     assert (tmp_path / "talk.png").exists()
+
+
+def test_a_demo_that_is_ended_leaves_both_of_its_files(user_env, tmp_path):
+    with Listening(["--pace", "4"], user_env, tmp_path, "demo") as demo:
+        demo.event(lambda event: is_segment(event) and event["state"] == "final")
+        status, rest, said = demo.interrupt()
+    assert status == 130
+    turns = read_rttm(tmp_path / "demo.rttm")
+    assert turns
+    assert max(turn.end for turn in turns) <= rest[-1]["audio_ms"] / 1000 < 56.0
+    assert (tmp_path / "demo.png").exists()
+    assert "wrote demo.rttm and demo.png" in said
 
 
 @contextlib.contextmanager

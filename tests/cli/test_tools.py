@@ -132,6 +132,11 @@ def test_diarization_is_evaluated_in_the_promised_keys(rtspk, voices, tmp_path):
             "wanted a bench of kernels, latency, embedder, gallery, throughput, accuracy or all",
         ),
         (["bench", "kernels", "--runs", "0"], "wanted at least one run"),
+        (["bench", "latency", "--model", "nowhere"], "nowhere"),
+        (
+            ["bench", "kernels", "--model", "nowhere"],
+            "wanted --model with a bench of latency or embedder or accuracy, got it with kernels",
+        ),
         (["export", "none.pt", "--out", "model"], "wanted"),
         (["train", "no-such-recipe", "--data", ".", "--out", "run"], "wanted"),
         (["evaluate", "diarization", *FOLDERS, "--collar", "nan"], "wanted a --collar of 0 seconds or more"),
