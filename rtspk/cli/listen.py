@@ -78,7 +78,7 @@ def listen(
         typer.Option(
             "--format",
             metavar="live|jsonl|rttm|srt|json",
-            help="Else live on a terminal, jsonl in a pipe, or what --output ends in.",
+            help="What is written; else live on a terminal, jsonl in a pipe, or what --output ends in.",
         ),
     ] = None,
     server: Annotated[
@@ -89,7 +89,13 @@ def listen(
         str | None, typer.Option("--token", envvar="RTSPK_TOKEN", metavar="TOKEN", help="For --server.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write to a file; .jsonl, .rttm, .srt or .json at its end says the format.",
+        ),
     ] = None,
     picture: Annotated[
         Path | None,

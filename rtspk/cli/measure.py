@@ -190,7 +190,7 @@ def bench(
     suite: Annotated[
         str, typer.Argument(metavar="kernels|latency|embedder|gallery|throughput|accuracy|all")
     ] = "all",
-    seed: Annotated[int, typer.Option("--seed", metavar="N")] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of what is made up.")] = 0,
     runs: Annotated[
         int, typer.Option("--runs", metavar="N", help="Of each case; the median counts. Throughput: one.")
     ] = 7,

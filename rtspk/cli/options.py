@@ -57,14 +57,19 @@ Microphone = Annotated[
 ]
 Latency = Annotated[
     float | None,
-    typer.Option("--latency", metavar="S", help="Seconds, 0.5 to 5; everything older is final. Else 1."),
+    typer.Option(
+        "--latency",
+        metavar="S",
+        help="How old sound may be before its label is final: 0.5 to 5 seconds; else 1.",
+    ),
 ]
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="Gates as TOML, as `rtspk tune` writes them."),
+    typer.Option("--config", metavar="FILE", help="Settings as TOML, such as `rtspk tune` writes."),
 ]
 MaxSpeakers = Annotated[
-    int | None, typer.Option("--max-speakers", metavar="N", help="Labels at most, up to 100.")
+    int | None,
+    typer.Option("--max-speakers", metavar="N", help="How many speakers are told apart at most; else 100."),
 ]
 
 

@@ -47,27 +47,35 @@ def simulate(
         str, typer.Option("--snr", metavar="LOW-HIGH", help="Speech above noise, in dB.")
     ] = "10-25",
     codec: Annotated[
-        float, typer.Option("--codec", metavar="SHARE", help="Of them, through Opus, MP3 or a telephone.")
+        float,
+        typer.Option(
+            "--codec", metavar="SHARE", help="Of the conversations: through Opus, MP3 or a telephone."
+        ),
     ] = 0.0,
     one_microphone: Annotated[
         float,
         typer.Option(
             "--one-microphone",
             metavar="SHARE",
-            help="Of them, with all voices brought to one long-term spectrum.",
+            help="Of the conversations: all voices brought to one long-term spectrum.",
         ),
     ] = 0.0,
     far: Annotated[
         float,
         typer.Option(
-            "--far", metavar="SHARE", help="Of them, heard by one far microphone, over steady noise."
+            "--far",
+            metavar="SHARE",
+            help="Of the conversations: heard by one far microphone, over steady noise.",
         ),
     ] = 0.0,
     file_format: Annotated[
         str, typer.Option("--format", metavar="wav|flac", help="Of the conversations.")
     ] = "wav",
     enrol: Annotated[
-        float, typer.Option("--enrol", metavar="S", help="Also a clip of each speaker, of other utterances.")
+        float,
+        typer.Option(
+            "--enrol", metavar="S", help="Also a clip of each speaker, so long, of other utterances."
+        ),
     ] = 0.0,
     strangers: Annotated[
         float,
