@@ -213,6 +213,8 @@ def bench(
         raise ConfigError(f"wanted --{one} with a bench of {takers}, got it with {suite}")
     if runs < 1:
         raise ConfigError(f"wanted at least one run, got {runs}")
+    if seed < 0:
+        raise ConfigError(f"wanted a --seed of 0 or more, got {seed}")
     from rtspk.bench.report import print_table
 
     results: list[Result] = []

@@ -46,6 +46,8 @@ def tune(
     start = session_config(config, latency=latency)
     if trials < 1:
         raise ConfigError(f"wanted at least one of --trials, got {trials}")
+    if not 0 <= seed < 2**32:  # as NumPy's generators of old have it
+        raise ConfigError(f"wanted a --seed of 0 to {2**32 - 1}, got {seed}")
     check_writable(out)
     with progress() as advance:
         engine = Engine.load(":memory:", model=model, segmenter=segmenter, device=device)

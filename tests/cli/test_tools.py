@@ -132,6 +132,8 @@ def test_diarization_is_evaluated_in_the_promised_keys(rtspk, voices, tmp_path):
             "wanted a bench of kernels, latency, embedder, gallery, throughput, accuracy or all",
         ),
         (["bench", "kernels", "--runs", "0"], "wanted at least one run"),
+        (["bench", "kernels", "--seed", "-1"], "wanted a --seed of 0 or more, got -1"),
+        (["tune", *FOLDERS, "--out", "room.toml", "--seed", "-1"], "wanted a --seed of 0 to 4294967295"),
         (["bench", "latency", "--model", "nowhere"], "nowhere"),
         (
             ["bench", "kernels", "--model", "nowhere"],
