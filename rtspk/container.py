@@ -45,6 +45,12 @@ class Recording:
         length = self.container.duration
         return None if length is None else length / 1_000_000  # from microseconds
 
+    @property
+    def begin(self) -> float | None:
+        """The time at which the first of its pictures or sounds stands, in seconds; None if not known."""
+        start = self.container.start_time
+        return None if start is None else start / 1_000_000  # from microseconds
+
 
 @contextmanager
 def opened(source: str | Path, *, contained: bool = False, track: int | None = None) -> Iterator[Recording]:

@@ -53,6 +53,26 @@ def two_tracks(path, *sounds):
             container.mux(stream.encode(None))
 
 
+def test_what_a_video_shows_before_its_sound_begins_is_silence(tmp_path):
+    with av.open(str(tmp_path / "late.mkv"), "w") as container:
+        video = container.add_stream("mpeg4", rate=10)
+        video.width = video.height = 64
+        video.pix_fmt = "yuv420p"
+        stream = container.add_stream("pcm_f32le", rate=16000, layout="mono")
+        for number in range(30):
+            picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+            picture.pts = number
+            container.mux(video.encode(picture))
+        container.mux(video.encode(None))
+        frame = av.AudioFrame.from_ndarray(np.full((1, 16000), 0.25, np.float32), format="flt", layout="mono")
+        frame.sample_rate, frame.pts = 16000, 24000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    sound = read_audio(tmp_path / "late.mkv")
+    assert len(sound) == pytest.approx(40000, abs=32)
+    np.testing.assert_array_equal(np.flatnonzero(sound), np.arange(24000, len(sound)))
+
+
 def test_of_several_audio_tracks_one_is_heard_and_the_others_are_told(tmp_path, caplog):
     path = tmp_path / "two.mkv"
     two_tracks(path, np.zeros(16000, np.float32), np.full(16000, 0.25, np.float32))
