@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
@@ -139,11 +140,15 @@ def _srt(transcript: Transcript) -> str:
 
 
 def _json(transcript: Transcript, stem: str) -> str:
+    turns = joined(transcript.turns(final=True))
+    spoken: Counter[str] = Counter()  # nobody speaks twice at once, as joined labels at times seem to
+    for turn in turns:
+        spoken[turn.label] += turn.segment.duration
     speakers = [
         {
             "speaker": s.label,
             "name": s.name,
-            "seconds": _seconds(s.spoken),
+            "seconds": _seconds(spoken[s.label]),
             "confidence": round(s.confidence, 3),
         }
         for s in transcript.speakers()
@@ -158,7 +163,7 @@ def _json(transcript: Transcript, stem: str) -> str:
             "confidence": round(turn.confidence, 3),
             "overlap": turn.overlap,
         }
-        for turn in joined(transcript.turns(final=True))
+        for turn in turns
     ]
     whole = {
         "file": stem,

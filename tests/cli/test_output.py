@@ -54,12 +54,19 @@ def test_json_has_the_whole(transcript):
     assert (whole["file"], whole["audio_ms"]) == ("talk", 7000)
     assert [(s["speaker"], s["name"], s["seconds"]) for s in whole["speakers"]] == [
         ("S1", "Anna Bell", 3.0),
-        ("S2", None, 2.0),
+        ("S2", None, 1.0),
     ]
     assert [(s["start"], s["end"], s["name"]) for s in whole["segments"]] == [
         (0.5, 3.5, "Anna Bell"),
         (3.0, 4.0, None),
     ]
+
+
+def test_in_json_a_speakers_time_is_that_of_their_segments(transcript):
+    transcript.apply(SpeakerEvent("merged", "S2", into="S1"))
+    whole = json.loads(rendered("json", transcript, "talk"))
+    assert [s["seconds"] for s in whole["speakers"]] == [3.5]
+    assert [(s["start"], s["end"]) for s in whole["segments"]] == [(0.5, 4.0)]
 
 
 @pytest.mark.parametrize("format_", ["rttm", "srt"])
