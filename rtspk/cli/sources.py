@@ -66,8 +66,10 @@ class FileSource:
 
     def __init__(self, where: str, speed: float | None = None, track: int | None = None) -> None:
         from rtspk.cli.reader import Reader
+        from rtspk.container import local_path
 
-        path = unquote(urlsplit(where).path) if "://" in where else where
+        here = local_path(where)
+        path = unquote(urlsplit(where).path) if here is None else str(here)
         tail = path.rstrip("/").rpartition("/")[2]
         tail = os.fsencode(tail).decode("utf-8", "replace")  # a name may be no text
         self.name = tail or where

@@ -222,6 +222,8 @@ def test_a_url_has_the_name_of_its_file(rtspk, tmp_path):
         done = rtspk("listen", url, "--format", "json")
         server.shutdown()
     assert json.loads(done.stdout)["file"] == "the talk.v2"
+    done = rtspk("listen", "file:the talk.v2.wav", "--format", "json")
+    assert json.loads(done.stdout)["file"] == "the talk.v2"
 
 
 def test_ctrl_c_ends_a_url_that_sends_nothing_more(talk, user_env, tmp_path):
