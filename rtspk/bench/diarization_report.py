@@ -67,10 +67,11 @@ class FileResult:
         )
 
     def to_json(self) -> Json:
-        """The first-said rates, and what goes with both answers."""
+        """The first-said rates, seconds of reference speech, and what goes with both answers."""
         delay = round(float(np.median(self.delays)), 3) if self.delays else None
         return {
             **self.first.to_json(),
+            "speech": round(self.first.error.total, 3),
             "flip_rate": round(self.flipped / self.said, 5) if self.said else 0.0,
             "time_to_first_label": delay,
             "rtf": round(self.processing_seconds / self.audio_seconds, 5) if self.audio_seconds else 0.0,
@@ -101,7 +102,9 @@ class DiarizationReport:
             "overlap": True,
             "region": self.region,
             "speech_activity": "own",
-            "files": {name: result.to_json() for name, result in self.files},
+            "files": {
+                name: {**result.to_json(), "revised": result.revised.to_json()} for name, result in self.files
+            },
             "total": total.to_json(),
             "revised": total.revised.to_json(),
         }

@@ -202,9 +202,11 @@ def test_the_report_has_the_keys_that_scripts_rely_on(talk):
         "speech_activity": "own",
     }
     rates = {"der", "miss", "false_alarm", "confusion", "jer", "speaker_count_error"}
-    beside = {"flip_rate", "time_to_first_label", "rtf"}
-    assert set(keys["total"]) == set(keys["files"]["talk"]) == rates | beside
-    assert set(keys["revised"]) == rates
+    beside = {"speech", "flip_rate", "time_to_first_label", "rtf"}
+    assert set(keys["total"]) == rates | beside
+    assert set(keys["files"]["talk"]) == rates | beside | {"revised"}
+    assert set(keys["revised"]) == set(keys["files"]["talk"]["revised"]) == rates
+    assert keys["total"]["speech"] == 8.0
 
 
 def test_the_table_says_how_it_was_scored(talk):
