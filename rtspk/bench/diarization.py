@@ -121,8 +121,10 @@ def _evaluate(
         draw_timeline(
             to_turns(said.revised_turns(case.name)),
             pictures / f"{case.name}.png",
-            title=f"{case.name}, latency {settings.latency:g} s: DER {first.error.rate:.1%} as first said, "
-            f"{revised.error.rate:.1%} revised (collar {collar:g} s, overlap scored, own speech activity)",
+            title=case.name,
+            caption=f"latency {settings.latency:g} s: DER {first.error.rate:.1%} as first said, "
+            f"{revised.error.rate:.1%} revised; collar {collar:g} s, overlap scored, "
+            f"{'whole file' if case.regions is None else 'inside the UEM'}, own speech activity",
             reference=to_turns(case.turns),
             end=length,
         )

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from rtspk.audio import write_wav
+from rtspk.bench import diarization
 from rtspk.bench.diarization import evaluate_diarization
 from rtspk.bench.latency import voices
 from rtspk.engine.embedder import EmbedderCard
@@ -221,6 +222,20 @@ def test_the_table_says_how_it_was_scored(talk):
         "talk",
     ):
         assert words in out.getvalue()
+
+
+def test_a_picture_says_all_of_how_it_was_scored(talk, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(diarization, "draw_timeline", lambda *_, **words: drawn.append(words))
+    (talk / "all.uem").write_text("talk 1 0 4\n")
+    for uem in (None, talk / "all.uem"):
+        evaluate_diarization(Script([]), talk, talk, uem, 1.0, 0.5, quiet, pictures=talk / "pictures")
+    scored = "latency 1 s: DER 100.0% as first said, 100.0% revised; collar 0.5 s, overlap scored, "
+    assert [words["title"] for words in drawn] == ["talk", "talk"]
+    assert [words["caption"] for words in drawn] == [
+        f"{scored}whole file, own speech activity",
+        f"{scored}inside the UEM, own speech activity",
+    ]
 
 
 def test_what_lies_beside_a_recording_and_is_none_is_passed_over(talk):
