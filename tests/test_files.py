@@ -48,6 +48,15 @@ def test_a_private_file_is_for_its_owner_alone(tmp_path):
     assert stat.S_IMODE((tmp_path / "voices.json").stat().st_mode) == 0o600
 
 
+def test_who_may_read_a_file_is_not_changed(tmp_path):
+    path = tmp_path / "talk.rttm"
+    path.write_bytes(b"old")
+    for mode in (0o600, 0o664):
+        path.chmod(mode)
+        write_atomically(path, b"new")
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
 def test_a_device_is_written_to_directly():
     null = Path(os.devnull)
     write_atomically(null, b"gone")
