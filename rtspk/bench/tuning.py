@@ -67,6 +67,7 @@ class Tuned:
     config: SessionConfig
     before: DiarizationReport
     after: DiarizationReport
+    trials: int  # that were made; fewer than were wanted where Ctrl-C ended the search
 
 
 def tune(
@@ -83,7 +84,8 @@ def tune(
     """Look for the settings of the least diarization error, first said and revised alike.
 
     A Tree-structured Parzen Estimator (arXiv:2304.11127) proposes; each proposal is a run over all
-    recordings, of which only the first asks the networks much.
+    recordings, of which only the first asks the networks much. Ctrl-C ends it behind the first, with the best
+    so far.
 
     Args:
         engine: what is tuned
@@ -136,9 +138,16 @@ def tune(
     def heard(study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
         progress(trial.number + 1, trials, study.best_value)
 
-    study.optimize(objective, n_trials=trials, callbacks=[heard])
+    def made() -> int:
+        return len(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)))
+
+    try:
+        study.optimize(objective, n_trials=trials, callbacks=[heard])
+    except KeyboardInterrupt:
+        if not made():
+            raise
     config, after = tried[study.best_trial.number]
-    return Tuned(config, tried[0][1], after)
+    return Tuned(config, tried[0][1], after, made())
 
 
 def config_text(config: SessionConfig) -> str:

@@ -1,13 +1,16 @@
 """`rtspk tune`: the gates that suit given recordings, as a config file."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rtspk.cli.options import AsJson, ConfigFile, Device, Latency, ModelFolder, SegmenterFolder
 from rtspk.cli.screen import note, plain, print_json, progress, say
 from rtspk.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rtspk.bench.tuning import Tuned
 
 __all__ = ["tune"]
 
@@ -34,7 +37,7 @@ def tune(
     """Search the gates that give the least diarization error on your own recordings.
 
     `rtspk listen --config FILE` uses them. A few long recordings of the same room and microphone are better
-    than many short ones; measure on others than these.
+    than many short ones; measure on others than these. Ctrl-C ends the search with the best so far.
     """
     from rtspk.bench.tuning import config_text
     from rtspk.bench.tuning import tune as search
@@ -70,16 +73,23 @@ def tune(
             {
                 "config": str(out),
                 "latency": start.latency,
-                "trials": trials,
+                "trials": found.trials,
                 "seed": seed,
                 "before": {"der": before.first.to_json()["der"], "revised": before.revised.to_json()["der"]},
                 "after": {"der": after.first.to_json()["der"], "revised": after.revised.to_json()["der"]},
             }
         )
-        return
-    region = "whole files" if uem is None else "what the UEM says"
+    else:
+        _say(found, out, start.latency, "whole files" if uem is None else "what the UEM says")
+    if found.trials < trials:
+        raise KeyboardInterrupt
+
+
+def _say(found: "Tuned", out: Path, latency: float, region: str) -> None:
+    """What the settings are worth on the recordings that they were found on."""
+    before, after = found.before.total, found.after.total
     say(
         f"{plain(str(out))}: DER {before.first.error.rate:.1%} -> {after.first.error.rate:.1%} first said, "
         f"{before.revised.error.rate:.1%} -> {after.revised.error.rate:.1%} revised, on these recordings "
-        f"(latency {start.latency:g} s, collar 0, overlap scored, {region}, own speech activity)"
+        f"(latency {latency:g} s, collar 0, overlap scored, {region}, own speech activity)"
     )

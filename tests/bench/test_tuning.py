@@ -57,6 +57,15 @@ def test_one_trial_changes_nothing(engine, folder):
     assert found.config == SessionConfig(latency=2.0)
 
 
+def test_a_search_that_is_ended_gives_the_best_so_far(engine, folder):
+    def end(*_):
+        raise KeyboardInterrupt
+
+    start = SessionConfig(latency=2.0)
+    found = tune(engine, folder, folder, None, start=start, trials=3, seed=1, progress=end)
+    assert (found.trials, found.config) == (1, start)
+
+
 def test_a_start_outside_of_what_is_searched_is_measured_as_it_is(engine, folder):
     usual = SessionConfig(latency=2.0, max_speakers=3)
     activity = replace(usual.activity, onset=0.8, offset=0.75)
