@@ -49,7 +49,8 @@ def stream_audio(
     """Decode a file, URL or container as a stream; all chunks but the last are `chunk_seconds` long.
 
     Channels become their mean; video and data are left out. Packets that do not decode, and holes of
-    up to a minute in the timestamps, become silence, so positions stay true to the source's time.
+    up to a minute in the timestamps, become silence, as does what a video shows before its sound begins: so
+    positions stay true to the source's time.
     `contained` refuses what may name other files to be read, such as a playlist: for bytes of strangers.
     """
     size = samples_of(chunk_seconds)
@@ -69,6 +70,8 @@ def decoded(recording: Recording) -> Iterator[tuple[int, FloatArray]]:
     import av
 
     name = recording.name
+    if recording.others:
+        _log.warning("%s: %s", name, recording.others)
     is_pcm = recording.stream.codec_context.name.startswith("pcm_")
     mixing = _Mixing()
     clock: float | None = None  # where the next frame should begin, by the container's own time
@@ -88,7 +91,8 @@ def decoded(recording: Recording) -> Iterator[tuple[int, FloatArray]]:
                 damaged += 1
                 block = np.zeros_like(block)
             if frame.time is not None:
-                hole = 0.0 if clock is None else frame.time - clock
+                wanted = recording.begin if clock is None else clock
+                hole = 0.0 if wanted is None else frame.time - wanted
                 if _HOLE_SECONDS < hole <= _LONGEST_HOLE_SECONDS:
                     yield rate, np.zeros(round(hole * rate), dtype=np.float32)
                 if clock is None or hole > _HOLE_SECONDS or hole < -_LONGEST_HOLE_SECONDS:

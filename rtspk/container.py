@@ -35,6 +35,7 @@ class Recording:
     container: "InputContainer"
     stream: "AudioStream"
     name: str  # as messages show it, without a password
+    others: str = ""  # what there is to say of audio tracks that nobody chose among
 
     @property
     def duration(self) -> float | None:
@@ -44,12 +45,19 @@ class Recording:
         length = self.container.duration
         return None if length is None else length / 1_000_000  # from microseconds
 
+    @property
+    def begin(self) -> float | None:
+        """The time at which the first of its pictures or sounds stands, in seconds; None if not known."""
+        start = self.container.start_time
+        return None if start is None else start / 1_000_000  # from microseconds
+
 
 @contextmanager
-def opened(source: str | Path, *, contained: bool = False) -> Iterator[Recording]:
+def opened(source: str | Path, *, contained: bool = False, track: int | None = None) -> Iterator[Recording]:
     """Open a source and find its audio, with one plain error for each way in which that fails.
 
-    `contained` refuses what may name other files to be read, such as a playlist.
+    `contained` refuses what may name other files to be read, such as a playlist. `track` is one of several
+    audio tracks, from 1; None takes the one that FFmpeg thinks best.
     """
     import av
 
@@ -76,7 +84,12 @@ def opened(source: str | Path, *, contained: bool = False) -> Iterator[Recording
         got = "a playlist, or a format that is not taken here" if is_other else error.strerror
         raise AudioError(f"{name}: wanted to open it, got {got}") from error
     with container:
-        yield Recording(container, _audio_stream(container, name), name)
+        stream, tracks = _audio_stream(container, name, track), container.streams.audio
+        others = ""
+        if track is None and len(tracks) > 1:
+            heard = tracks.index(stream) + 1
+            others = f"audio track {heard} of {len(tracks)} is heard (`rtspk listen --track N` hears another)"
+        yield Recording(container, stream, name, others)
 
 
 def open_container(source: str | Path, *, contained: bool = False) -> "InputContainer":
@@ -130,12 +143,18 @@ def _check_file(path: Path) -> None:
         raise AudioError(f"{path}: wanted an audio file, got an empty file")
 
 
-def _audio_stream(container: "InputContainer", name: str) -> "AudioStream":
+def _audio_stream(container: "InputContainer", name: str, track: int | None) -> "AudioStream":
     if not container.streams.audio:
         kinds = sorted({stream.type for stream in container.streams})
         raise AudioError(f"{name}: wanted an audio stream, got only {' and '.join(kinds) or 'a header'}")
-    best = container.streams.best("audio")
-    stream = next((each for each in container.streams.audio if each is best), container.streams.audio[0])
+    tracks = container.streams.audio
+    if track is None:
+        best = container.streams.best("audio")
+        stream = next((each for each in tracks if each is best), tracks[0])
+    elif 1 <= track <= len(tracks):
+        stream = tracks[track - 1]
+    else:
+        raise AudioError(f"{name}: wanted an audio track of 1 to {len(tracks)}, got {track}")
     if stream.codec_context is None:
         raise AudioError(f"{name}: wanted an audio codec that FFmpeg decodes, got an unknown one")
     return stream

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 from pathlib import Path
 
 from rtspk.errors import ConfigError, StorageError
@@ -12,7 +13,7 @@ __all__ = ["make_folder", "write_atomically"]
 
 
 def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
-    """Put data in the file at path, by way of a temporary file beside it.
+    """Put data in the file at path, by way of a temporary file beside it; who may read a file stays.
 
     Args:
         path: where to; its folder must exist. A pipe or device is written to directly.
@@ -29,10 +30,10 @@ def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
     if not target.parent.is_dir():
         raise ConfigError(f"wanted a file in an existing folder, got {path}")
     try:
-        if target.exists() and not target.is_file():
-            target.write_bytes(data)
+        if path.exists() and not path.is_file():  # asked of the path: a pipe such as /dev/stdout has no other
+            path.write_bytes(data)
         else:
-            _replace(target, data, 0o600 if private else 0o666)
+            _replace(target, data, private=private)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise StorageError(f"wanted room for {len(data)} bytes at {path}, got a full disk") from error
@@ -54,14 +55,18 @@ def make_folder(path: Path) -> None:
         raise StorageError(f"wanted to make the folder {path}, got {error.strerror or error}") from error
 
 
-def _replace(target: Path, data: bytes, mode: int) -> None:
+def _replace(target: Path, data: bytes, *, private: bool) -> None:
+    kept = stat.S_IMODE(target.stat().st_mode) if target.exists() and not private else None
     temporary = target.with_name(f".{target.name[:200]}.{secrets.token_hex(6)}")
     try:
+        mode = 0o666 if kept is None and not private else 0o600  # nobody reads it before it may be read
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor has no path
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        if kept is not None:
+            temporary.chmod(kept)
         temporary.replace(target)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -17,6 +17,7 @@ from rtspk.types import Segment, Turn, samples_of, seconds_of
 __all__ = [
     "ScoredRegion",
     "SpeakerTurn",
+    "as_word",
     "format_rttm",
     "parse_rttm",
     "parse_uem",
@@ -135,6 +136,15 @@ def parse_uem(text: str, *, where: str = "UEM") -> list[ScoredRegion]:
     return regions
 
 
+def as_word(name: str) -> str:
+    """A name as RTTM has it, where no other name is written so.
+
+    >>> as_word("Anna Bell")
+    'Anna_Bell'
+    """
+    return re.sub(r"\s", "_", name).encode("utf-8", "replace").decode()
+
+
 def to_rttm_turns(file: str, turns: Iterable[Turn]) -> list[SpeakerTurn]:
     """Turns of the engine as RTTM has them: the enrolled name where there is one, else the label.
 
@@ -195,7 +205,7 @@ class _Words:
         if not name:
             raise FormatError(f"wanted a name for the {self._what}, got an empty one")
         if name not in self._words:
-            plain = re.sub(r"\s", "_", name).encode("utf-8", "replace").decode()
+            plain = as_word(name)
             numbered = (f"{plain}_{number}" for number in itertools.count(2))
             taken = set(self._words.values())
             self._words[name] = next(word for word in itertools.chain([plain], numbered) if word not in taken)

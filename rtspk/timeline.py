@@ -78,6 +78,7 @@ def draw_timeline(
     path: Path,
     *,
     title: str,
+    caption: str = "",
     reference: Sequence[Turn] | None = None,
     end: int | None = None,
 ) -> None:
@@ -91,6 +92,7 @@ def draw_timeline(
         turns: who spoke when; a turn with a name stands in the lane of that name, in bold.
         path: where to; a file ending in .png, .svg or .pdf.
         title: stands above the picture.
+        caption: stands below it, such as how the answer was scored.
         reference: the truth, drawn above the answer.
         end: where the time axis ends, in samples; behind the last turn where it is not said.
     """
@@ -104,7 +106,7 @@ def draw_timeline(
     if reference is not None:
         groups[0] = _Group("Answer", answer, groups[0].colours)
         groups.insert(0, _Group("Reference", truth, _matched_colours(truth, answer)))
-    write_atomically(path, _render(groups, max(seconds_of(last), 1.0), title, kind))
+    write_atomically(path, _render(groups, max(seconds_of(last), 1.0), title, caption, kind))
 
 
 def _lanes(turns: Sequence[Turn]) -> list[_Lane]:
@@ -151,7 +153,7 @@ def _matched_colours(lanes: Sequence[_Lane], others: Sequence[_Lane]) -> list[in
     return [paired[row] if row in paired else next(free) for row in range(len(lanes))]
 
 
-def _render(groups: Sequence[_Group], seconds: float, title: str, kind: str) -> bytes:
+def _render(groups: Sequence[_Group], seconds: float, title: str, caption: str, kind: str) -> bytes:
     """Make the picture's bytes."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -169,6 +171,7 @@ def _render(groups: Sequence[_Group], seconds: float, title: str, kind: str) -> 
     family = _fonts()
     title = _shortened(" ".join(title.split()), LONGEST_TITLE)
     axes.set_title(title, loc="left", fontsize=15, fontweight="bold", color=INK, pad=12, parse_math=False)
+    axes.set_xlabel(caption, loc="left", fontsize=9.5, color=FAINT, labelpad=8, parse_math=False)
     for text in figure.findobj(Text):
         text.set_fontfamily(family)
     picture = io.BytesIO()

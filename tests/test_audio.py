@@ -7,10 +7,12 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
-from rtspk.audio import duration_seconds, loudest, read_audio, stream_audio, write_wav
+from rtspk.audio import decoded, duration_seconds, loudest, read_audio, stream_audio, write_wav
+from rtspk.container import opened
 from rtspk.errors import AudioError
 from tests.conftest import SECONDS, encode, speechlike
 
@@ -38,6 +40,50 @@ def test_a_live_container_knows_no_duration(tmp_path):
     with wave.open(str(tmp_path / "a.wav"), "wb") as file:
         file.setparams((1, 2, 16000, 0, "NONE", ""))
     assert duration_seconds(tmp_path / "a.wav") is None
+
+
+def two_tracks(path, *sounds):
+    """Write a container with a track for each sound [shape=(n,)] at 16 kHz."""
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("pcm_f32le", rate=16000, layout="mono") for _ in sounds]
+        for stream, sound in zip(streams, sounds, strict=True):
+            frame = av.AudioFrame.from_ndarray(sound[None], format="flt", layout="mono")
+            frame.sample_rate, frame.pts = 16000, 0
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+
+
+def test_what_a_video_shows_before_its_sound_begins_is_silence(tmp_path):
+    with av.open(str(tmp_path / "late.mkv"), "w") as container:
+        video = container.add_stream("mpeg4", rate=10)
+        video.width = video.height = 64
+        video.pix_fmt = "yuv420p"
+        stream = container.add_stream("pcm_f32le", rate=16000, layout="mono")
+        for number in range(30):
+            picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+            picture.pts = number
+            container.mux(video.encode(picture))
+        container.mux(video.encode(None))
+        frame = av.AudioFrame.from_ndarray(np.full((1, 16000), 0.25, np.float32), format="flt", layout="mono")
+        frame.sample_rate, frame.pts = 16000, 24000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    sound = read_audio(tmp_path / "late.mkv")
+    assert len(sound) == pytest.approx(40000, abs=32)
+    np.testing.assert_array_equal(np.flatnonzero(sound), np.arange(24000, len(sound)))
+
+
+def test_of_several_audio_tracks_one_is_heard_and_the_others_are_told(tmp_path, caplog):
+    path = tmp_path / "two.mkv"
+    two_tracks(path, np.zeros(16000, np.float32), np.full(16000, 0.25, np.float32))
+    assert not read_audio(path).any()
+    assert "two.mkv: audio track 1 of 2 is heard (`rtspk listen --track N` hears another)" in caplog.text
+    caplog.clear()
+    with opened(path, track=2) as recording:
+        assert all((block == 0.25).all() for _, block in decoded(recording))
+    assert not caplog.text
+    with pytest.raises(AudioError, match=r"wanted an audio track of 1 to 2, got 3"), opened(path, track=3):
+        pass
 
 
 @pytest.mark.parametrize("name", ["12:30:00.wav", "a%20b #1.wav", "-x.wav", "é.wav"])

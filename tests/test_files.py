@@ -48,10 +48,28 @@ def test_a_private_file_is_for_its_owner_alone(tmp_path):
     assert stat.S_IMODE((tmp_path / "voices.json").stat().st_mode) == 0o600
 
 
+def test_who_may_read_a_file_is_not_changed(tmp_path):
+    path = tmp_path / "talk.rttm"
+    path.write_bytes(b"old")
+    for mode in (0o600, 0o664):
+        path.chmod(mode)
+        write_atomically(path, b"new")
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
 def test_a_device_is_written_to_directly():
     null = Path(os.devnull)
     write_atomically(null, b"gone")
     assert null.is_char_device()
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="pipes have no paths here")
+def test_a_pipe_such_as_of_a_shell_is_written_to_directly():
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as file:
+        write_atomically(Path(f"/dev/fd/{writing}"), b"talk")
+        os.close(writing)
+        assert file.read() == b"talk"
 
 
 def test_folders_are_told_apart_from_files(tmp_path):

@@ -116,6 +116,11 @@ def test_signs_of_formulas_and_markup_stay_as_they_are(tmp_path):
     assert {"$x_1$ &amp; &lt;b&gt;", "Costs $5 and $6"} <= texts(picture).keys()
 
 
+def test_a_caption_stands_below_whole(tmp_path):
+    caption = "latency 1 s: DER 40.6% as first said, 41.0% revised; collar 0 s, overlap scored, whole file"
+    assert caption in texts(svg(tmp_path, TALK, title="x" * 200, caption=caption))
+
+
 def test_silence_is_drawn_as_such(tmp_path):
     assert "no speech" in texts(svg(tmp_path, []))
     assert "no speech" in texts(svg(tmp_path, [turn(1, 1, "S1")]))

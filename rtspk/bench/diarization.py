@@ -6,7 +6,7 @@ latency, final or not: who spoke then, if anybody. *Revised* is what later event
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from rtspk.types import FloatArray, samples_of, seconds_of
 __all__ = ["evaluate_diarization"]
 
 CHUNK_SECONDS: float = 0.1  # what a live source hands over
+NAMED: int = 5  # recordings in a note
+SLACK_SECONDS: float = 0.5  # by which a reference may outlast its recording, rounded as it is
 REST_SECONDS: float = 1.0  # of silence behind the latency, so that the last words become final
 
 
@@ -47,7 +49,7 @@ def evaluate_diarization(
 
     Args:
         engine: what is measured; its gallery's names play no part in the score
-        reference: a folder of RTTM files, one for each recording
+        reference: a folder of RTTM files, one for each recording, or one file for all
         audio: a folder of recordings of the same stems, of any kind
         uem: a folder of UEM files of the same stems, or one file for all; None scores whole files
         latency: seconds; it takes the place of that of `config`
@@ -62,12 +64,17 @@ def evaluate_diarization(
         AudioError: a recording that is missing or cannot be read.
     """
     settings = replace(config or SessionConfig(), latency=latency)
-    cases = list(_cases(reference, audio, uem))
+    sounds = _sounds(audio)
+    cases = list(_cases(reference, audio, sounds, uem))
+    notes = _left_out(sounds.keys() - {case.name for case in cases})
     files = []
     for number, case in enumerate(cases, start=1):
-        files.append((case.name, _evaluate(engine, case, settings, collar, pictures, chunk_seconds)))
+        result, length = _evaluate(engine, case, settings, collar, pictures, chunk_seconds)
+        files.append((case.name, result))
+        notes += _too_short(case, length)
         progress(number, len(cases))
-    return DiarizationReport(latency, collar, "file" if uem is None else "uem", tuple(files))
+    region = "file" if uem is None else "uem"
+    return DiarizationReport(latency, collar, region, tuple(files), tuple(notes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,8 @@ def _evaluate(
     collar: float,
     pictures: Path | None,
     chunk_seconds: float,
-) -> FileResult:
+) -> tuple[FileResult, int]:
+    """Score one recording; also its length in samples."""
     said, length, seconds = Said(samples_of(settings.latency)), 0, 0.0
     with engine.session(config=settings) as session:
         now = 0
@@ -113,12 +121,14 @@ def _evaluate(
         draw_timeline(
             to_turns(said.revised_turns(case.name)),
             pictures / f"{case.name}.png",
-            title=f"{case.name}, latency {settings.latency:g} s: DER {first.error.rate:.1%} as first said, "
-            f"{revised.error.rate:.1%} revised (collar {collar:g} s, overlap scored, own speech activity)",
+            title=case.name,
+            caption=f"latency {settings.latency:g} s: DER {first.error.rate:.1%} as first said, "
+            f"{revised.error.rate:.1%} revised; collar {collar:g} s, overlap scored, "
+            f"{'whole file' if case.regions is None else 'inside the UEM'}, own speech activity",
             reference=to_turns(case.turns),
             end=length,
         )
-    return FileResult(
+    result = FileResult(
         first,
         revised,
         said.said(),
@@ -127,6 +137,7 @@ def _evaluate(
         seconds,
         seconds_of(now),
     )
+    return result, length
 
 
 def _score(
@@ -148,33 +159,76 @@ def _padded(sound: Path, latency: float, chunk_seconds: float) -> Iterator[tuple
         yield silence, False
 
 
-def _cases(reference: Path, audio: Path, uem: Path | None) -> Iterator[_Case]:
-    """Find what belongs together; everything is looked for before the first recording is streamed."""
-    for folder, what in ((reference, "RTTM files"), (audio, "recordings")):
-        if not folder.is_dir():
-            raise FormatError(f"wanted a folder of {what}, got {folder}")
-    references = sorted(reference.glob("*.rttm"))
-    if not references:
-        raise FormatError(f"wanted RTTM files, got none in {reference}")
+def _sounds(audio: Path) -> dict[str, list[Path]]:
+    """The recordings of a folder, by stem."""
+    if not audio.is_dir():
+        raise FormatError(f"wanted a folder of recordings, got {audio}")
     sounds: dict[str, list[Path]] = {}
     for path in sorted(audio.iterdir()):
         if path.is_file() and path.suffix.lower() not in NOT_SOUND:
             sounds.setdefault(path.stem, []).append(path)
-    shared = read_uem(uem) if uem is not None and uem.is_file() else None
-    for path in references:
-        own = sounds.get(path.stem, [])
-        if not own:
-            raise AudioError(f"wanted a recording of {path.stem}, got none in {audio}")
-        if len(own) > 1:
-            raise AudioError(f"wanted one recording of {path.stem}, got {', '.join(p.name for p in own)}")
+    return sounds
+
+
+def _references(reference: Path) -> Iterator[tuple[str, list[SpeakerTurn]]]:
+    """Names of recordings and who speaks in them, from a folder of RTTM files or one file for all."""
+    if reference.is_file():
+        by_name: dict[str, list[SpeakerTurn]] = {}
+        for turn in read_rttm(reference):
+            by_name.setdefault(turn.file, []).append(turn)
+        if not by_name:
+            raise FormatError(f"wanted turns, got none in {reference}")
+        yield from sorted(by_name.items())
+        return
+    if not reference.is_dir():
+        raise FormatError(f"wanted RTTM files in a folder, or one for all, got {reference}")
+    paths = sorted(reference.glob("*.rttm"))
+    if not paths:
+        raise FormatError(f"wanted RTTM files, got none in {reference}")
+    for path in paths:
         turns = read_rttm(path)
-        if len({turn.file for turn in turns}) > 1:
-            raise FormatError(f"wanted one recording in {path}, got {len({turn.file for turn in turns})}")
+        if (several := len({turn.file for turn in turns})) > 1:
+            raise FormatError(f"wanted one recording in {path}, got {several}: give the file, not its folder")
+        yield path.stem, turns
+
+
+def _cases(
+    reference: Path, audio: Path, sounds: Mapping[str, list[Path]], uem: Path | None
+) -> Iterator[_Case]:
+    """Find what belongs together; everything is looked for before the first recording is streamed."""
+    shared = read_uem(uem) if uem is not None and uem.is_file() else None
+    for name, turns in _references(reference):
+        own = sounds.get(name, [])
+        if not own:
+            raise AudioError(f"wanted a recording of {name}, got none in {audio}")
+        if len(own) > 1:
+            raise AudioError(f"wanted one recording of {name}, got {', '.join(p.name for p in own)}")
         regions = None
         if uem is not None:
-            names = {path.stem, *(turn.file for turn in turns)}
-            lines = read_uem(uem / f"{path.stem}.uem") if shared is None else shared
+            names = {name, *(turn.file for turn in turns)}
+            lines = read_uem(uem / f"{name}.uem") if shared is None else shared
             regions = [region for region in lines if region.file in names]
             if not regions:
-                raise FormatError(f"wanted a scored region for {path.stem}, got none in {uem}")
-        yield _Case(path.stem, own[0], turns, regions)
+                raise FormatError(f"wanted a scored region for {name}, got none in {uem}")
+        yield _Case(name, own[0], turns, regions)
+
+
+def _left_out(names: Collection[str]) -> list[str]:
+    """A note of recordings without a reference."""
+    if not names:
+        return []
+    some = sorted(names)[:NAMED]
+    return [f"not scored, without a reference: {', '.join(some)}{', ...' if len(names) > len(some) else ''}"]
+
+
+def _too_short(case: _Case, length: int) -> list[str]:
+    """A note of a recording that ends before what is scored of it does."""
+    end, spoken = seconds_of(length), max((turn.end for turn in case.turns), default=0.0)
+    if case.regions is None:
+        scored, so = spoken, "what lies behind is not scored"
+    else:
+        scored, so = max(region.end for region in case.regions), "nobody is heard behind it"
+    if scored <= end + SLACK_SECONDS:
+        return []
+    what = "reference" if case.regions is None else "UEM"
+    return [f"{case.name} ends at {end:.1f} s and its {what} at {scored:.1f} s: {so}"]

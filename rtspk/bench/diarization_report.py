@@ -27,12 +27,12 @@ class Score:
 
     def to_json(self) -> Json:
         """Rates as shares of the reference speech, and by how many speakers the answer is off."""
-        total = self.error.total or 1.0
+        miss, false_alarm, confusion = self.error.rates
         return {
             "der": round(self.error.rate, 5),
-            "miss": round(self.error.miss / total, 5),
-            "false_alarm": round(self.error.false_alarm / total, 5),
-            "confusion": round(self.error.confusion / total, 5),
+            "miss": round(miss, 5),
+            "false_alarm": round(false_alarm, 5),
+            "confusion": round(confusion, 5),
             "jer": round(self.jaccard.rate, 5),
             "speaker_count_error": round(self.count.mean, 3),
         }
@@ -67,10 +67,11 @@ class FileResult:
         )
 
     def to_json(self) -> Json:
-        """The first-said rates, and what goes with both answers."""
+        """The first-said rates, seconds of reference speech, and what goes with both answers."""
         delay = round(float(np.median(self.delays)), 3) if self.delays else None
         return {
             **self.first.to_json(),
+            "speech": round(self.first.error.total, 3),
             "flip_rate": round(self.flipped / self.said, 5) if self.said else 0.0,
             "time_to_first_label": delay,
             "rtf": round(self.processing_seconds / self.audio_seconds, 5) if self.audio_seconds else 0.0,
@@ -85,6 +86,7 @@ class DiarizationReport:
     collar: float  # seconds, half before and half after each boundary
     region: str  # "uem" or "file"
     files: tuple[tuple[str, FileResult], ...]
+    notes: tuple[str, ...] = ()  # what does not fit together, for people
 
     @property
     def total(self) -> FileResult:
@@ -100,7 +102,9 @@ class DiarizationReport:
             "overlap": True,
             "region": self.region,
             "speech_activity": "own",
-            "files": {name: result.to_json() for name, result in self.files},
+            "files": {
+                name: {**result.to_json(), "revised": result.revised.to_json()} for name, result in self.files
+            },
             "total": total.to_json(),
             "revised": total.revised.to_json(),
         }
@@ -139,12 +143,8 @@ class DiarizationReport:
 
 
 def _cells(score: Score, result: FileResult | None) -> list[str]:
-    total = score.error.total or 1.0
-    rates = (
-        score.error.rate,
-        *(part / total for part in (score.error.miss, score.error.false_alarm, score.error.confusion)),
-    )
-    cells = [*(f"{rate:.1%}" for rate in (*rates, score.jaccard.rate)), f"{score.count.mean:.2g}"]
+    rates = (score.error.rate, *score.error.rates, score.jaccard.rate)
+    cells = [*(f"{rate:.1%}" for rate in rates), f"{score.count.mean:.2g}"]
     if result is None:
         return [*cells, "", "", ""]
     delay = f"{np.median(result.delays):.2f} s" if result.delays else "-"

@@ -19,7 +19,7 @@ from rtspk.engine.pipeline import Engine
 from rtspk.engine.settings import SessionConfig
 from rtspk.errors import AudioError, FormatError
 from rtspk.people import NOT_SOUND, people_in
-from rtspk.rttm import SpeakerTurn, read_rttm
+from rtspk.rttm import SpeakerTurn, as_word, read_rttm
 from rtspk.types import FloatArray, Segment, samples_of, seconds_of
 
 __all__ = ["evaluate_identification", "pieces_alone"]
@@ -46,7 +46,8 @@ def evaluate_identification(
         engine: what is measured, with an empty gallery, which is filled
         gallery_audio: clips of the people to enrol, as `people_in` reads them
         audio: a folder of conversations
-        reference: a folder with an RTTM of the same stem for each; who is not enrolled is a stranger
+        reference: a folder with an RTTM of the same stem for each, with names as RTTM has them; who is not
+            enrolled is a stranger
         progress: called with what is done, how much of it, and of how much
         latency: seconds, of the sessions
         segment: seconds of the pieces that are looked up one by one
@@ -57,7 +58,7 @@ def evaluate_identification(
         AudioError: a recording or a clip that is missing or cannot be read; clips without speech of anybody.
     """
     settings = replace(config or SessionConfig(), latency=latency)
-    people = people_in(gallery_audio)
+    people = _people(gallery_audio)
     cases = [(path, _sound_of(path, audio)) for path in _references(reference)]
     truths = [read_rttm(path) for path, _ in cases]
     who = {turn.speaker for turns in truths for turn in turns}
@@ -153,6 +154,17 @@ def _streamed(
             heard.hear(session.push(chunk), now)
         heard.hear(session.finish(), now)
     return heard.result(len(samples))
+
+
+def _people(gallery_audio: Path) -> dict[str, list[Path]]:
+    """Clips of the people to enrol, under the names that references have for them."""
+    people: dict[str, list[Path]] = {}
+    for name, clips in people_in(gallery_audio).items():
+        word = as_word(name)
+        if word in people:
+            raise FormatError(f"wanted names that differ in RTTM too, got {word} for two people")
+        people[word] = clips
+    return people
 
 
 def _references(reference: Path) -> list[Path]:

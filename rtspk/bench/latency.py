@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -46,13 +47,16 @@ class _Clock:
         return self.frontend + self.embedding + self.tracking
 
 
-def run(seed: int = 0, runs: int = 7, engine: Engine | None = None) -> list[Result]:
+def run(
+    seed: int = 0, runs: int = 7, engine: Engine | None = None, *, model: Path | None = None
+) -> list[Result]:
     """Time the engine on the bundled conversation, or on voice-like sound where it is not there.
 
     Args:
         seed: of the voice-like sound
         runs: of the whole conversation; medians count, and one more before them does not
-        engine: the one to time; None loads the bundled one, and times that too
+        engine: the one to time; None loads one, and times that too
+        model: of the engine that is loaded; None for the one in use
 
     Raises:
         ConfigError: no run, or a sound in which the engine hears nobody.
@@ -61,8 +65,8 @@ def run(seed: int = 0, runs: int = 7, engine: Engine | None = None) -> list[Resu
         raise ConfigError(f"wanted at least one run, got {runs}")
     results = []
     if engine is None:
-        engine = Engine.load(":memory:")
-        loads = tuple(_seconds(lambda: Engine.load(":memory:")) for _ in range(runs))
+        engine = Engine.load(":memory:", model=model)
+        loads = tuple(_seconds(lambda: Engine.load(":memory:", model=model)) for _ in range(runs))
         results.append(_result("load", loads, seed))
     sound = _sound(seed)
     _play(engine, sound)

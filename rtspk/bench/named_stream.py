@@ -91,6 +91,7 @@ class NamedStream:
     _labels: dict[int, str] = field(default_factory=dict)
     _names: dict[int, str | None] = field(default_factory=dict)  # as they stand now
     _first: dict[int, str | None] = field(default_factory=dict)  # as they were when final
+    _known: dict[str, str | None] = field(default_factory=dict)  # names of labels
     _reached: dict[str, int] = field(default_factory=dict)  # stream time of each correct name
     _strangers: set[str] = field(default_factory=set)  # of whom a segment ever had a name
 
@@ -101,7 +102,7 @@ class NamedStream:
             match event:
                 case SegmentEvent(number, _, turn, state):
                     self._spans[number], self._labels[number] = turn.segment, turn.label
-                    self._names[number] = turn.name
+                    self._names[number] = self._known[turn.label] = turn.name
                     if state == "final":
                         self._first.setdefault(number, turn.name)
                     touched.add(number)
@@ -111,11 +112,15 @@ class NamedStream:
                             self._labels[change.id], self._names[change.id] = change.label, change.name
                             touched.add(change.id)
                 case SpeakerEvent("named", label, name, _):
+                    self._known[label] = name
                     own = self._of(label)
                     self._names.update(dict.fromkeys(own, name))
                     touched.update(own)
                 case SpeakerEvent("merged", gone, _, str(into)):
-                    self._labels.update(dict.fromkeys(self._of(gone), into))
+                    own = self._of(gone)
+                    self._labels.update(dict.fromkeys(own, into))
+                    self._names.update(dict.fromkeys(own, self._known.get(into)))
+                    touched.update(own)
                 case _:
                     pass
         for number in touched:

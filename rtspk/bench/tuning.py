@@ -10,7 +10,7 @@ from rtspk.bench.diarization_report import DiarizationReport
 from rtspk.bench.remembering import RememberingEmbedder, RememberingSegmenter
 from rtspk.config import to_settings
 from rtspk.engine.pipeline import Engine
-from rtspk.engine.settings import ActivityConfig, SessionConfig, TrackerConfig
+from rtspk.engine.settings import MOST_SPEAKERS, ActivityConfig, SessionConfig, TrackerConfig
 from rtspk.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,6 +31,11 @@ class Gate:
     low: float
     high: float
     log: bool = False
+
+    def within(self, config: SessionConfig) -> float:
+        """What a config has for it, or the nearest that is looked for."""
+        value = float(getattr(getattr(config, self.table), self.name))
+        return min(max(value, self.low), self.high)
 
 
 # What decides on labels without asking a network anything new; window lengths do not stand here.
@@ -62,6 +67,7 @@ class Tuned:
     config: SessionConfig
     before: DiarizationReport
     after: DiarizationReport
+    trials: int  # that were made; fewer than were wanted where Ctrl-C ended the search
 
 
 def tune(
@@ -78,11 +84,12 @@ def tune(
     """Look for the settings of the least diarization error, first said and revised alike.
 
     A Tree-structured Parzen Estimator (arXiv:2304.11127) proposes; each proposal is a run over all
-    recordings, of which only the first asks the networks much.
+    recordings, of which only the first asks the networks much. Ctrl-C ends it behind the first, with the best
+    so far.
 
     Args:
         engine: what is tuned
-        reference: a folder of RTTM files, one for each recording
+        reference: a folder of RTTM files, one for each recording, or one file for all
         audio: a folder of recordings of the same stems
         uem: what is scored, as for `evaluate_diarization`
         start: the settings to begin with; its latency and number of speakers stay
@@ -118,28 +125,36 @@ def tune(
         )
 
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True))
-    study.enqueue_trial(
-        {f"{g.table}.{g.name}": float(getattr(getattr(start, g.table), g.name)) for g in SPACE}
-    )
-    reports: dict[int, DiarizationReport] = {}
+    study.enqueue_trial({f"{gate.table}.{gate.name}": gate.within(start) for gate in SPACE})
+    tried: list[tuple[SessionConfig, DiarizationReport]] = []
 
     def objective(trial: "optuna.Trial") -> float:
-        report = measured(_proposed(start, trial))
-        reports[trial.number] = report
+        config = _proposed(start, trial) if tried else start
+        report = measured(config)
+        tried.append((config, report))
         total = report.total
         return 0.5 * (total.first.error.rate + total.revised.error.rate)
 
     def heard(study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
         progress(trial.number + 1, trials, study.best_value)
 
-    study.optimize(objective, n_trials=trials, callbacks=[heard])
-    best = study.best_trial
-    return Tuned(_proposed(start, best), reports[0], reports[best.number])
+    def made() -> int:
+        return len(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)))
+
+    try:
+        study.optimize(objective, n_trials=trials, callbacks=[heard])
+    except KeyboardInterrupt:
+        if not made():
+            raise
+    config, after = tried[study.best_trial.number]
+    return Tuned(config, tried[0][1], after, made())
 
 
 def config_text(config: SessionConfig) -> str:
     """Settings as TOML, as `--config` reads them; the latency stays the user's choice."""
     lines = ["# Made by `rtspk tune`."]
+    if config.max_speakers != MOST_SPEAKERS:
+        lines.append(f"max_speakers = {config.max_speakers}")
     for table in ("activity", "tracker", "identity"):
         values = asdict(getattr(config, table))
         lines += [
@@ -150,7 +165,7 @@ def config_text(config: SessionConfig) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _proposed(start: SessionConfig, trial: "optuna.Trial | optuna.trial.FrozenTrial") -> SessionConfig:
+def _proposed(start: SessionConfig, trial: "optuna.Trial") -> SessionConfig:
     found = {
         gate: trial.suggest_float(f"{gate.table}.{gate.name}", gate.low, gate.high, log=gate.log)
         for gate in SPACE

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, NoReturn, ParamSpec, get_args
+from typing import Annotated, NoReturn, ParamSpec
 
 import typer
 
@@ -28,6 +28,7 @@ from rtspk.cli import (
     voices,
     voicing,
 )
+from rtspk.cli.flags import Command, Group
 from rtspk.cli.misuse import Misuse, told
 from rtspk.errors import ReportError, RtspkError
 
@@ -42,6 +43,7 @@ EPILOG = (
 
 app = typer.Typer(
     name="rtspk",
+    cls=Group,
     help="Says who is speaking, by name, as they speak.",
     epilog=EPILOG,
     no_args_is_help=True,
@@ -176,18 +178,14 @@ def _all(
 
 
 def _add(group: typer.Typer, name: str, verb: Callable[P, None]) -> None:
-    for annotation in verb.__annotations__.values():
-        kind, *extras = get_args(annotation) or (None,)
-        for option in extras if kind is bool else ():
-            option.metavar = ""  # a flag takes nothing, and help would show `<bool>`
-    group.command(name)(_guarded(verb))
+    group.command(name, cls=Command)(_guarded(verb))
 
 
 speakers = typer.Typer(
-    no_args_is_help=True, help="The enrolled voices: list, show, rename, merge, delete, move."
+    cls=Group, no_args_is_help=True, help="The enrolled voices: list, show, rename, merge, delete, move."
 )
-installed = typer.Typer(no_args_is_help=True, help="Installed embedders: list, use, add, remove.")
-evaluate = typer.Typer(no_args_is_help=True, help="Error rates on sets with a known truth.")
+installed = typer.Typer(cls=Group, no_args_is_help=True, help="Installed embedders: list, use, add, remove.")
+evaluate = typer.Typer(cls=Group, no_args_is_help=True, help="Error rates on sets with a known truth.")
 
 _add(app, "demo", demo.demo)
 _add(app, "listen", listen.listen)

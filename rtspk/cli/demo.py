@@ -44,8 +44,8 @@ def demo(
     if not output_dir.is_dir():
         raise ConfigError(f"wanted a folder for the outputs, got {output_dir}")
     material = Material.read()
-    from rtspk.cli.output import check_picture, check_writable, rendered
-    from rtspk.cli.sources import FileSource
+    from rtspk.cli.output import AtEnd, check_picture, check_writable, rendered
+    from rtspk.cli.sources import CutShort, FileSource
     from rtspk.cli.stream import Outputs, run
     from rtspk.engine.pipeline import Engine
     from rtspk.files import write_atomically
@@ -61,9 +61,17 @@ def demo(
     is_terminal = sys.stdout.isatty()
     source = FileSource(str(DEMO / material.conversation), speed)
     outputs = Outputs("live" if is_terminal else "jsonl", None, picture, is_terminal)
-    transcript = run(engine.session(config=config), source, outputs)
-    write_atomically(rttm, rendered("rttm", transcript, "demo").encode())
+    kept, ended = AtEnd(), None
+    try:
+        run(engine.session(config=config), source, outputs, kept)
+    except CutShort as error:
+        if kept.transcript.samples is None:  # nothing was heard, and there is no picture
+            raise
+        ended = error
+    write_atomically(rttm, rendered("rttm", kept.transcript, "demo").encode())
     note(f"wrote {plain(str(rttm))} and {plain(str(picture))}")
+    if ended is not None:
+        raise ended
     note("next: rtspk enroll NAME CLIP; rtspk listen --mic")
 
 

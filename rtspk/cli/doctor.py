@@ -58,7 +58,10 @@ def doctor(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look at what works here: versions, processor, GPU, microphone, models, gallery."""
+    """Look at what works here: versions, processor, GPU, microphone, models, gallery.
+
+    The exit status is 0 where nothing fails, else 1; what is only worth knowing is a note.
+    """
     findings = [
         *(_repaired(gallery, model) if repair else []),
         *_machine(),

@@ -1,7 +1,6 @@
 """`rtspk listen`: who speaks, as they speak; and `rtspk devices`: what it can listen with."""
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +16,7 @@ from rtspk.cli.options import (
     Microphone,
     ModelFolder,
     SegmenterFolder,
+    given,
 )
 from rtspk.cli.screen import answers, plain, print_json, say, waiting
 from rtspk.errors import ConfigError
@@ -56,6 +56,10 @@ def listen(
         str, typer.Option("--encoding", metavar="s16le|f32le", help="Of raw sound on stdin.")
     ] = "s16le",
     channels: Annotated[int, typer.Option("--channels", metavar="N", help="Of raw sound on stdin.")] = 1,
+    track: Annotated[
+        int | None,
+        typer.Option("--track", metavar="N", help="Of a file with several audio tracks, the first being 1."),
+    ] = None,
     pace: Annotated[
         str,
         typer.Option(
@@ -74,7 +78,7 @@ def listen(
         typer.Option(
             "--format",
             metavar="live|jsonl|rttm|srt|json",
-            help="Else live on a terminal, jsonl in a pipe, or what --output ends in.",
+            help="What is written; else live on a terminal, jsonl in a pipe, or what --output ends in.",
         ),
     ] = None,
     server: Annotated[
@@ -85,7 +89,13 @@ def listen(
         str | None, typer.Option("--token", envvar="RTSPK_TOKEN", metavar="TOKEN", help="For --server.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write to a file; .jsonl, .rttm, .srt or .json at its end says the format.",
+        ),
     ] = None,
     picture: Annotated[
         Path | None,
@@ -102,10 +112,10 @@ def listen(
     from rtspk.cli.output import check_apart, check_picture, check_writable, format_of
     from rtspk.engine.settings import session_config
 
-    if server is not None and (given := _given(context, ENGINE)):
-        raise ConfigError(f"wanted --{given} with `rtspk serve`, got it with --server")
-    if rate is None and (given := _given(context, RAW)):
-        raise ConfigError(f"wanted --{given} only with raw sound on stdin and its --rate, got no rate")
+    if server is not None and (one := given(context, ENGINE)):
+        raise ConfigError(f"wanted --{one} with `rtspk serve`, got it with --server")
+    if rate is None and (one := given(context, RAW)):
+        raise ConfigError(f"wanted --{one} only with raw sound on stdin and its --rate, got no rate")
     settings = session_config(config, latency=latency, max_speakers=max_speakers)
     chosen = format_of(format_, output, is_terminal=sys.stdout.isatty())
     check_apart(source or "", output, picture)
@@ -113,7 +123,7 @@ def listen(
         check_writable(output)
     if picture is not None:
         check_picture(picture)
-    opened = _source(source, microphone or mic, rate, encoding, channels, pace)
+    opened = _source(source, microphone or mic, rate, encoding, channels, track, pace)
     from rtspk.cli.stream import Outputs, Warnings, run
 
     shows_view = sys.stdout.isatty() and (
@@ -177,17 +187,14 @@ def devices(as_json: AsJson = False) -> None:
     answers().print(table)
 
 
-def _given(context: typer.Context, names: Iterable[str]) -> str | None:
-    """The first of some options that stands on the command line, and not in the environment alone."""
-    for name in names:
-        origin = context.get_parameter_source(name)
-        if origin is not None and origin.name == "COMMANDLINE":
-            return name
-    return None
-
-
 def _source(
-    source: str | None, mic: str | None, rate: int | None, encoding: str, channels: int, pace: str
+    source: str | None,
+    mic: str | None,
+    rate: int | None,
+    encoding: str,
+    channels: int,
+    track: int | None,
+    pace: str,
 ) -> "Source":
     """Open what is listened to; options that do not fit it are refused."""
     from rtspk.cli.sources import FileSource, MicrophoneSource, PipeSource, StreamSource, standard_input
@@ -198,12 +205,14 @@ def _source(
         raise ConfigError(f"wanted a SOURCE, - or --mic, got {'none' if source is None else 'two of them'}")
     if source != "-" and rate is not None:
         raise ConfigError(f"wanted --rate only with raw sound on stdin (-), got it with {source or '--mic'}")
+    if track is not None and (source is None or rate is not None):
+        raise ConfigError(f"wanted --track of a file or URL, got it with {'--rate' if source else '--mic'}")
     if source is None:
         return MicrophoneSource(mic)
     if source == "-":
         stream, kind = standard_input(), _encoding(encoding)
-        return StreamSource() if rate is None else PipeSource(stream, rate, kind, channels)
-    return FileSource(source, 1.0 if pace == "realtime" else None)
+        return StreamSource(track) if rate is None else PipeSource(stream, rate, kind, channels)
+    return FileSource(source, 1.0 if pace == "realtime" else None, track)
 
 
 def _encoding(wanted: str) -> "Encoding":

@@ -12,14 +12,17 @@ from collections import Counter, deque
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rtspk.cli.screen import clock, plain
+from rtspk.cli.screen import WIDE, clock, plain
 from rtspk.cli.sources import Source
 from rtspk.engine.events import Event, SpeakerEvent
 from rtspk.transcript import Speaker, Transcript, joined
 from rtspk.types import Turn, samples_of, seconds_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.table import Table
     from rich.text import Text
 
 __all__ = ["LiveView"]
@@ -34,6 +37,8 @@ COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#D55E00", "#6F8CFF", "#CC79A7", "#B
 CELLS = " \u258c\u2590\u2588"  # neither half of a cell, the left, the right, both
 EMPTY = "\u2500"
 MARK = "\u25b6"
+PLAIN = str.maketrans({**dict.fromkeys(CELLS[1:], "#"), EMPTY: "-", MARK: ">"})  # where ASCII is all there is
+SUMMARY = ("first", "turns", "sure", "share", "time")  # columns, the first to go where they do not fit
 
 
 class LiveView:
@@ -88,34 +93,50 @@ class LiveView:
 
     def print_summary(self) -> None:
         """Leave a table of who spoke how long."""
-        from rich import box
-        from rich.table import Table
+        from rich.measure import Measurement
         from rich.text import Text
 
         speakers = self._transcript.speakers()
-        turns: Counter[str] = Counter()
-        spoken: Counter[str] = Counter()  # nobody speaks twice at once, as joined labels at times seem to
-        for turn in joined(self._transcript.turns()):
-            turns[turn.label] += 1
-            spoken[turn.label] += turn.segment.duration
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
-        for column in ("speaker", "time", "share", "turns", "first", "sure"):
-            table.add_column(column, justify="left" if column == "speaker" else "right")
-        for speaker in speakers:
-            table.add_row(
-                Text(plain(speaker.shown), self._style(speaker)),
-                clock(seconds_of(spoken[speaker.label])),
-                f"{spoken[speaker.label] / max(1, spoken.total()):.0%}",
-                str(turns[speaker.label]),
-                clock(seconds_of(speaker.first)),
-                f"{speaker.confidence:.0%}",
-            )
+        unbounded = self._console.options.update(max_width=WIDE)
+        for kept in range(len(SUMMARY), -1, -1):
+            table = self._summary(speakers, SUMMARY[len(SUMMARY) - kept :])
+            if Measurement.get(self._console, unbounded, table).maximum <= self._console.width:
+                break
         length = seconds_of(self._position)
         many = "1 speaker" if len(speakers) == 1 else f"{len(speakers) or 'no'} speakers"
         speed = "" if self._source.is_live or not self._took else f", {length / self._took:.1f}x real time"
         self._console.print(Text(f"{plain(self._source.name)}: {clock(length)}, {many}{speed}"))
         if speakers:
             self._console.print(table)
+
+    def _summary(self, speakers: list[Speaker], columns: "Sequence[str]") -> "Table":
+        """Who spoke how long, in these columns."""
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        turns: Counter[str] = Counter()
+        spoken: Counter[str] = Counter()  # nobody speaks twice at once, as joined labels at times seem to
+        for turn in joined(self._transcript.turns()):
+            turns[turn.label] += 1
+            spoken[turn.label] += turn.segment.duration
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+        table.add_column("speaker", overflow="fold", max_width=max(7, self._console.width // 3))
+        shown = [column for column in ("time", "share", "turns", "first", "sure") if column in columns]
+        for column in shown:
+            table.add_column(column, justify="right")
+        for speaker in speakers:
+            values = {
+                "time": clock(seconds_of(spoken[speaker.label])),
+                "share": f"{spoken[speaker.label] / max(1, spoken.total()):.0%}",
+                "turns": str(turns[speaker.label]),
+                "first": clock(seconds_of(speaker.first)),
+                "sure": f"{speaker.confidence:.0%}",
+            }
+            table.add_row(
+                Text(plain(speaker.shown), self._style(speaker)), *(values[column] for column in shown)
+            )
+        return table
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         width, height = options.max_width, options.height or console.height
@@ -129,7 +150,7 @@ class LiveView:
         speakers = self._transcript.speakers()
         lanes = max(1, room - len(notices))
         yield self._header(width)
-        yield from self._lanes(speakers, width, lanes)
+        yield from self._lanes(speakers, width, lanes, ascii_only=options.ascii_only)
         for text in ["", *notices]:
             yield _line(plain(text), width, "dim")
 
@@ -146,7 +167,7 @@ class LiveView:
         left.append(f" {state}")
         return left
 
-    def _lanes(self, speakers: list[Speaker], width: int, room: int) -> "RenderResult":
+    def _lanes(self, speakers: list[Speaker], width: int, room: int, *, ascii_only: bool) -> "RenderResult":
         """The lanes that fit; of too many those that were heard last."""
         from rich.cells import cell_len
 
@@ -166,7 +187,10 @@ class LiveView:
         names = min(max([6, *(cell_len(plain(s.shown)) for s in speakers)]), max(6, width // 4))
         yield self._ruler(width, names)
         for speaker in speakers:
-            yield self._lane(speaker, turns, last.get(speaker.label), width, names, spoken)
+            lane = self._lane(speaker, turns, last.get(speaker.label), width, names, spoken)
+            if ascii_only:
+                lane.plain = lane.plain.translate(PLAIN)
+            yield lane
         if hidden:
             yield _line(f"  and {hidden} more, silent for longer", width, "dim")
 

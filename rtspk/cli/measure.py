@@ -1,5 +1,6 @@
 """`rtspk evaluate` and `rtspk bench`: how well, and how fast."""
 
+import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -7,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtspk.cli.options import AsJson, ConfigFile, Device, Latency, ModelFolder, SegmenterFolder
-from rtspk.cli.screen import answers, progress, say
+from rtspk.cli.options import AsJson, ConfigFile, Device, Latency, ModelFolder, SegmenterFolder, given
+from rtspk.cli.screen import answers, note, plain, progress, say
 from rtspk.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,7 +19,15 @@ Suite = Callable[[int, int], "Iterable[Result]"]
 
 __all__ = ["bench", "diarization", "identification", "trials"]
 
-SUITES: tuple[str, ...] = ("kernels", "latency", "embedder", "gallery", "throughput", "accuracy")
+# The benches, and which options each takes beside those that all have.
+SUITES: dict[str, tuple[str, ...]] = {
+    "kernels": (),
+    "latency": ("model",),
+    "embedder": ("model", "peer"),
+    "gallery": ("exemplars",),
+    "throughput": (),
+    "accuracy": ("model",),
+}
 
 
 def trials(
@@ -54,18 +63,24 @@ def trials(
 
 def diarization(
     reference: Annotated[
-        Path, typer.Option("--reference", metavar="DIR", help="An RTTM for each audio file.")
+        Path, typer.Option("--reference", metavar="DIR", help="An RTTM for each audio file, or one for all.")
     ],
     audio: Annotated[Path, typer.Option("--audio", metavar="DIR", help="Audio files of the same stems.")],
     uem: Annotated[
-        Path | None, typer.Option("--uem", metavar="DIR", help="What is scored, a UEM for each.")
+        Path | None,
+        typer.Option("--uem", metavar="DIR", help="What is scored: a UEM for each, or one for all."),
     ] = None,
     latency: Latency = None,
     grid: Annotated[
         str, typer.Option("--grid", metavar="S,S...", help="Several latencies one after another.")
     ] = "",
     collar: Annotated[
-        float, typer.Option("--collar", metavar="C", help="Seconds left out around each edge.")
+        float,
+        typer.Option(
+            "--collar",
+            metavar="C",
+            help="Seconds left out around each edge of the reference, half before and half after.",
+        ),
     ] = 0.0,
     pictures: Annotated[
         Path | None,
@@ -84,7 +99,9 @@ def diarization(
 
     latencies = _latencies(grid) if grid else [latency]
     settings = [session_config(config, latency=one) for one in latencies]  # refuses what cannot be
-    if collar < 0:
+    if grid and latency is not None:
+        raise ConfigError(f"wanted --grid or --latency, got {grid} and {latency:g}")
+    if not 0 <= collar < math.inf:
         raise ConfigError(f"wanted a --collar of 0 seconds or more, got {collar:g}")
     if pictures is not None and pictures.exists() and not pictures.is_dir():
         raise ConfigError(f"wanted a folder for --pictures, got the file {pictures}")
@@ -105,6 +122,8 @@ def diarization(
                 pictures=folder,
             )
             reports.append(report)
+    for mismatch in reports[0].notes:
+        note(f"rtspk: {plain(mismatch)}")
     if as_json:
         said = [report.to_json() for report in reports]
         say('{"grid": [' + ", ".join(said) + "]}" if grid else said[0])
@@ -167,10 +186,11 @@ def identification(
 
 
 def bench(
+    context: typer.Context,
     suite: Annotated[
         str, typer.Argument(metavar="kernels|latency|embedder|gallery|throughput|accuracy|all")
     ] = "all",
-    seed: Annotated[int, typer.Option("--seed", metavar="N")] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of what is made up.")] = 0,
     runs: Annotated[
         int, typer.Option("--runs", metavar="N", help="Of each case; the median counts. Throughput: one.")
     ] = 7,
@@ -187,8 +207,14 @@ def bench(
     """How fast, and on the bundled conversation how well: a table, or with --json one line a case."""
     if suite not in {*SUITES, "all"}:
         raise ConfigError(f"wanted a bench of {', '.join(SUITES)} or all, got {suite!r}")
+    known = {"model", "peer", "exemplars"}
+    if suite != "all" and (one := given(context, sorted(known - set(SUITES[suite])))):
+        takers = " or ".join(name for name, takes in SUITES.items() if one in takes)
+        raise ConfigError(f"wanted --{one} with a bench of {takers}, got it with {suite}")
     if runs < 1:
         raise ConfigError(f"wanted at least one run, got {runs}")
+    if seed < 0:
+        raise ConfigError(f"wanted a --seed of 0 or more, got {seed}")
     from rtspk.bench.report import print_table
 
     results: list[Result] = []
@@ -229,4 +255,4 @@ def _suite(name: str, model: Path | None, peer: Path | None, exemplars: int) -> 
         return lambda seed, runs: accuracy.run(seed, runs, Engine.load(":memory:", model=model))
     from rtspk.bench import latency
 
-    return latency.run
+    return partial(latency.run, model=model)

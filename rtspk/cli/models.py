@@ -7,6 +7,7 @@ import typer
 
 from rtspk.cli.options import AsJson
 from rtspk.cli.screen import answers, plain, print_json, say
+from rtspk.errors import ConfigError
 
 __all__ = ["Stage", "add", "list_", "remove", "use"]
 
@@ -79,7 +80,10 @@ def use(name: Name) -> None:
 
 def remove(name: Name) -> None:
     """Delete an installed model."""
-    from rtspk.engine.registry import Registry
+    from rtspk.engine.registry import SHIPPED, Registry
 
+    shipped, *others = Registry().models()
+    if name in {SHIPPED, shipped.id} - {model.id for model in others}:
+        raise ConfigError(f"wanted a model that was added, got {name}, which comes with rtspk and stays")
     Registry().remove(name)
     say(f"{plain(name)} is removed")

@@ -1,5 +1,6 @@
 """Options that several verbs share, each with one meaning everywhere."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ __all__ = [
     "Microphone",
     "ModelFolder",
     "SegmenterFolder",
+    "given",
 ]
 
 GalleryFile = Annotated[
@@ -55,12 +57,26 @@ Microphone = Annotated[
 ]
 Latency = Annotated[
     float | None,
-    typer.Option("--latency", metavar="S", help="Seconds, 0.5 to 5; everything older is final. Else 1."),
+    typer.Option(
+        "--latency",
+        metavar="S",
+        help="How old sound may be before its label is final: 0.5 to 5 seconds; else 1.",
+    ),
 ]
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="Gates as TOML, as `rtspk tune` writes them."),
+    typer.Option("--config", metavar="FILE", help="Settings as TOML, such as `rtspk tune` writes."),
 ]
 MaxSpeakers = Annotated[
-    int | None, typer.Option("--max-speakers", metavar="N", help="Labels at most, up to 100.")
+    int | None,
+    typer.Option("--max-speakers", metavar="N", help="How many speakers are told apart at most; else 100."),
 ]
+
+
+def given(context: typer.Context, names: Iterable[str]) -> str | None:
+    """The first of some options that stands on the command line, and not in the environment alone."""
+    for name in names:
+        origin = context.get_parameter_source(name)
+        if origin is not None and origin.name == "COMMANDLINE":
+            return name
+    return None

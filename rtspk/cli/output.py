@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
@@ -80,7 +81,8 @@ def check_writable(path: Path) -> None:
         raise ConfigError(f"wanted a file to write, got the folder {path}")
     if not path.parent.is_dir():
         raise ConfigError(f"wanted a file in an existing folder, got {path}")
-    target = Path(os.path.realpath(path))
+    is_stream = path.exists() and not path.is_file()  # a pipe such as /dev/stdout is only at its own path
+    target = path if is_stream else Path(os.path.realpath(path))
     wanted = [target] if target.exists() else []
     if target.is_file() or not wanted:  # it is made or replaced as a whole, which its folder has to allow
         wanted.append(target.parent)
@@ -138,11 +140,15 @@ def _srt(transcript: Transcript) -> str:
 
 
 def _json(transcript: Transcript, stem: str) -> str:
+    turns = joined(transcript.turns(final=True))
+    spoken: Counter[str] = Counter()  # nobody speaks twice at once, as joined labels at times seem to
+    for turn in turns:
+        spoken[turn.label] += turn.segment.duration
     speakers = [
         {
             "speaker": s.label,
             "name": s.name,
-            "seconds": _seconds(s.spoken),
+            "seconds": _seconds(spoken[s.label]),
             "confidence": round(s.confidence, 3),
         }
         for s in transcript.speakers()
@@ -157,7 +163,7 @@ def _json(transcript: Transcript, stem: str) -> str:
             "confidence": round(turn.confidence, 3),
             "overlap": turn.overlap,
         }
-        for turn in joined(transcript.turns(final=True))
+        for turn in turns
     ]
     whole = {
         "file": stem,

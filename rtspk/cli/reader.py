@@ -22,7 +22,7 @@ LEAVE_SECONDS: float = 0.3  # for the thread to close the source; one that waits
 class Reader:
     """A source that is open from the beginning, and read once."""
 
-    def __init__(self, where: str, chunk_seconds: float) -> None:
+    def __init__(self, where: str, chunk_seconds: float, track: int | None = None) -> None:
         """Open the source.
 
         Raises:
@@ -31,7 +31,8 @@ class Reader:
         self._items: Queue[tuple[int, FloatArray] | Exception | None] = Queue(AHEAD)  # None: the end
         self._size, self._stopped = samples_of(chunk_seconds), False
         opening: Future[float | None] = Future()
-        self._thread = Thread(target=self._read, args=(where, opening), name="rtspk-reader", daemon=True)
+        what = (where, track, opening)
+        self._thread = Thread(target=self._read, args=what, name="rtspk-reader", daemon=True)
         self._thread.start()
         self.duration = opening.result()  # seconds, where the source knows
 
@@ -62,9 +63,9 @@ class Reader:
                 return
             yield item
 
-    def _read(self, where: str, opening: "Future[float | None]") -> None:
+    def _read(self, where: str, track: int | None, opening: "Future[float | None]") -> None:
         try:
-            with opened(where) as recording:
+            with opened(where, track=track) as recording:
                 opening.set_result(recording.duration)
                 for block in decoded(recording):
                     self._items.put(block)

@@ -13,6 +13,7 @@ from rtspk.errors import ConfigError
 
 __all__ = ["simulate"]
 
+NAMED: int = 3  # files in a note
 NUMBER = r"-?\d+(?:\.\d+)?"
 
 
@@ -47,27 +48,35 @@ def simulate(
         str, typer.Option("--snr", metavar="LOW-HIGH", help="Speech above noise, in dB.")
     ] = "10-25",
     codec: Annotated[
-        float, typer.Option("--codec", metavar="SHARE", help="Of them, through Opus, MP3 or a telephone.")
+        float,
+        typer.Option(
+            "--codec", metavar="SHARE", help="Of the conversations: through Opus, MP3 or a telephone."
+        ),
     ] = 0.0,
     one_microphone: Annotated[
         float,
         typer.Option(
             "--one-microphone",
             metavar="SHARE",
-            help="Of them, with all voices brought to one long-term spectrum.",
+            help="Of the conversations: all voices brought to one long-term spectrum.",
         ),
     ] = 0.0,
     far: Annotated[
         float,
         typer.Option(
-            "--far", metavar="SHARE", help="Of them, heard by one far microphone, over steady noise."
+            "--far",
+            metavar="SHARE",
+            help="Of the conversations: heard by one far microphone, over steady noise.",
         ),
     ] = 0.0,
     file_format: Annotated[
         str, typer.Option("--format", metavar="wav|flac", help="Of the conversations.")
     ] = "wav",
     enrol: Annotated[
-        float, typer.Option("--enrol", metavar="S", help="Also a clip of each speaker, of other utterances.")
+        float,
+        typer.Option(
+            "--enrol", metavar="S", help="Also a clip of each speaker, so long, of other utterances."
+        ),
     ] = 0.0,
     strangers: Annotated[
         float,
@@ -126,6 +135,9 @@ def simulate(
     shared = sum(one.speech * one.overlap for one in made) / max(1e-9, speech)
     known = sum(clip.enrolled for clip in clips)
     people = len({name for one in made for name in one.who})
+    if older := _older(out, {one.name for one in made}, file_format):
+        some = f"{', '.join(older[:NAMED])}{', ...' if len(older) > NAMED else ''}"
+        note(f"rtspk: {plain(str(out))} also holds what another run made: {plain(some)}")
     if as_json:
         totals = {"conversations": len(made), "seconds": round(total, 3), "speech": round(speech, 3)}
         answer = {"out": str(out), **totals, "overlap": round(shared, 4), "speakers": people}
@@ -141,6 +153,12 @@ def simulate(
     short = [clip for clip in clips if clip.seconds < 0.8 * enrol]
     if short:
         note(f"rtspk: {len(short)} clips are shorter than wanted: there is no more speech of these speakers")
+
+
+def _older(folder: Path, names: set[str], file_format: str) -> list[str]:
+    """Files of conversations in a folder that are not those of this run."""
+    own = {f"{name}{suffix}" for name in names for suffix in (".rttm", ".uem", f".{file_format}")}
+    return sorted(path.name for path in folder.glob("conv-*") if path.name not in own)
 
 
 def _range(text: str, option: str) -> tuple[float, float]:

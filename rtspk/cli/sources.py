@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from rtspk.errors import ConfigError
 from rtspk.types import Chunk, seconds_of
@@ -64,15 +64,18 @@ class FileSource:
     is_live = False
     lost = ""
 
-    def __init__(self, where: str, speed: float | None = None) -> None:
+    def __init__(self, where: str, speed: float | None = None, track: int | None = None) -> None:
         from rtspk.cli.reader import Reader
+        from rtspk.container import local_path
 
-        tail = (urlsplit(where).path if "://" in where else where).rstrip("/").rpartition("/")[2]
+        here = local_path(where)
+        path = unquote(urlsplit(where).path) if here is None else str(here)
+        tail = path.rstrip("/").rpartition("/")[2]
         tail = os.fsencode(tail).decode("utf-8", "replace")  # a name may be no text
         self.name = tail or where
         self.stem = tail.rpartition(".")[0] or tail or "stream"
         self._speed = speed
-        self._reader = Reader(where, FAST_SECONDS if speed is None else PACED_SECONDS)
+        self._reader = Reader(where, FAST_SECONDS if speed is None else PACED_SECONDS, track)
         self.duration = self._reader.duration
 
     def __enter__(self) -> Self:
@@ -102,13 +105,13 @@ class StreamSource(FileSource):
 
     is_live = True
 
-    def __init__(self) -> None:
+    def __init__(self, track: int | None = None) -> None:
         from rtspk.cli.reader import Reader
         from rtspk.container import STANDARD_INPUT
 
         self.name = self.stem = "stdin"
         self.duration = self._speed = None
-        self._reader = Reader(STANDARD_INPUT, PACED_SECONDS)
+        self._reader = Reader(STANDARD_INPUT, PACED_SECONDS, track)
 
 
 class PipeSource:

@@ -68,10 +68,16 @@ class DiarizationError:
     @property
     def rate(self) -> float:
         """DER as a fraction; without reference speech it is 1 if there are false alarms, else 0."""
-        wrong = self.miss + self.false_alarm + self.confusion
-        if self.total > 0:
-            return wrong / self.total
-        return float(wrong > 0)
+        return (self.miss + self.false_alarm + self.confusion) / self._whole
+
+    @property
+    def rates(self) -> tuple[float, float, float]:
+        """Miss, false alarm and confusion as fractions, which add up to the DER."""
+        return self.miss / self._whole, self.false_alarm / self._whole, self.confusion / self._whole
+
+    @property
+    def _whole(self) -> float:
+        return self.total or self.false_alarm or 1.0  # without reference speech all else is zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +222,7 @@ class _Grid:
             scored = [(min(ends), max(ends))] if ends else []
         else:
             scored = [(region.start, region.end) for region in regions]
-        boundaries = [time for turn in reference if turn.start < turn.end for time in (turn.start, turn.end)]
+        boundaries = [time for stretch in _stretches(reference) for time in stretch]
         collars = [(time - collar / 2, time + collar / 2) for time in boundaries] if collar else []
 
         edges = np.unique([*ends, *(time for span in (*scored, *collars) for time in span)])
@@ -246,6 +252,22 @@ def _activity(turns: Sequence[Spoken], edges: NDArray[np.float64]) -> tuple[list
     for row, name in enumerate(names):
         active[row] = _cover([(turn.start, turn.end) for turn in turns if turn.speaker == name], edges)
     return names, active
+
+
+def _stretches(turns: Sequence[Spoken]) -> list[tuple[float, float]]:
+    """Where each speaker speaks without a stop; turns that only touch stay two, as in pyannote.metrics."""
+    out: list[tuple[float, float]] = []
+    ends: dict[str, int] = {}  # speaker -> place of their last stretch
+    for turn in sorted(turns, key=lambda turn: turn.start):
+        if turn.start == turn.end:
+            continue
+        place = ends.get(turn.speaker)
+        if place is not None and turn.start < out[place][1]:
+            out[place] = (out[place][0], max(out[place][1], turn.end))
+        else:
+            ends[turn.speaker] = len(out)
+            out.append((turn.start, turn.end))
+    return out
 
 
 def _cover(spans: Sequence[tuple[float, float]], edges: NDArray[np.float64]) -> NDArray[np.bool_]:

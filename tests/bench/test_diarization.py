@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from rtspk.audio import write_wav
+from rtspk.bench import diarization
 from rtspk.bench.diarization import evaluate_diarization
 from rtspk.bench.latency import voices
 from rtspk.engine.embedder import EmbedderCard
@@ -202,9 +203,11 @@ def test_the_report_has_the_keys_that_scripts_rely_on(talk):
         "speech_activity": "own",
     }
     rates = {"der", "miss", "false_alarm", "confusion", "jer", "speaker_count_error"}
-    beside = {"flip_rate", "time_to_first_label", "rtf"}
-    assert set(keys["total"]) == set(keys["files"]["talk"]) == rates | beside
-    assert set(keys["revised"]) == rates
+    beside = {"speech", "flip_rate", "time_to_first_label", "rtf"}
+    assert set(keys["total"]) == rates | beside
+    assert set(keys["files"]["talk"]) == rates | beside | {"revised"}
+    assert set(keys["revised"]) == set(keys["files"]["talk"]["revised"]) == rates
+    assert keys["total"]["speech"] == 8.0
 
 
 def test_the_table_says_how_it_was_scored(talk):
@@ -221,10 +224,55 @@ def test_the_table_says_how_it_was_scored(talk):
         assert words in out.getvalue()
 
 
+def test_a_picture_says_all_of_how_it_was_scored(talk, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(diarization, "draw_timeline", lambda *_, **words: drawn.append(words))
+    (talk / "all.uem").write_text("talk 1 0 4\n")
+    for uem in (None, talk / "all.uem"):
+        evaluate_diarization(Script([]), talk, talk, uem, 1.0, 0.5, quiet, pictures=talk / "pictures")
+    scored = "latency 1 s: DER 100.0% as first said, 100.0% revised; collar 0.5 s, overlap scored, "
+    assert [words["title"] for words in drawn] == ["talk", "talk"]
+    assert [words["caption"] for words in drawn] == [
+        f"{scored}whole file, own speech activity",
+        f"{scored}inside the UEM, own speech activity",
+    ]
+
+
 def test_what_lies_beside_a_recording_and_is_none_is_passed_over(talk):
     for name in ("talk.jsonl", "talk.toml", "talk.jpg"):
         (talk / name).write_text("no sound")
     assert evaluate([], talk).total.first.error.total > 0
+
+
+def test_false_alarms_where_nobody_speaks_are_the_whole_rate(talk):
+    (talk / "talk.rttm").write_text("")
+    keys = json.loads(evaluate(spoken(1, 0, 4, "S1"), talk).to_json())["total"]
+    assert (keys["der"], keys["miss"], keys["false_alarm"], keys["confusion"]) == (1.0, 0.0, 1.0, 0.0)
+
+
+def test_one_reference_may_hold_all_recordings(talk):
+    write_wav(talk / "more.v2.wav", np.zeros(32_000, np.float32))
+    both = [SpeakerTurn("talk", 0, 4, "Anna"), SpeakerTurn("more.v2", 0, 1, "Anna")]
+    write_rttm(talk / "all.rttm", both)
+    script = Script(spoken(1, 0, 4, "S1"))
+    report = evaluate_diarization(script, talk / "all.rttm", talk, None, 1.0, 0.0, quiet)
+    assert [name for name, _ in report.files] == ["more.v2", "talk"]
+    assert [result.first.error.total for _, result in report.files] == [1.0, 4.0]
+
+
+def test_what_is_not_scored_is_said(talk):
+    write_wav(talk / "more.wav", np.zeros(32_000, np.float32))
+    assert evaluate([], talk).notes == ("not scored, without a reference: more",)
+    write_rttm(talk / "more.rttm", [SpeakerTurn("more", 0, 2.4, "Anna")])
+    assert evaluate([], talk).notes == ()
+    write_rttm(talk / "more.rttm", [SpeakerTurn("more", 0, 3, "Anna")])
+    assert evaluate([], talk).notes == (
+        "more ends at 2.0 s and its reference at 3.0 s: what lies behind is not scored",
+    )
+    (talk / "all.uem").write_text("more 1 0 60\ntalk 1 0 4\ntalk 1 5 9\n")
+    assert evaluate([], talk, uem=talk / "all.uem").notes == (
+        "more ends at 2.0 s and its UEM at 60.0 s: nobody is heard behind it",
+    )
 
 
 def test_what_is_missing_is_said_before_anything_is_streamed(talk, tmp_path):
@@ -236,7 +284,7 @@ def test_what_is_missing_is_said_before_anything_is_streamed(talk, tmp_path):
         with pytest.raises(kind, match=match):
             evaluate_diarization(script, reference, audio, uem, 1.0, 0.0, quiet)
 
-    refused(FormatError, "wanted a folder of RTTM files", reference=tmp_path / "gone")
+    refused(FormatError, "wanted RTTM files in a folder, or one for all", reference=tmp_path / "gone")
     refused(FormatError, "wanted a folder of recordings", audio=tmp_path / "gone")
     refused(FormatError, "wanted RTTM files, got none", reference=empty)
     refused(AudioError, "wanted a recording of talk, got none", audio=empty)

@@ -95,6 +95,16 @@ def test_rates_are_those_of_the_pieces(talk):
     assert engine.sessions[0].latency == 2.0
 
 
+def test_a_name_of_two_words_is_found_in_its_reference(talk):
+    (talk / "people" / "Anna.wav").rename(talk / "people" / "Anna Bell.wav")
+    (talk / "talk.rttm").write_text((talk / "talk.rttm").read_text().replace("Anna", "Anna_Bell"))
+    report = evaluate(Oracle(), talk)
+    assert [p.speaker for p in report.probes if p.correct] == ["Anna_Bell"]
+    write_wav(talk / "people" / "Anna_Bell.wav", np.zeros(16000, np.float32))
+    with pytest.raises(FormatError, match="got Anna_Bell for two people"):
+        evaluate(Oracle(), talk)
+
+
 def test_where_nobody_can_be_enrolled_that_is_said(talk):
     write_wav(talk / "people" / "Anna.wav", np.zeros(16000, np.float32))
     with pytest.raises(AudioError, match=r"wanted clips with speech in .*people, got none of 2 people"):

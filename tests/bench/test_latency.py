@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -83,10 +85,10 @@ def test_a_bench_streams_as_a_local_session_does(engine):
 @pytest.mark.usefixtures("short")
 def test_loading_is_timed_where_no_engine_is_given(engine, monkeypatch):
     loaded = []
-    monkeypatch.setattr(latency.Engine, "load", lambda gallery: loaded.append(gallery) or engine)
-    first, *_ = latency.run(runs=2)
+    monkeypatch.setattr(latency.Engine, "load", lambda *what, model: loaded.append((*what, model)) or engine)
+    first, *_ = latency.run(runs=2, model=Path("other"))
     assert (first.case, first.runs, first.rtf) == ("load", 2, None)
-    assert loaded == [":memory:"] * 3
+    assert loaded == [(":memory:", Path("other"))] * 3
 
 
 def test_the_bundled_conversation_is_used_where_it_is_there(monkeypatch, tmp_path):

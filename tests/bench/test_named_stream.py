@@ -63,6 +63,16 @@ def test_the_event_of_a_label_alone_names_all_its_segments_also_after_a_merge():
     assert result.delays[0] == pytest.approx(4.0)
 
 
+def test_a_label_that_is_merged_gets_the_name_of_the_other():
+    result = heard(
+        (5, segment(1, 0, 4, "S2")),
+        (14.5, segment(2, 10, 14, "S1")),
+        (15, SpeakerEvent("named", "S1", name="Anna"), SpeakerEvent("merged", "S2", into="S1")),
+    )
+    assert result.revised_missed == pytest.approx(4.0)  # all of Ben's
+    assert result.delays == pytest.approx((4.0, float("inf")))
+
+
 def test_a_stranger_with_a_name_and_a_wrong_name_are_errors():
     result = heard((9, segment(2, 5, 9, "S1", "Anna")), (14, segment(3, 10, 14, "S3", "Anna")))
     assert result.missed == pytest.approx(8.0)

@@ -26,14 +26,14 @@ def folder(tmp_path):
     return tmp_path
 
 
-def search(engine, folder, trials):
+def search(engine, folder, trials, start=None):
     heard = []
     found = tune(
         engine,
         folder,
         folder,
         None,
-        start=SessionConfig(latency=2.0),
+        start=start or SessionConfig(latency=2.0),
         trials=trials,
         seed=1,
         progress=lambda done, of, best: heard.append((done, of, best)),
@@ -52,18 +52,34 @@ def test_the_start_is_the_first_trial_and_the_best_wins(engine, folder):
     assert found.config.latency == 2.0
 
 
-def test_one_trial_changes_nothing_but_the_lower_threshold(engine, folder):
+def test_one_trial_changes_nothing(engine, folder):
     found, _ = search(engine, folder, 1)
+    assert found.config == SessionConfig(latency=2.0)
+
+
+def test_a_search_that_is_ended_gives_the_best_so_far(engine, folder):
+    def end(*_):
+        raise KeyboardInterrupt
+
     start = SessionConfig(latency=2.0)
-    assert found.config.tracker == start.tracker
-    assert found.config.identity == start.identity
-    assert found.config.activity.onset == start.activity.onset
+    found = tune(engine, folder, folder, None, start=start, trials=3, seed=1, progress=end)
+    assert (found.trials, found.config) == (1, start)
+
+
+def test_a_start_outside_of_what_is_searched_is_measured_as_it_is(engine, folder):
+    usual = SessionConfig(latency=2.0, max_speakers=3)
+    activity = replace(usual.activity, onset=0.8, offset=0.75)
+    start = replace(usual, activity=activity, tracker=replace(usual.tracker, group_cosine=0.6))
+    found, _ = search(engine, folder, 1, start)
+    assert found.config == start
 
 
 def test_a_config_reads_back(tmp_path):
     path = tmp_path / "room.toml"
     path.write_text(config_text(SessionConfig()))
     assert read_toml(path, SessionConfig) == SessionConfig()
+    path.write_text(config_text(SessionConfig(max_speakers=3)))
+    assert read_toml(path, SessionConfig) == SessionConfig(max_speakers=3)
     assert session_config(path, latency=3.0).latency == 3.0
     assert session_config(None, max_speakers=4) == SessionConfig(max_speakers=4)
 

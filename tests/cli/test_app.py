@@ -61,7 +61,9 @@ def test_importing_the_package_loads_nothing_and_gives_its_names_when_asked():
 def test_help_shows_flags_as_flags_and_what_a_file_of_tokens_holds(rtspk):
     said = rtspk("serve", "--help", env={"COLUMNS": "200"}).stdout
     assert "TOML of tables `tokens`: name, token, scopes." in said
-    assert "bool" not in next(line for line in said.splitlines() if "--insecure" in line)
+    assert "--insecure" in said
+    for args in (["serve"], [], ["evaluate"], ["models", "list"]):
+        assert "bool" not in rtspk(*args, "--help", env={"COLUMNS": "200"}).stdout
 
 
 @pytest.mark.parametrize("args", [["--nothing"], ["nothing"], ["listen", "--nothing"], ["verify", "one.wav"]])

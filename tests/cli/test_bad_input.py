@@ -45,6 +45,12 @@ def test_a_file_that_is_not_there(rtspk):
     assert_one_line(rtspk("listen", "talk.wav"), 2, "got no such file")
 
 
+def test_a_track_that_is_not_there(rtspk, tmp_path):
+    track = rtspk("listen", clip(tmp_path / "talk.wav", 1.0), "--track", 2)
+    assert_one_line(track, 2, "talk.wav: wanted an audio track of 1 to 1, got 2")
+    assert_one_line(rtspk("listen", "-", "--rate", 16000, "--track", 1), 2, "wanted --track of a file or URL")
+
+
 @pytest.mark.parametrize("seconds", [0.2, 3.0])
 def test_a_clip_too_short_or_silent_to_enroll(rtspk, tmp_path, seconds):
     silence = clip(tmp_path / "clip.wav", seconds)

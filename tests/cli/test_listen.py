@@ -9,12 +9,14 @@ import struct
 import subprocess
 import sys
 import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 
 from rtspk.audio import read_audio, write_wav
-from rtspk.rttm import parse_rttm
+from rtspk.rttm import parse_rttm, read_rttm
 
 ANNA = "Анна Bell"
 
@@ -105,11 +107,11 @@ main()
 
 
 class Listening:
-    """`rtspk listen` in the background; its events come one by one."""
+    """`rtspk listen`, or another verb, in the background; its events come one by one."""
 
-    def __init__(self, args, env, cwd):
+    def __init__(self, args, env, cwd, verb="listen"):
         self.process = subprocess.Popen(
-            [sys.executable, "-c", COMMAND, "listen", *map(str, args)],
+            [sys.executable, "-c", COMMAND, verb, *map(str, args)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -179,6 +181,18 @@ def test_a_file_that_is_ended_by_a_signal_leaves_what_was_heard_and_130(talk, us
     assert (tmp_path / "talk.png").exists()
 
 
+def test_a_demo_that_is_ended_leaves_both_of_its_files(user_env, tmp_path):
+    with Listening(["--pace", "4"], user_env, tmp_path, "demo") as demo:
+        demo.event(lambda event: is_segment(event) and event["state"] == "final")
+        status, rest, said = demo.interrupt()
+    assert status == 130
+    turns = read_rttm(tmp_path / "demo.rttm")
+    assert turns
+    assert max(turn.end for turn in turns) <= rest[-1]["audio_ms"] / 1000 < 56.0
+    assert (tmp_path / "demo.png").exists()
+    assert "wrote demo.rttm and demo.png" in said
+
+
 @contextlib.contextmanager
 def half_served(path):
     """A web server that sends the first half of a file: its address, and its only connection."""
@@ -197,6 +211,19 @@ def half_served(path):
         answering.start()
         yield f"http://127.0.0.1:{server.getsockname()[1]}/talk.wav", connections
         answering.join()
+
+
+def test_a_url_has_the_name_of_its_file(rtspk, tmp_path):
+    write_wav(tmp_path / "the talk.v2.wav", np.zeros(16000, np.float32))
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/the%20talk.v2.wav?key=a/b.mp3"
+        done = rtspk("listen", url, "--format", "json")
+        server.shutdown()
+    assert json.loads(done.stdout)["file"] == "the talk.v2"
+    done = rtspk("listen", "file:the talk.v2.wav", "--format", "json")
+    assert json.loads(done.stdout)["file"] == "the talk.v2"
 
 
 def test_ctrl_c_ends_a_url_that_sends_nothing_more(talk, user_env, tmp_path):

@@ -33,9 +33,9 @@ class Talk:
 class Screen:
     """A view on a terminal of a given size, and what stands on it."""
 
-    def __init__(self, width=80, height=24, source=None):
+    def __init__(self, width=80, height=24, source=None, encoding="utf-8"):
         self.console = Console(
-            file=io.StringIO(),
+            file=io.TextIOWrapper(io.BytesIO(), encoding=encoding),
             force_terminal=True,
             width=width,
             height=height,
@@ -110,6 +110,14 @@ def test_a_lane_moves_on_and_lets_go_of_what_is_a_minute_old():
     assert "1:20" in screen.lines()[1]
 
 
+def test_a_terminal_that_has_no_blocks_gets_plain_signs():
+    screen = Screen(encoding="latin-1")
+    conversation(screen)
+    assert all(line.isascii() for line in screen.lines())
+    assert re.match(r"> S2 +-+#+ ", screen.lane("S2"))
+    assert re.match(r"  Anna +#+-+ ", screen.lane("Anna"))
+
+
 def test_corrections_are_told():
     screen = Screen()
     conversation(screen)
@@ -182,6 +190,27 @@ def test_the_summary_says_who_spoke_how_long():
     text = caught.get()
     assert text.startswith("talk.flac: 0:30, 2 speakers")
     assert re.search(r"Anna +0:15 +50% +1 +0:00 +97%", text)
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (50, "speaker time share turns first sure"),
+        (40, "speaker time share turns sure"),
+        (20, "speaker time"),
+    ],
+)
+def test_a_narrow_summary_has_fewer_columns_and_none_that_is_cut(width, columns):
+    for name in ("Anna", "Anna Bell of the archive of sound"):
+        screen = Screen(width)
+        conversation(screen, name)
+        with screen.console.capture() as caught:
+            screen.view.print_summary()
+        lines = [" ".join(line.split()) for line in caught.get().splitlines()]
+        assert columns in lines or name != "Anna"
+        assert all(cell_len(line) <= width for line in caught.get().splitlines())
+        assert "\u2026" not in caught.get()
+        assert all(word in caught.get() for word in (*name.split(), "0:15", "0:14"))
 
 
 def test_in_the_summary_nobody_speaks_twice_at_once():

@@ -24,7 +24,11 @@ def test_a_model_is_added_used_by_default_and_removed(rtspk, tmp_path):
     assert "rtspk models use bundled" in refused.stderr
     assert rtspk("models", "use", "bundled").returncode == 0
     assert rtspk("models", "remove", "mine-1").returncode == 0
-    assert len(json.loads(rtspk("models", "list", "--json").stdout)["models"]) == 1
+    [shipped] = json.loads(rtspk("models", "list", "--json").stdout)["models"]
+    for name in ("bundled", shipped["id"]):
+        refused = rtspk("models", "remove", name)
+        assert f"got {name}, which comes with rtspk and stays" in refused.stderr
+        assert refused.returncode == 2
 
 
 def test_a_gallery_of_another_model_says_what_to_do(rtspk, tmp_path, voices):

@@ -54,12 +54,19 @@ def test_json_has_the_whole(transcript):
     assert (whole["file"], whole["audio_ms"]) == ("talk", 7000)
     assert [(s["speaker"], s["name"], s["seconds"]) for s in whole["speakers"]] == [
         ("S1", "Anna Bell", 3.0),
-        ("S2", None, 2.0),
+        ("S2", None, 1.0),
     ]
     assert [(s["start"], s["end"], s["name"]) for s in whole["segments"]] == [
         (0.5, 3.5, "Anna Bell"),
         (3.0, 4.0, None),
     ]
+
+
+def test_in_json_a_speakers_time_is_that_of_their_segments(transcript):
+    transcript.apply(SpeakerEvent("merged", "S2", into="S1"))
+    whole = json.loads(rendered("json", transcript, "talk"))
+    assert [s["seconds"] for s in whole["speakers"]] == [3.5]
+    assert [(s["start"], s["end"]) for s in whole["segments"]] == [(0.5, 4.0)]
 
 
 @pytest.mark.parametrize("format_", ["rttm", "srt"])
@@ -107,6 +114,14 @@ def test_a_file_that_can_be_written_is_left_as_it_was(tmp_path):
     path = tmp_path / "talk.rttm"
     check_writable(path)
     assert not path.exists()
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="pipes have no paths here")
+def test_a_pipe_wants_nothing_of_the_folder_that_it_seems_to_be_in(monkeypatch):
+    monkeypatch.setattr(os, "access", lambda one, _: not Path(one).is_dir())
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb"), os.fdopen(writing, "wb"):
+        check_writable(Path(f"/dev/fd/{writing}"))
 
 
 def test_a_folder_that_may_not_be_written_is_found_out_before_the_work(tmp_path, monkeypatch):

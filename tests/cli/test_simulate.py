@@ -40,6 +40,14 @@ def test_conversations_and_their_reference_are_written(rtspk, manifest, tmp_path
     assert (answer["clips"], answer["overlap"]) == (1, 0.0)
 
 
+def test_what_another_run_left_in_the_folder_is_told(rtspk, manifest):
+    args = ["simulate", manifest, "--out", "talk", "--speakers", 2, "--seconds", 5]
+    assert rtspk(*args, "--count", 2).stderr == ""
+    assert rtspk(*args, "--count", 2).stderr == ""
+    said = "rtspk: talk also holds what another run made: conv-0000.wav, conv-0001.rttm, conv-0001.uem, ...\n"
+    assert rtspk(*args, "--count", 1, "--format", "flac").stderr == said
+
+
 @pytest.mark.parametrize(
     ("args", "word"),
     [

@@ -20,6 +20,8 @@ from rtspk.errors import ConfigError
 from rtspk.rttm import SpeakerTurn, read_rttm, write_rttm
 from rtspk.types import Embedding, Segment
 
+FOLDERS = ("--reference", ".", "--audio", ".")
+
 
 def test_the_doctor_says_what_works(rtspk):
     done = rtspk("doctor", "--json")
@@ -130,8 +132,17 @@ def test_diarization_is_evaluated_in_the_promised_keys(rtspk, voices, tmp_path):
             "wanted a bench of kernels, latency, embedder, gallery, throughput, accuracy or all",
         ),
         (["bench", "kernels", "--runs", "0"], "wanted at least one run"),
+        (["bench", "kernels", "--seed", "-1"], "wanted a --seed of 0 or more, got -1"),
+        (["tune", *FOLDERS, "--out", "room.toml", "--seed", "-1"], "wanted a --seed of 0 to 4294967295"),
+        (["bench", "latency", "--model", "nowhere"], "nowhere"),
+        (
+            ["bench", "kernels", "--model", "nowhere"],
+            "wanted --model with a bench of latency or embedder or accuracy, got it with kernels",
+        ),
         (["export", "none.pt", "--out", "model"], "wanted"),
         (["train", "no-such-recipe", "--data", ".", "--out", "run"], "wanted"),
+        (["evaluate", "diarization", *FOLDERS, "--collar", "nan"], "wanted a --collar of 0 seconds or more"),
+        (["evaluate", "diarization", *FOLDERS, "--grid", "1,5", "--latency", "2"], "got 1,5 and 2"),
         (["demo", "--pace", "slow"], "wanted --pace as fast, realtime, or 0.1 to 1000"),
         (["demo", "--output-dir", "nowhere"], "wanted a folder for the outputs"),
     ],

@@ -188,6 +188,21 @@ def test_a_speakers_own_overlapping_turns_count_once():
     assert diarization_error(TALK, doubled, skip_overlap=True) == DiarizationError(total=14.0)
 
 
+def test_no_collar_stands_where_a_speakers_own_turns_overlap():
+    doubled = [Said(0, 6, "A"), Said(4, 10, "A"), Said(10, 14, "B"), Said(12, 13, "B")]
+    assert diarization_error(doubled, TALK, collar=1.0) == diarization_error(TALK, TALK, collar=1.0)
+    touching = [Said(0, 5, "A"), Said(5, 10, "A"), Said(10, 14, "B")]  # as pyannote.metrics has it
+    assert diarization_error(touching, TALK, collar=1.0).total == pytest.approx(11.0)
+
+
+def test_parts_add_up_to_the_rate():
+    assert diarization_error(TALK, [Said(0, 8, "x"), Said(12, 15, "x")]).rates == pytest.approx(
+        (4 / 14, 1 / 14, 2 / 14)
+    )
+    assert diarization_error([], TALK).rates == (0.0, 1.0, 0.0)
+    assert diarization_error([], []).rates == (0.0, 0.0, 0.0)
+
+
 def test_nothing_outside_the_regions_is_scored():
     wild = [*TALK, Said(20, 90, "C")]
     assert diarization_error(TALK, wild, regions=[Scored(0, 14)]) == DiarizationError(total=14.0)
