@@ -4,8 +4,8 @@ import contextlib
 import gc
 import json
 import socket as sockets
-import ssl
 import sqlite3
+import ssl
 import tempfile
 import threading
 
