@@ -15,8 +15,7 @@ from rtspk.engine.rows import Rows
 from rtspk.engine.segmenter import ACTIVITY_HOP, ROWS, Segmenter
 from rtspk.engine.settings import HOP, ActivityConfig
 from rtspk.engine.trunk import Trunk, TrunkFrames, picture
-from rtspk.errors import AudioError
-from rtspk.kernels.framing import refuse_values
+from rtspk.kernels.framing import check_samples, refuse_values
 from rtspk.kernels.mel import MelConfig
 from rtspk.types import LOUDEST, FloatArray, Segment, Window, samples_of
 
@@ -70,8 +69,7 @@ class Frontend:
         Raises:
             AudioError: not float32 of one dimension, or values that no sound has; the stream stays as it was.
         """
-        if samples.ndim != 1 or samples.dtype != np.float32:
-            raise AudioError(f"wanted mono float32 samples, got {samples.dtype} of shape {samples.shape}")
+        samples = check_samples(samples)
         if not (np.abs(samples) < LOUDEST).all():
             raise refuse_values(samples, state.received)
         state.received += len(samples)

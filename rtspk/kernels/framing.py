@@ -81,6 +81,8 @@ def frame_count(samples: int, config: FrameConfig) -> int:
 
 def check_samples(samples: FloatArray) -> FloatArray:
     """Give samples back as a kernel wants them: one dimension, float32, contiguous, writeable."""
+    if not isinstance(samples, np.ndarray):
+        raise AudioError(f"wanted samples as a float32 array, got {type(samples).__name__}")
     if samples.dtype != FLOAT32:
         raise AudioError(f"wanted float32 samples in -1..1, got {samples.dtype}")
     if samples.ndim != 1:
