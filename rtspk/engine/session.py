@@ -298,7 +298,7 @@ class Session:
             own = np.isin(memory.pieces, pieces)
             return unit(memory.weights[own] @ memory.vectors[own]) if own.any() else None
 
-        self._turns.part(labels, heard)
+        self._turns.part(labels, self.state.tracker.births, heard)
 
     def _judge(self, label: int, vector: FloatArray) -> int:
         """The label that a turn with this vector should have, which has another now or the same."""

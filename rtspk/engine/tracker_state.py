@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rtspk.engine.closeness import Closeness
-from rtspk.engine.memory import Memory
+from rtspk.engine.memory import NOBODY, Memory
 from rtspk.types import Embedding, FloatArray, seconds_of
 
 __all__ = [
@@ -114,6 +114,7 @@ class TrackerState:
     newcomers: frozenset[int] = frozenset()  # pieces of voices that may be new and have no label yet
     leaving: frozenset[int] = frozenset()  # pieces that the last slow path would part from their labels
     born: int = 0  # labels given so far
+    births: dict[int, int] = field(default_factory=dict)  # the newest piece when each label was given
     last_hop: int = -1  # the last hop with speech
     since: int = 0  # reviews since the last slow path
 
@@ -131,6 +132,7 @@ class TrackerState:
         """Make a new label of the windows of some pieces."""
         label = self.born
         self.born += 1
+        self.births[label] = int(self.memory.pieces.max(initial=NOBODY))
         self.labels.append(label)
         self.speech.append(0)
         self.belief = np.append(self.belief, 0.0 if self.belief.any() else 1.0)
@@ -148,7 +150,7 @@ class TrackerState:
             belief[a] += belief[b]
         self.belief = np.delete(self.belief, b)
         self.recent = {piece: np.delete(belief, b) for piece, belief in self.recent.items()}
-        del self.labels[b], self.speech[b]
+        del self.labels[b], self.speech[b], self.births[gone]
         self.centroids = np.delete(self.centroids, b, axis=0)
         if gone in self.bonds:
             self.bonds = self.bonds - {gone} | {kept}

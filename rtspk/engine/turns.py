@@ -122,21 +122,34 @@ class Turns:
         if len(finals) > RECONSIDERED:
             finals[-RECONSIDERED - 1].parts = ()
 
-    def part(self, labels: Mapping[int, int], heard: Callable[[Sequence[int]], FloatArray | None]) -> None:
+    def part(
+        self,
+        labels: Mapping[int, int],
+        births: Mapping[int, int],
+        heard: Callable[[Sequence[int]], FloatArray | None],
+    ) -> None:
         """Cut turns whose pieces turn out to be several people's: those that go on, and the last final ones.
 
-        The first part keeps the turn's id, the others are segments of their own.
+        The first part keeps the turn's id, the others are segments of their own. What was said when all these
+        people had labels stays as it is: it was weighed against each of them, and by more than one window.
 
         Args:
             labels: of the pieces whose own is known
+            births: the newest piece when each label was given
             heard: from pieces to what was heard of them, float32 [shape=(dimension,)], a unit vector
         """
         turns: list[Draft | Final] = [*list(self.state.finals)[-RECONSIDERED:], *self._drafts()]
         for turn in turns:
-            own = {labels[part.piece] for part in turn.parts if part.piece in labels}
-            if turn.label in {NEXT, UNKNOWN} or len(own) < 2:
+            if turn.label in {NEXT, UNKNOWN}:
                 continue
-            found = shares(turn.parts, turn.label, labels)
+            own = {
+                part.piece: label if part.piece <= max(births[label], births[turn.label]) else turn.label
+                for part in turn.parts
+                if (label := labels.get(part.piece)) is not None
+            }
+            if len(set(own.values())) < 2:
+                continue
+            found = shares(turn.parts, turn.label, own)
             if len(found) < 2 or any(self._speaks_beside(share, turn) for share in found):
                 continue
             if isinstance(turn, Final):

@@ -342,6 +342,9 @@ def test_a_turn_is_settled_once_when_its_beginning_is_old():
     assert speech.turns.state.events[-1].turn.label == "S5"
 
 
+LATER = dict.fromkeys(range(10), 10_000)  # when labels were given: behind all that was said
+
+
 def nothing(_pieces):
     return None
 
@@ -356,7 +359,7 @@ def test_a_final_turn_of_two_people_is_cut_in_the_open():
     speech.say(0, 6)
     speech.settle()
     before = len(speech.turns.state.events)
-    speech.turns.part({0: 0, 3: 1}, lambda pieces: np.full(4, len(pieces), np.float32))
+    speech.turns.part({0: 0, 3: 1}, LATER, lambda pieces: np.full(4, len(pieces), np.float32))
     assert [event.to_json() for event in speech.turns.state.events[before:-1]] == [
         {
             "type": "revise",
@@ -378,10 +381,10 @@ def test_parts_of_a_turn_are_turns_of_their_own():
     speech = Speech()
     speech.say(0, 6)
     speech.settle()
-    speech.turns.part({0: 1, 2: 2, 4: 1}, nothing)
+    speech.turns.part({0: 1, 2: 2, 4: 1}, LATER, nothing)
     assert [final.label for final in speech.turns.state.finals] == [1, 2, 1]
     before = len(speech.turns.state.events)
-    speech.turns.part({0: 1, 2: 2, 4: 1}, nothing)
+    speech.turns.part({0: 1, 2: 2, 4: 1}, LATER, nothing)
     assert len(speech.turns.state.events) == before
     speech.turns.merge(1, 2)
     assert speech.revised()[-2:] == [(1, "S3", "merged"), (3, "S3", "merged")]
@@ -392,7 +395,7 @@ def test_what_is_of_one_label_throughout_is_not_cut():
     speech.say(0, 4)
     speech.settle()
     before = len(speech.turns.state.events)
-    speech.turns.part({0: 1, 3: 1}, nothing)
+    speech.turns.part({0: 1, 3: 1}, LATER, nothing)
     assert len(speech.turns.state.events) == before
 
 
@@ -404,7 +407,7 @@ def test_nobody_gets_a_part_of_a_turn_who_speaks_at_its_time():
             beside = Said(Decision(3 * hop + 1, 1, 0.5, 0.9, provisional=False), [span_of(hop)], VECTOR)
             speech.turns.extend([own, beside] if hop in others else [own])
         speech.settle()
-        speech.turns.part({0: 0, 6: 1}, nothing)
+        speech.turns.part({0: 0, 6: 1}, LATER, nothing)
         assert (speech.revised() != []) == cut
 
 
@@ -412,7 +415,7 @@ def test_parts_that_may_be_a_new_voices_are_so_still():
     speech = Speech()
     speech.say(0, 4, provisional=True)
     speech.settle()
-    speech.turns.part({0: 0, 2: 1}, nothing)
+    speech.turns.part({0: 0, 2: 1}, LATER, nothing)
     speech.turns.born(5, (2, 3))
     assert speech.revised()[-1] == (2, "S6", "new")
 
@@ -423,7 +426,7 @@ def test_only_the_last_final_turns_are_cut():
         speech.say(0, 2)
         speech.hop += 2
     speech.settle()
-    speech.turns.part({piece: piece % 2 for piece in range(speech.hop)}, nothing)
+    speech.turns.part({piece: piece % 2 for piece in range(speech.hop)}, LATER, nothing)
     assert [number for number, _, _ in speech.revised()] == list(range(2, RECONSIDERED + 2))
     assert not any(final.parts for final in list(speech.turns.state.finals)[:-RECONSIDERED])
 
@@ -435,7 +438,7 @@ def test_a_turn_that_goes_on_is_cut_likewise_and_its_last_part_goes_on(over):
     if over:
         speech.turns.close()
     before = len(speech.turns.state.events)
-    speech.turns.part({0: 0, 2: 1}, lambda _: np.full(4, 0.5, np.float32))
+    speech.turns.part({0: 0, 2: 1}, LATER, lambda _: np.full(4, 0.5, np.float32))
     events = speech.turns.state.events[before:]
     assert [(e.id, e.rev, e.turn.label, e.state) for e in events] == [
         (1, 5, "S1", "tentative"),
@@ -451,6 +454,18 @@ def test_a_turn_that_goes_on_is_cut_likewise_and_its_last_part_goes_on(over):
 def test_a_turn_that_was_not_heard_is_cut_all_the_same():
     speech = Speech()
     speech.say(0, 4)
-    speech.turns.part({0: 0, 2: 1}, nothing)
+    speech.turns.part({0: 0, 2: 1}, LATER, nothing)
     assert speech.settle() == [(0, 2, "S1"), (2, 4, "S2")]
     assert [final.vector for final in speech.turns.state.finals] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("births", "cut"),
+    [({0: 0, 1: 1}, False), ({0: 0, 1: 2}, True), ({0: 2, 1: 0}, True), ({0: 0, 1: 9}, True)],
+)
+def test_what_was_said_when_both_had_labels_stays_as_it_was_decided(births, cut):
+    speech = Speech()
+    speech.say(0, 4)
+    speech.settle()
+    speech.turns.part({0: 0, 2: 1}, births, nothing)
+    assert (speech.revised() != []) == cut
