@@ -20,6 +20,7 @@ SLIVER: int = samples_of(
     0.25
 )  # somebody who speaks less before another goes on without a pause is that other
 RECONSIDERED: int = 256  # of these, that are looked at again when the voices are grouped anew
+YOUNG: int = 3 * 60  # pieces of 30 s, in which a label that was just given may be missed
 UNKNOWN: int = -1  # no voice is known yet
 
 
@@ -131,7 +132,8 @@ class Turns:
         """Cut turns whose pieces turn out to be several people's: those that go on, and the last final ones.
 
         The first part keeps the turn's id, the others are segments of their own. What was said when all these
-        people had labels stays as it is: it was weighed against each of them, and by more than one window.
+        people had had labels for long stays as it is: it was weighed against each of them, and by more than
+        one window.
 
         Args:
             labels: of the pieces whose own is known
@@ -143,7 +145,9 @@ class Turns:
             if turn.label in {NEXT, UNKNOWN}:
                 continue
             own = {
-                part.piece: label if part.piece <= max(births[label], births[turn.label]) else turn.label
+                part.piece: label
+                if part.piece <= max(births[label], births[turn.label]) + YOUNG
+                else turn.label
                 for part in turn.parts
                 if (label := labels.get(part.piece)) is not None
             }

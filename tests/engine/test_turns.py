@@ -6,7 +6,7 @@ import pytest
 from rtspk.engine.events import ReviseEvent, SegmentEvent
 from rtspk.engine.settings import HOP
 from rtspk.engine.tracker_state import NEXT, Decision
-from rtspk.engine.turns import LONGEST, RECONSIDERED, Turns
+from rtspk.engine.turns import LONGEST, RECONSIDERED, YOUNG, Turns
 from rtspk.engine.turns_state import REMEMBERED, Said, TurnsState
 from rtspk.types import Segment, samples_of
 
@@ -461,11 +461,12 @@ def test_a_turn_that_was_not_heard_is_cut_all_the_same():
 
 @pytest.mark.parametrize(
     ("births", "cut"),
-    [({0: 0, 1: 1}, False), ({0: 0, 1: 2}, True), ({0: 2, 1: 0}, True), ({0: 0, 1: 9}, True)],
+    [((0, 1), False), ((0, 2), True), ((2, 0), True), ((0, 9), True)],
 )
-def test_what_was_said_when_both_had_labels_stays_as_it_was_decided(births, cut):
+def test_what_was_said_when_both_had_had_labels_for_long_stays_as_it_was_decided(births, cut):
     speech = Speech()
+    speech.hop = YOUNG
     speech.say(0, 4)
     speech.settle()
-    speech.turns.part({0: 0, 2: 1}, births, nothing)
+    speech.turns.part({YOUNG: 0, YOUNG + 2: 1}, dict(enumerate(births)), nothing)
     assert (speech.revised() != []) == cut
