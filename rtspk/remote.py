@@ -106,6 +106,8 @@ class Remote:
         """
         if self._finished:
             raise SessionError(f"wanted no audio after finish, got {len(samples)} samples")
+        if not isinstance(samples, np.ndarray):
+            raise AudioError(f"wanted samples as a float32 array, got {type(samples).__name__}")
         if samples.ndim != 1 or samples.dtype != np.float32:
             raise AudioError(f"wanted mono float32 samples, got {samples.dtype} of shape {samples.shape}")
         if not np.isfinite(samples).all():

@@ -64,7 +64,13 @@ def test_nothing_is_sent_before_the_server_is_ready():
 
 @pytest.mark.parametrize(
     "samples",
-    [np.ones(10, np.int16), np.ones(10), np.ones((10, 2), np.float32), np.full(3, np.nan, np.float32)],
+    [
+        np.ones(10, np.int16),
+        np.ones(10),
+        np.ones((10, 2), np.float32),
+        np.full(3, np.nan, np.float32),
+        [0.0],
+    ],
 )
 def test_what_a_local_session_would_not_hear_is_refused(samples):
     client = opened()

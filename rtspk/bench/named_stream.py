@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from rtspk.bench.said import NOWHERE
 from rtspk.engine.events import Event, ReviseEvent, SegmentEvent, SpeakerEvent
 from rtspk.rttm import SpeakerTurn
 from rtspk.types import Segment, samples_of, seconds_of
@@ -90,7 +91,9 @@ class NamedStream:
     _spans: dict[int, Segment] = field(default_factory=dict)
     _labels: dict[int, str] = field(default_factory=dict)
     _names: dict[int, str | None] = field(default_factory=dict)  # as they stand now
-    _first: dict[int, str | None] = field(default_factory=dict)  # as they were when final
+    _first: dict[int, tuple[Segment, str | None]] = field(default_factory=dict)  # as they were when final
+    _final: set[int] = field(default_factory=set)  # others do not count
+    _cut: Segment = NOWHERE  # what the segment held that was cut last: its parts were said with it
     _known: dict[str, str | None] = field(default_factory=dict)  # names of labels
     _reached: dict[str, int] = field(default_factory=dict)  # stream time of each correct name
     _strangers: set[str] = field(default_factory=set)  # of whom a segment ever had a name
@@ -101,16 +104,21 @@ class NamedStream:
         for event in events:
             match event:
                 case SegmentEvent(number, _, turn, state):
+                    is_part = number not in self._spans and self._cut.overlap(turn.segment) > 0
+                    if state == "final" and not is_part:
+                        self._first.setdefault(number, (turn.segment, turn.name))
+                    if state == "final":
+                        self._final.add(number)
                     self._spans[number], self._labels[number] = turn.segment, turn.label
                     self._names[number] = self._known[turn.label] = turn.name
-                    if state == "final":
-                        self._first.setdefault(number, turn.name)
                     touched.add(number)
                 case ReviseEvent(changes):
                     for change in changes:
                         if change.id in self._spans:
                             self._labels[change.id], self._names[change.id] = change.label, change.name
                             touched.add(change.id)
+                        if change.reason == "split":
+                            self._cut = self._spans[change.id]
                 case SpeakerEvent("named", label, name, _):
                     self._known[label] = name
                     own = self._of(label)
@@ -133,9 +141,10 @@ class NamedStream:
         others = [row for name, row in truth.items() if name not in self.enrolled]
         nobody = np.zeros(-(-length // GRID), np.bool_)
         alone = np.logical_or.reduce([nobody, *others]) & ~np.logical_or.reduce([nobody, *known.values()])
+        now = [(self._spans[number], self._names[number]) for number in self._final]
         first, revised = (
-            self._errors(self._said(names, len(nobody)), truth, known, alone)
-            for names in (self._first, self._names)
+            self._errors(_rows(said, len(nobody)), truth, known, alone)
+            for said in (list(self._first.values()), now)
         )
         return StreamResult(
             seconds_of(sum(int(row.sum()) for row in known.values()) * GRID),
@@ -207,14 +216,14 @@ class NamedStream:
             _mark(row, Segment(samples_of(turn.start), samples_of(turn.end)))
         return rows
 
-    def _said(self, names: dict[int, str | None], grid: int) -> Rows:
-        """When each name stands: bool [shape=(grid,)]; segments that never became final do not count."""
-        rows: Rows = {}
-        for number in self._first:
-            name = names[number]
-            if name is not None:
-                _mark(rows.setdefault(name, np.zeros(grid, np.bool_)), self._spans[number])
-        return rows
+
+def _rows(said: Sequence[tuple[Segment, str | None]], grid: int) -> Rows:
+    """When each name stands: bool [shape=(grid,)]."""
+    rows: Rows = {}
+    for span, name in said:
+        if name is not None:
+            _mark(rows.setdefault(name, np.zeros(grid, np.bool_)), span)
+    return rows
 
 
 def _mark(row: Row, span: Segment) -> None:

@@ -7,7 +7,9 @@ from rtspk.engine.events import Event, ReviseEvent, SegmentEvent, SpeakerEvent
 from rtspk.rttm import SpeakerTurn
 from rtspk.types import Segment, seconds_of
 
-__all__ = ["Said"]
+__all__ = ["NOWHERE", "Said"]
+
+NOWHERE = Segment(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Said:
     delays: dict[int, float] = field(default_factory=dict)  # seconds, of all segments
     _settled: int = 0  # samples of the stream that are older than the latency
     _shown: set[int] = field(default_factory=set)  # segments that reach beyond it
+    _cut: Segment = NOWHERE  # what the segment held that was cut last: its parts are no new words
 
     def hear(self, events: Sequence[Event], now: int) -> None:
         """Take the events that came at stream time `now`, in samples."""
@@ -38,12 +41,16 @@ class Said:
         for event in events:
             match event:
                 case SegmentEvent(number, _, turn, state):
-                    self.delays.setdefault(number, seconds_of(now - turn.segment.start))
+                    if number in self.spans or not self._cut.overlap(turn.segment):
+                        self.delays.setdefault(number, seconds_of(now - turn.segment.start))
                     self.spans[number], self.revised[number] = turn.segment, turn.label
                     self._shown.add(number)
                     if state == "final":
                         self.final.add(number)
                 case ReviseEvent(changes):
+                    for change in changes:
+                        if change.reason == "split":
+                            self._cut = self.spans[change.id]
                     self.revised.update({c.id: c.label for c in changes if c.id in self.revised})
                 case SpeakerEvent("merged", gone, _, str(into)):
                     self.revised.update(

@@ -98,3 +98,13 @@ def test_recordings_are_pooled():
     assert both.enrolled_speech == pytest.approx(2 * one.enrolled_speech)
     assert both.delays == one.delays * 2
     assert one + StreamResult() == one
+
+
+def test_a_segment_that_is_cut_counts_as_it_was_for_what_was_said_and_by_its_parts_for_what_is_revised():
+    split = ReviseEvent((Change(1, 2, "S1", "Anna", "split"),))
+    result = heard(
+        (9.5, segment(1, 0, 9, "S1", "Anna")),
+        (20, split, segment(1, 0, 4, "S1", "Anna"), segment(2, 5, 9, "S2")),
+    )
+    assert (result.wrong, result.stranger_named) == pytest.approx((5.0, 4.0))
+    assert (result.revised_wrong, result.revised_stranger_named) == (0.0, 0.0)

@@ -78,3 +78,15 @@ def test_what_never_became_final_is_no_turn_in_the_end():
     assert said.first_turns("talk") == []  # until the stream goes on or ends
     said.end()
     assert sum(samples_of(t.end) - samples_of(t.start) for t in said.first_turns("talk")) == 500
+
+
+def test_a_part_of_a_segment_that_is_cut_is_no_new_word_and_what_was_said_of_it_stays():
+    said = Said(latency=2500)
+    said.hear([segment(1, "S1", 1000, 3000)], 3200)
+    said.hear([segment(1, "S1", 1000, 3000, "final", 2)], 3600)
+    parts = [segment(1, "S1", 1000, 2000, "final", 4), segment(2, "S2", 2000, 3000, "final")]
+    said.hear([ReviseEvent((Change(1, 3, "S1", None, "split"),)), *parts], 9000)
+    said.end()
+    assert first(said) == [("S1", 1000, 1100), ("S1", 1100, 3000)]
+    assert said.delays == {1: 2200 / 16_000}
+    assert (said.said(), said.flipped()) == (2000, 1000)

@@ -1,4 +1,4 @@
-"""A conversation, a session whose network can be asked a thousand times, galleries, talk for the tracker."""
+"""A conversation, a session whose network can be asked a thousand times, galleries, talk, turns."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import pytest
 from rtspk.audio import read_audio
 from rtspk.data import DEMO
 from rtspk.engine.embedder import EmbedderCard
-from rtspk.engine.events import Event
+from rtspk.engine.events import Event, ReviseEvent, SegmentEvent
 from rtspk.engine.frontend import Frontend
 from rtspk.engine.gallery import Gallery
 from rtspk.engine.identity import Identities
@@ -20,6 +20,8 @@ from rtspk.engine.session_state import SessionParts, SessionState
 from rtspk.engine.settings import HOP, MOST_SPEAKERS, SessionConfig, TrackerConfig
 from rtspk.engine.tracker import Tracker
 from rtspk.engine.tracker_state import Decision, Heard, LabelChange, TrackerState, piece_of
+from rtspk.engine.turns import Turns
+from rtspk.engine.turns_state import Said, TurnsState
 from rtspk.engine.voicing import Voicing
 from rtspk.kernels.mel import MelConfig
 from rtspk.types import Embedding, FloatArray, Segment, Window, samples_of
@@ -187,3 +189,36 @@ def between(talk: Talk, one: int, other: int, share: float) -> Embedding:
 
 def known_two(talk: Talk) -> tuple[int, int]:
     return talk.say(0, 10)[-1].label, talk.say(1, 10)[-1].label
+
+
+VECTOR = np.ones(4, np.float32)
+JOIN = samples_of(0.3)
+
+
+class Speech:
+    """Whole hops of speech by one label after another."""
+
+    def __init__(self) -> None:
+        self.turns = Turns(TurnsState(), JOIN)
+        self.hop = 0
+
+    def say(self, label: int, hops: int, *, provisional: bool = False) -> None:
+        for _ in range(hops):
+            span = Segment(self.hop * HOP, (self.hop + 1) * HOP)
+            decision = Decision(self.hop, label, 0.5, 0.9, provisional)
+            self.turns.extend([Said(decision, [span], VECTOR)])
+            self.hop += 1
+
+    def settle(self) -> list[tuple[float, float, str]]:
+        self.turns.close()
+        for draft in self.turns.due(1 << 40):
+            self.turns.finalise(draft)
+        final = [
+            e.turn for e in self.turns.state.events if isinstance(e, SegmentEvent) and e.state == "final"
+        ]
+        return [(t.segment.start / HOP, t.segment.end / HOP, t.label) for t in final]
+
+    def revised(self) -> list[tuple[int, str, str]]:
+        """Which segments became whose, and why."""
+        events = [e for e in self.turns.state.events if isinstance(e, ReviseEvent)]
+        return [(change.id, change.label, change.reason) for e in events for change in e.changes]
