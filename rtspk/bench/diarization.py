@@ -133,7 +133,7 @@ def _evaluate(
         revised,
         said.said(),
         said.flipped(),
-        tuple(said.delays[number] for number in sorted(said.final)),
+        tuple(said.delays[number] for number in sorted(said.final & said.delays.keys())),
         seconds,
         seconds_of(now),
     )

@@ -30,7 +30,7 @@ class Said:
     revised: dict[int, str] = field(default_factory=dict)  # their labels as they stand now
     first: list[Piece] = field(default_factory=list)
     final: set[int] = field(default_factory=set)
-    delays: dict[int, float] = field(default_factory=dict)  # seconds, of all segments
+    delays: dict[int, float] = field(default_factory=dict)  # seconds, of all segments but parts of cut ones
     _settled: int = 0  # samples of the stream that are older than the latency
     _shown: set[int] = field(default_factory=set)  # segments that reach beyond it
     _cut: Segment = NOWHERE  # what the segment held that was cut last: its parts are no new words
