@@ -22,7 +22,8 @@ from rtspk.types import FloatArray
 __all__ = ["PictureNetwork"]
 
 MOST: int = 20  # tiles done at once: their sums stay in the cache that is near
-KEPT: int = 192  # rows of the largest picture for which room is kept: more than a window of a stream
+LEAST: int = 192  # rows of a picture for which there is room: more than a window of a stream
+KEPT: int = 640  # and of the largest for which room is kept (20 MB): more than a piece of a print
 DEEP: int = 8  # rows that one row stands for, from which on pictures are so small that tiles of 2 fit better
 LINE: int = 64  # bytes of a cache line
 FACTORS: int = 3  # of a picture that is added
@@ -195,7 +196,7 @@ class PictureNetwork:
             kernel(*arguments)
         inside = pictures.last.transpose(0, 2, 1)
         frames = ((inside - np.int16(self._last)) * self._levels[1]).reshape(len(inside), -1)
-        if room.height == KEPT:
+        if room.height <= KEPT:
             self._rooms.append(room)
         return np.asarray(frames, np.float32)
 
@@ -206,7 +207,7 @@ class PictureNetwork:
         except IndexError:
             room = None
         if room is None or height > room.height or width != room.width:
-            room = Room(self._steps, self._packs, self._nought, max(height, KEPT), width)
+            room = Room(self._steps, self._packs, self._nought, max(height, LEAST), width)
         return room
 
 

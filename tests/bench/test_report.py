@@ -49,6 +49,12 @@ def test_ours_and_the_peer_run_in_turn_after_a_free_run_of_each():
     assert len(timings.ours) == len(timings.peer) == 3
 
 
+def test_runs_are_timed_by_the_clock_that_is_asked_for():
+    ticks = iter(range(100))
+    timings = compare(lambda: None, lambda: next(ticks), runs=2, clock=lambda: float(next(ticks)))
+    assert timings == Timings((1.0, 1.0), (2.0, 2.0))
+
+
 def test_without_a_peer_only_ours_runs():
     order = []
     timings = compare(lambda: order.append("ours"), None, runs=2)

@@ -86,10 +86,14 @@ def test_threads_hear_beside_each_other(network, rows):
     assert all(np.array_equal(one, other) for one, other in zip(heard, wanted * 3, strict=True))
 
 
-def test_room_for_a_long_picture_is_not_kept(tables, rows):
+def test_room_for_a_print_is_kept_and_for_a_longer_picture_not(tables, rows):
     network = PictureNetwork(tables)
-    network(rows[: 2 * KEPT])
+    network(rows[: KEPT + 1])
     assert not network._rooms
+    network(rows[:600])
+    kept = network._rooms[0]
+    network(rows[:48])
+    assert network._rooms == [kept]
     for count in (48, 176, 48, 16):
         network(rows[:count])
     assert len(network._rooms) == 1
