@@ -7,7 +7,9 @@ the outer function, so that a changed helper in another file would leave stale m
 import hashlib
 import logging
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -48,10 +50,24 @@ def _cache_directory() -> str:
             "~/Library/Caches" if sys.platform == "darwin" else os.environ.get("XDG_CACHE_HOME", "~/.cache")
         )
         base = Path(home).expanduser() / "rtspk"
-    folder = base / f"kernels-{digest.hexdigest()[:16]}"
-    if not folder.exists():
+    name = f"kernels-{digest.hexdigest()[:16]}"
+    if not (base / name).exists() and not _copied(here / "__pycache__" / name, base / name):
         _log.warning("compiling for this processor, the first time: this takes up to a minute")
-    return str(folder)
+    return str(base / name)
+
+
+def _copied(ready: Path, folder: Path) -> bool:
+    """Take over what was compiled beside the sources, as in an image: numba wants a folder to write to."""
+    if not ready.is_dir():
+        return False
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as place:
+            shutil.copytree(ready, Path(place) / folder.name)
+            (Path(place) / folder.name).replace(folder)
+    except OSError:  # it cannot be written, or another process was first
+        return folder.exists()
+    return True
 
 
 def _compile(function: F, signature: str | None, *, cached: bool, exact: bool) -> F:

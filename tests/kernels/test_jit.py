@@ -85,6 +85,31 @@ def test_the_first_time_is_announced_and_the_second_is_not(tmp_path, monkeypatch
     jit._cache_directory.cache_clear()
 
 
+def test_what_is_compiled_beside_the_sources_is_taken_over_where_they_are_read_only(
+    tmp_path, monkeypatch, caplog
+):
+    sources, home = tmp_path / "package", tmp_path / "home"
+    sources.mkdir()
+    (sources / "helper.py").write_text("a = 1")
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setattr(jit, "__file__", str(sources / "jit.py"))
+    jit._cache_directory.cache_clear()
+    ready = Path(jit._cache_directory())
+    ready.mkdir(parents=True)
+    (ready / "one.nbc").write_bytes(b"code")
+    caplog.clear()
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != sources and real(path, mode))
+    jit._cache_directory.cache_clear()
+    folder = Path(jit._cache_directory())
+    jit._cache_directory.cache_clear()
+    assert folder.is_relative_to(home)
+    assert [one.read_bytes() for one in folder.parent.rglob("*.nbc")] == [b"code"]
+    assert not caplog.messages
+
+
 def test_a_read_only_package_imports_and_keeps_its_code_with_the_user(tmp_path):
     """In a process of its own, since a module is imported once; os.access stands for the read-only folder."""
     code = (
