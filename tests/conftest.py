@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,24 @@ def shared() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip(f"no evaluation sets at {SHARED}; RTSPK_SHARED names another folder")
     return SHARED
+
+
+@contextmanager
+def serving(folder: Path, **environment: str) -> Iterator[int]:
+    """Run `rtspk serve`, which knows nobody; gives its port."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rtspk", "serve", "--port", "0", "--gallery", folder / "v.db"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env={**os.environ, **environment},
+    )
+    with process:
+        said = next(line for line in process.stderr if "starting" not in line)
+        assert "serving at http://127.0.0.1:" in said, said
+        yield int(said.rsplit(":", 1)[1])
+        process.terminate()
+        assert process.wait(60) == 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,8 @@
 import asyncio
 import contextlib
 import json
-import os
 import random
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 
@@ -24,27 +21,16 @@ from rtspk.engine.events import SpeakerEvent
 from rtspk.engine.pipeline import Engine
 from rtspk.errors import ConfigError, SessionError
 from rtspk.types import FloatArray, samples_of
+from tests.conftest import serving
 
 TOKEN = "a-token-of-the-tests"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[int]:
-    """The port of `rtspk serve`, which knows nobody."""
-    folder = tmp_path_factory.mktemp("server")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "rtspk", "serve", "--port", "0", "--gallery", folder / "v.db"],
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "RTSPK_TOKEN": TOKEN},
-    )
-    with process:
-        said = next(line for line in process.stderr if "starting" not in line)
-        assert "serving at http://127.0.0.1:" in said, said
-        yield int(said.rsplit(":", 1)[1])
-        process.terminate()
-        assert process.wait(60) == 0
+    """The port of a server."""
+    with serving(tmp_path_factory.mktemp("server"), RTSPK_TOKEN=TOKEN) as port:
+        yield port
 
 
 @pytest.fixture(scope="module")
