@@ -16,7 +16,7 @@ from rtspk.errors import AudioError, ConfigError, GalleryError, StorageError
 from rtspk.metrics import diarization_error
 from rtspk.rttm import read_rttm, to_rttm_turns
 from rtspk.transcript import Transcript
-from rtspk.types import samples_of
+from rtspk.types import samples_of, seconds_of
 
 ANNA, BEN, TALK = DEMO / "Anna.opus", DEMO / "Ben.opus", DEMO / "conversation.opus"
 
@@ -55,6 +55,22 @@ def test_without_enrolment_the_voices_are_told_apart(engine):
     events = [*session.push(read_audio(TALK)), *session.finish()]
     assert events[-1].to_json()["speakers"] == 3
     assert all(event.turn.name is None for event in events if isinstance(event, SegmentEvent))
+
+
+def test_who_speaks_when_all_labels_are_given_has_somebody_elses_without_confidence(engine):
+    engine.enroll("Anna", ANNA)
+    engine.enroll("Ben", BEN)
+    session, transcript = engine.session(max_speakers=2), Transcript()
+    transcript.apply_all([*session.push(read_audio(TALK)), *session.finish()])
+    cleo = [turn for turn in read_rttm(DEMO / "conversation.rttm") if turn.speaker == "Cleo"]
+    sure: dict[bool, list[bool]] = {True: [], False: []}
+    for turn in transcript.turns():
+        middle = seconds_of(turn.segment.start + turn.segment.end) / 2
+        sure[any(one.start < middle < one.end for one in cleo)].append(turn.confidence > 0.1)
+        assert turn.name in {"Anna", "Ben"}
+    assert len(sure[True]) > 5
+    assert not any(sure[True])
+    assert all(sure[False])
 
 
 def test_a_clip_of_an_enrolled_voice_is_identified_and_a_strangers_is_not(engine):
