@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from rtspk.engine.settings import MOST_SPEAKERS, SessionConfig
 from rtspk.engine.tracker import Tracker
 from rtspk.engine.unit import unit
 from rtspk.engine.voiceprint import Voiceprint, voiceprint
-from rtspk.errors import AudioError, GalleryError
+from rtspk.errors import AudioError, GalleryError, SessionError
 from rtspk.types import FloatArray, Match
 
 __all__ = ["Engine", "Enrolment", "Identification", "LocalSession", "Verification"]
@@ -74,6 +74,9 @@ class LocalSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._session.finish()
+
+    def __reduce__(self) -> NoReturn:
+        raise SessionError("wanted something that can be pickled, got a session with its networks")
 
     def push(self, samples: FloatArray) -> list[Event]:
         """Take the next samples, float32 [shape=(n,)] at 16 kHz; returns what there is to say."""

@@ -231,6 +231,11 @@ def test_a_session_can_be_parked_and_resumed(setup, conversation):
     assert json_of(said) == json_of(setup.events([sound]))
 
 
+def test_a_session_with_its_networks_is_not_pickled_and_says_so(setup):
+    with pytest.raises(SessionError, match=r"^wanted something that can be pickled, got a session with its"):
+        pickle.dumps(setup.begin())
+
+
 def test_sessions_do_not_know_each_other(setup, conversation):
     alone = json_of(setup.events([conversation[:EXCERPT]]))
     one, other = setup.begin(), setup.begin()
