@@ -13,6 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from rtspk.engine.events import Event
+from rtspk.engine.settings import SessionConfig
 from rtspk.errors import ConfigError, FormatError, SessionError
 from rtspk.remote import Remote, RemoteStatus
 from rtspk.server.messages import ClientMessage, Options, WarningMessage
@@ -56,9 +57,16 @@ class AsyncClient:
             pace: "live" sound is dropped when the server cannot keep up; a "file" is sent as fast as it works
             tls: for certificates that this machine does not know
             resume: go on where it was when the connection breaks
+
+        Raises:
+            ConfigError: no such address or pace, or a number out of its range.
         """
         self.url = _address(url)
-        self._remote = Remote(Options(latency=latency, max_speakers=max_speakers, pace=pace))
+        SessionConfig().with_choice(latency=latency, max_speakers=max_speakers)
+        if pace not in ("live", "file"):
+            raise ConfigError(f"wanted a pace of live or file, got {pace!r}")
+        most = None if max_speakers is None else int(max_speakers)  # JSON knows no number of numpy
+        self._remote = Remote(Options(latency=latency, max_speakers=most, pace=pace))
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._tls, self._resumes = tls, resume
         self._cookies = SimpleCookie()  # of a balancer, which finds the server that has the session by them

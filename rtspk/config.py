@@ -4,14 +4,15 @@ import dataclasses
 import json
 import math
 import tomllib
+from numbers import Integral, Real
 from pathlib import Path
-from typing import TypeVar, get_args, get_type_hints
+from typing import TypeGuard, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from rtspk.errors import ConfigError
 
-__all__ = ["read_toml", "refuse_outside", "refuse_reversed", "to_settings"]
+__all__ = ["check_number", "read_toml", "refuse_outside", "refuse_reversed", "to_settings"]
 
 T = TypeVar("T")
 
@@ -52,6 +53,23 @@ def to_settings(table: dict[str, object], kind: type[T], source: str) -> T:
         ) from error
 
 
+def check_number(value: object, low: float, high: float, wanted: str, *, whole: bool = False) -> None:
+    """Refuse what a caller gave for a number: outside a range, nan, text, a truth value.
+
+    Args:
+        value: what came
+        low: the least that it may be
+        high: the most
+        wanted: what it should be, for the error
+        whole: refuse 1.5 too
+
+    Raises:
+        ConfigError: for all of these.
+    """
+    if not (_is_number(value) and low <= value <= high) or (whole and not isinstance(value, Integral)):
+        raise ConfigError(f"wanted {wanted}, got {_shown(value)}")
+
+
 def refuse_outside(
     settings: object, low: float, high: float, *names: str, table: str = "", above: bool = False
 ) -> None:
@@ -74,9 +92,10 @@ def refuse_outside(
         value = getattr(settings, name)
         numbers = value if isinstance(value, tuple) else () if value is None else (value,)
         for one in numbers:
-            if not (math.isfinite(one) and low <= one <= high) or (above and one == low):
+            is_inside = _is_number(one) and math.isfinite(one) and low <= one <= high
+            if not is_inside or (above and one == low):
                 wanted = least if high == math.inf else both
-                raise ConfigError(f"wanted {table and table + '.'}{name} of {wanted}, got {value}")
+                raise ConfigError(f"wanted {table and table + '.'}{name} of {wanted}, got {_shown(value)}")
 
 
 def refuse_reversed(settings: object, *names: str) -> None:
@@ -85,6 +104,15 @@ def refuse_reversed(settings: object, *names: str) -> None:
         least, most = getattr(settings, name)
         if least > most:
             raise ConfigError(f"wanted {name} from the least to the most, got {least:g} to {most:g}")
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _shown(value: object) -> str:
+    """A number as it is written, and text that looks like one with its quotes."""
+    return str(value) if isinstance(value, Real) else repr(value)
 
 
 def _path(value: object) -> str:

@@ -149,6 +149,23 @@ def test_what_is_no_address_is_refused(url):
         Client(url)
 
 
+@pytest.mark.parametrize("made", [Client, AsyncClient])
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"latency": "1"}, "wanted a latency of 0.5 to 5 seconds, got '1'"),
+        ({"latency": float("nan")}, "wanted a latency of 0.5 to 5 seconds, got nan"),
+        ({"max_speakers": -1}, "wanted 1 to 100 speakers at most, got -1"),
+        ({"max_speakers": 1.5}, "wanted 1 to 100 speakers at most, got 1.5"),
+        ({"pace": "fast"}, "wanted a pace of live or file, got 'fast'"),
+    ],
+)
+def test_what_no_session_can_be_asked_for_is_refused_before_a_server_is(made, asked, said):
+    with pytest.raises(ConfigError) as caught:
+        made("ws://localhost:1", **asked)
+    assert str(caught.value) == said
+
+
 @contextlib.contextmanager
 def server_of_our_own(answer, **more):
     """A websocket whose each connection is answered by a function; gives its address."""

@@ -39,13 +39,16 @@ def calibrate(
     if out is not None:
         check_writable(out)
     from rtspk.bench.calibrate import calibrate as fit
-    from rtspk.bench.trial_list import read_trials
+    from rtspk.engine.gallery import Gallery
+    from rtspk.engine.gallery_file import default_gallery
     from rtspk.engine.pipeline import Engine
     from rtspk.files import write_atomically
 
-    read_trials(file)  # before a gallery is made for it
+    path = gallery or default_gallery()
+    is_made = keep and not path.exists() and str(path) != ":memory:"  # when there is something to keep
     with progress() as advance:
-        engine = Engine.load(gallery, model=model, device=device, create=keep)
+        wanted = ":memory:" if is_made else gallery
+        engine = Engine.load(wanted, model=model, device=device, create=False)
         report = fit(engine, file, false_accept, lambda done, of: advance("clips", done, of))
     if as_json:
         say(report.to_json())
@@ -54,7 +57,10 @@ def calibrate(
     if out is not None:
         write_atomically(out, report.to_toml().encode())
     if keep:
-        engine.gallery.calibrate(report.calibration)
+        voices = engine.gallery
+        if is_made:
+            voices = Gallery.open(path, voices.model_id, voices.dimension)
+        voices.calibrate(report.calibration)
         note("kept in the gallery")
     elif out is not None:
         note(f"written to {plain(str(out))}; nothing else was changed")

@@ -27,14 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["devices", "listen"]
 
-ENGINE: tuple[str, ...] = (
-    "gallery",
-    "model",
-    "segmenter",
-    "device",
-    "config",
-)  # options of who does the work
-RAW: tuple[str, ...] = ("encoding", "channels")  # and of raw sound
+# Options of who does the work, and of raw sound.
+ENGINE: tuple[str, ...] = ("gallery", "model", "segmenter", "device", "config")
+RAW: tuple[str, ...] = ("encoding", "channels")
 
 
 def listen(

@@ -95,8 +95,8 @@ def simulate(
         raise ConfigError(f"wanted --speakers of 1 to 10, such as 3 or 2-6, got {speakers!r}")
     if out.exists() and not out.is_dir():
         raise ConfigError(f"wanted a folder as --out, got the file {out}")
+    from rtspk.train.audit import read_audited
     from rtspk.train.conversation_set import SetConfig, simulate_set
-    from rtspk.train.manifest import read_manifest
     from rtspk.train.simulate import by_speaker
 
     config = SetConfig(
@@ -114,9 +114,10 @@ def simulate(
         strangers=strangers,
         seed=seed,
     )
-    utterances = by_speaker(read_manifest(manifest))
     with ExitStack() as stack:
         advance = stack.enter_context(progress())
+        listed = read_audited(manifest, lambda done, of: advance("check files", done, of))
+        utterances = by_speaker(listed)
         if cache is None:
             import tempfile
 

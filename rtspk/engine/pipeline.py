@@ -1,15 +1,16 @@
 """The engine: models and gallery loaded once, shared by any number of sessions and threads."""
 
+import math
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 import numpy as np
 
 from rtspk.audio import read_audio
-from rtspk.config import read_toml
+from rtspk.config import check_number, read_toml
 from rtspk.engine.backend import load_backend
 from rtspk.engine.calibration import Calibration
 from rtspk.engine.embedder import Embedder, OnnxEmbedder, find_card
@@ -27,11 +28,13 @@ from rtspk.engine.settings import MOST_SPEAKERS, SessionConfig
 from rtspk.engine.tracker import Tracker
 from rtspk.engine.unit import unit
 from rtspk.engine.voiceprint import Voiceprint, voiceprint
-from rtspk.errors import AudioError, ConfigError, GalleryError
+from rtspk.errors import AudioError, GalleryError, SessionError
 from rtspk.types import FloatArray, Match
 
 __all__ = ["Engine", "Enrolment", "Identification", "LocalSession", "Verification"]
 
+MOST_THREADS: int = 1024
+LONGEST_WAIT: float = 86_400.0  # s
 NEAREST: int = 16  # names that a voice to be enrolled is held against
 NAMING: str = "naming.toml"  # beside a model's card: what its scores mean for names
 
@@ -71,6 +74,9 @@ class LocalSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._session.finish()
+
+    def __reduce__(self) -> NoReturn:
+        raise SessionError("wanted something that can be pickled, got a session with its networks")
 
     def push(self, samples: FloatArray) -> list[Event]:
         """Take the next samples, float32 [shape=(n,)] at 16 kHz; returns what there is to say."""
@@ -138,9 +144,11 @@ class Engine:
 
         Raises:
             ModelError: a model is missing or damaged.
-            ConfigError: a GPU was asked for and there is none.
+            ConfigError: a GPU was asked for and there is none; a number out of its range.
             GalleryError: there is no such gallery, or another model made it.
         """
+        check_number(threads, 1, MOST_THREADS, f"1 to {MOST_THREADS} threads", whole=True)
+        check_number(busy_seconds, 0.0, LONGEST_WAIT, f"to wait for 0 to {LONGEST_WAIT:g} seconds")
         folder = resolve_model(model)
         embedder = load_backend(folder, device=device, threads=threads)
         listener = load_segmenter(find_segmenter(segmenter or os.environ.get("RTSPK_SEGMENTER")), threads)
@@ -172,6 +180,9 @@ class Engine:
             latency: seconds, 0.5 to 5; everything older is final
             max_speakers: labels at most
             config: all settings; latency and max_speakers of this call are then not used
+
+        Raises:
+            ConfigError: a number out of its range.
         """
         settings = config or SessionConfig(latency=latency, max_speakers=max_speakers)
         return LocalSession(Session(self.parts(settings)), self.embedder)
@@ -212,11 +223,13 @@ class Engine:
         name = clean_name(name)
         if not clips:
             raise AudioError(f"wanted at least one clip for {name!r}, got none")
-        sources = ["samples" if isinstance(clip, np.ndarray) else Path(clip).name for clip in clips]
+        sources: list[str] = []
         prints: list[Voiceprint] = []
         kept: list[tuple[str, FloatArray]] = []
-        for clip, source in zip(clips, sources, strict=True):
+        for clip in clips:
             sound = _sound(clip)
+            source = "samples" if isinstance(clip, np.ndarray) else Path(clip).name
+            sources.append(source)
             prints.append(self._voiceprint(sound, _called(clip), with_parts=True))
             if keep_clips:
                 kept.append((source, sound))
@@ -242,11 +255,13 @@ class Engine:
             clip: a file, or samples float32 [shape=(n,)] at 16 kHz
             count: of the nearest names, at most
             probability: 0 to 1, from which on a name is taken for right
+
+        Raises:
+            AudioError: the clip cannot be read, or holds too little speech; samples of another shape or type.
+            ConfigError: a number out of its range.
         """
-        if count < 1 or not 0.0 <= probability <= 1.0:
-            raise ConfigError(
-                f"wanted a name or more and a probability of 0 to 1, got {count} and {probability:g}"
-            )
+        check_number(count, 1, math.inf, "a whole number of names, 1 or more", whole=True)
+        check_number(probability, 0.0, 1.0, "a probability of 0 to 1")
         heard = self.voiceprint(clip, with_parts=True)
         said = self._doubts(heard)
         found = self._matches(heard.vector, heard.net_speech, count, heard.quality.score)
@@ -295,6 +310,8 @@ class Engine:
 
 def _sound(clip: str | Path | FloatArray) -> FloatArray:
     """The samples of a clip."""
+    if not isinstance(clip, str | Path | np.ndarray):
+        raise AudioError(f"wanted a file, or samples as an array, got {type(clip).__name__}")
     return clip if isinstance(clip, np.ndarray) else read_audio(clip)
 
 

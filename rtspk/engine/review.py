@@ -73,6 +73,10 @@ class Review:
         parted = self._parted(group, state, apart)
         return [*self._relabel(parted, state, anchors or Anchors(), slow=True), Regrouped()]
 
+    def is_full(self, state: TrackerState) -> bool:
+        """Whether nobody else may get a label."""
+        return len(state.labels) >= self.max_speakers
+
     @staticmethod
     def bear(own: NDArray[np.bool_], state: TrackerState) -> Birth:
         """A label for a group; the pieces that had none are its own."""
@@ -210,7 +214,7 @@ class Review:
         be near to somebody too.
         """
         memory, config = state.memory, self.config
-        if len(state.labels) >= self.max_speakers:
+        if self.is_full(state):
             return False
         seconds = float(memory.weights[own].sum())
         mean = memory.weights[own] @ memory.vectors[own]
@@ -240,7 +244,7 @@ class Review:
     def _may_be_new(self, own: NDArray[np.bool_], state: TrackerState) -> bool:
         """Whether a group that is not proven yet is more likely somebody new than any of the labels."""
         memory = state.memory
-        if not state.labels or len(state.labels) >= self.max_speakers:
+        if not state.labels or self.is_full(state):
             return False
         if int(memory.pieces.max()) - int(memory.pieces[own].max()) > LATELY:
             return False

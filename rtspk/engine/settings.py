@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from rtspk.config import read_toml, refuse_outside
-from rtspk.errors import ConfigError
+from rtspk.config import check_number, read_toml, refuse_outside
 from rtspk.types import SAMPLE_RATE
 
 __all__ = [
@@ -127,10 +126,9 @@ class SessionConfig:
     identity: IdentityConfig = field(default_factory=IdentityConfig)
 
     def __post_init__(self) -> None:
-        if not 0.5 <= self.latency <= 5.0:
-            raise ConfigError(f"wanted a latency of 0.5 to 5 seconds, got {self.latency:g}")
-        if not 1 <= self.max_speakers <= MOST_SPEAKERS:
-            raise ConfigError(f"wanted 1 to {MOST_SPEAKERS} speakers at most, got {self.max_speakers}")
+        check_number(self.latency, 0.5, 5.0, "a latency of 0.5 to 5 seconds")
+        most = f"1 to {MOST_SPEAKERS} speakers at most"
+        check_number(self.max_speakers, 1, MOST_SPEAKERS, most, whole=True)
 
     def with_choice(
         self, *, latency: float | None = None, max_speakers: int | None = None

@@ -207,15 +207,23 @@ class Tracker:
         return {row for row, score in scores.items() if row != best and score < self.config.beside_cosine}
 
     def _decide(self, heard: Heard, belief: Chances, cosines: FloatArray, state: TrackerState) -> Decision:
-        """The likeliest label; provisional where the window itself has none yet."""
+        """The likeliest label; provisional where the window itself has none yet.
+
+        Who comes when all labels are given is shown under one, for want of another, and is no proof of it.
+        """
         best = int(np.argmax(belief))
         own = np.flatnonzero(state.memory.pieces == heard.piece)
         provisional = bool(len(own)) and int(state.memory.labels[own[0]]) == NOBODY
         if heard.piece in state.newcomers:
             return Decision(heard.piece, NEXT, 0.0, NEWCOMER, provisional)
-        state.speech[best] += 0 if provisional else heard.speech
         score = float(cosines[best]) if len(cosines) else 0.0
-        return Decision(heard.piece, state.labels[best], score, float(belief[best]), provisional)
+        confidence = float(belief[best])
+        is_like = len(own) > 0 or score >= self.config.beside_cosine
+        if self._review.is_full(state) and (provisional or not is_like):
+            confidence = min(confidence, max(0.0, score))
+        elif not provisional:
+            state.speech[best] += heard.speech
+        return Decision(heard.piece, state.labels[best], score, confidence, provisional)
 
 
 def _share(samples: int, half: float) -> float:

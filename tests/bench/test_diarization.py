@@ -136,6 +136,15 @@ def test_what_is_said_later_than_the_latency_is_missed_as_first_said(talk):
     assert total.delays == (1.5,)
 
 
+def test_the_parts_of_a_turn_that_is_cut_are_scored_as_revised_and_have_no_delay_of_their_own(talk):
+    split = ReviseEvent((Change(1, 2, "S1", None, "split"),))
+    parts = [split, segment(1, 0, 4, "S1"), segment(2, 5, 9, "S2")]
+    total = evaluate([*spoken(1, 0, 9, "S1"), *((11, event) for event in parts)], talk).total
+    assert (total.first.error.false_alarm, total.first.error.confusion) == pytest.approx((1.0, 4.0))
+    assert total.revised.error.rate == 0.0
+    assert total.delays == (0.5,)
+
+
 def test_a_label_taken_back_is_no_flip(talk):
     events = [*spoken(1, 0, 4, "S1"), (6, revise(1, "S2")), (7, revise(1, "S1"))]
     assert evaluate(events, talk).total.flipped == 0

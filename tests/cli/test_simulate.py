@@ -63,3 +63,15 @@ def test_wrong_input_is_one_line(rtspk, manifest, args, word):
     done = rtspk("simulate", manifest, "--out", "talk", "--seconds", "6", *args)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert word in done.stderr
+
+
+def test_a_manifest_that_is_not_sound_is_reported_before_anything_is_made(rtspk, manifest, voices, tmp_path):
+    lines = [f"{voices.a1},anna,s,40,41", f"{voices.b1},ben,s,50,51", "gone.wav,ben,s,0,1"]
+    with manifest.open("a") as file:
+        file.write("\n".join(lines) + "\n")
+    done = rtspk("simulate", manifest, "--out", "talk", "--speakers", 2, "--seconds", 6)
+    assert done.returncode == 2
+    assert "got 3 problems of 2 kinds among 19 utterances in 5 files" in done.stderr
+    assert f"- utterances beyond their file's end: 2 ({voices.a1} 40.00 to 41.00 s of" in done.stderr
+    assert "- missing files: 1 (" in done.stderr
+    assert not (tmp_path / "talk").exists()

@@ -200,6 +200,7 @@ def test_a_calibration_of_ones_own_is_kept_in_the_gallery(rtspk, voices, tmp_pat
     few = rtspk("calibrate", "few.txt", "--gallery", "voices.db")
     assert (few.returncode, few.stderr.count("\n")) == (2, 1)
     assert "wanted 20 trials of one voice and 20 of two" in few.stderr
+    assert not (tmp_path / "voices.db").exists()
     (tmp_path / "trials.txt").write_text("\n".join(lines * 12))
     done = rtspk("calibrate", "trials.txt", "--gallery", "voices.db", "--out", "naming.toml", "--json")
     assert done.returncode == 0, done.stderr

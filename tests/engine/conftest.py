@@ -96,6 +96,23 @@ def setup(setup_at: Callable[[float], Setup]) -> Setup:
     return setup_at(1.0)
 
 
+# Sound and what is said of it
+
+
+def json_of(events: list[Event]) -> list[dict[str, object]]:
+    return [event.to_json() for event in events]
+
+
+def cut(samples: FloatArray, sizes: list[int]) -> list[FloatArray]:
+    """Pieces of the given sizes, over and over, until the sound is used up."""
+    pieces, at, turn = [], 0, 0
+    while at < len(samples):
+        size = sizes[turn % len(sizes)]
+        pieces.append(samples[at : at + size])
+        at, turn = at + size, turn + 1
+    return pieces
+
+
 # Galleries of small prints
 
 MODEL = "test-model"

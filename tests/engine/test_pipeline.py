@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from rtspk.errors import AudioError, ConfigError, GalleryError, StorageError
 from rtspk.metrics import diarization_error
 from rtspk.rttm import read_rttm, to_rttm_turns
 from rtspk.transcript import Transcript
-from rtspk.types import samples_of
+from rtspk.types import samples_of, seconds_of
 
 ANNA, BEN, TALK = DEMO / "Anna.opus", DEMO / "Ben.opus", DEMO / "conversation.opus"
 
@@ -55,6 +56,22 @@ def test_without_enrolment_the_voices_are_told_apart(engine):
     events = [*session.push(read_audio(TALK)), *session.finish()]
     assert events[-1].to_json()["speakers"] == 3
     assert all(event.turn.name is None for event in events if isinstance(event, SegmentEvent))
+
+
+def test_who_speaks_when_all_labels_are_given_has_somebody_elses_without_confidence(engine):
+    engine.enroll("Anna", ANNA)
+    engine.enroll("Ben", BEN)
+    session, transcript = engine.session(max_speakers=2), Transcript()
+    transcript.apply_all([*session.push(read_audio(TALK)), *session.finish()])
+    cleo = [turn for turn in read_rttm(DEMO / "conversation.rttm") if turn.speaker == "Cleo"]
+    sure: dict[bool, list[bool]] = {True: [], False: []}
+    for turn in transcript.turns():
+        middle = seconds_of(turn.segment.start + turn.segment.end) / 2
+        sure[any(one.start < middle < one.end for one in cleo)].append(turn.confidence > 0.1)
+        assert turn.name in {"Anna", "Ben"}
+    assert len(sure[True]) > 5
+    assert not any(sure[True])
+    assert all(sure[False])
 
 
 def test_a_clip_of_an_enrolled_voice_is_identified_and_a_strangers_is_not(engine):
@@ -167,10 +184,36 @@ def test_where_nobody_is_enrolled_nobody_is_found_however_little_is_asked(engine
     assert (found.name, found.candidates) == (None, ())
 
 
-@pytest.mark.parametrize("asked", [{"count": 0}, {"probability": 1.5}, {"probability": float("nan")}])
-def test_what_nobody_can_be_found_by_is_refused(engine, asked):
-    with pytest.raises(ConfigError, match="wanted a name or more and a probability of 0 to 1, got"):
-        engine.identify(ANNA, **asked)
+@pytest.mark.parametrize(
+    ("verb", "name", "wanted", "values"),
+    [
+        ("identify", "count", "a whole number of names, 1 or more", (0, 1.5, float("inf"), "1", None)),
+        ("identify", "probability", "a probability of 0 to 1", (1.5, -0.1, float("nan"), "1", [1])),
+        ("session", "latency", "a latency of 0.5 to 5 seconds", (0.4, float("nan"), "1", None, True)),
+        ("session", "max_speakers", "1 to 100 speakers at most", (0, 101, 1.5, float("nan"), "1", None)),
+        ("load", "threads", "1 to 1024 threads", (0, -1, 1.5, float("nan"), "1", None)),
+        ("load", "busy_seconds", "to wait for 0 to 86400 seconds", (-1, float("nan"), float("inf"), "1")),
+    ],
+)
+def test_what_is_no_number_or_outside_its_range_is_refused_in_one_line(engine, verb, name, wanted, values):
+    call = partial(engine.identify, ANNA) if verb == "identify" else getattr(engine, verb)
+    for value in values:
+        with pytest.raises(ConfigError) as caught:
+            call(**{name: value})
+        assert str(caught.value) == f"wanted {wanted}, got {value!r}"
+
+
+@pytest.mark.parametrize("clip", [None, [0.0] * 80_000, b"sound"])
+def test_what_is_neither_a_file_nor_samples_is_refused_in_one_line(engine, clip):
+    for call in (engine.identify, partial(engine.enroll, "Anna"), partial(engine.verify, ANNA)):
+        with pytest.raises(AudioError) as caught:
+            call(clip)
+        assert str(caught.value) == f"wanted a file, or samples as an array, got {type(clip).__name__}"
+
+
+def test_numbers_of_numpy_are_numbers(engine):
+    session = engine.session(latency=np.float32(2.0), max_speakers=np.int64(3))
+    assert session.finish()[-1].to_json()["speakers"] == 0
 
 
 @pytest.mark.parametrize(

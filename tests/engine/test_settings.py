@@ -24,6 +24,7 @@ def with_setting(table, name, value):
         ("activity", "onset", 7.0, "wanted activity.onset of 0 to 1, got 7.0"),
         ("activity", "memory", 1.5, "wanted activity.memory of 0 to 1, got 1.5"),
         ("identity", "candidates", 0, "wanted identity.candidates of 1 to 100, got 0"),
+        ("identity", "probability", "1", "wanted identity.probability of 0 to 1, got '1'"),
     ],
 )
 def test_a_number_outside_its_range_is_refused_by_its_name(table, name, value, said):

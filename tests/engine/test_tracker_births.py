@@ -7,7 +7,7 @@ from rtspk.engine.settings import HOP, TrackerConfig
 from rtspk.engine.tracker_state import NEXT, Heard, piece_of
 from rtspk.engine.voicing import Voicing
 from rtspk.types import Embedding, Segment, samples_of
-from tests.engine.conftest import NEVER, Talk, between
+from tests.engine.conftest import NEVER, Talk, between, known_two
 from tests.engine.conftest import VOICE_DIMENSION as DIMENSION
 
 
@@ -65,6 +65,22 @@ def test_no_more_labels_than_allowed():
         talk.say(number, 10)
     assert talk.state.born == 2
     assert len(talk.state.labels) == 2
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_who_comes_when_all_labels_are_given_is_surely_none_of_them_and_no_proof_of_one(alone):
+    talk = Talk(max_speakers=2)
+    known_two(talk)
+    speech, centroids = list(talk.state.speech), talk.state.centroids.copy()
+    for _ in range(20):
+        window = Heard(piece_of(talk.hop, 0), HOP, talk.window(2), alone=alone)
+        ((decision,), _) = talk.hear(window)
+        talk.hop += 1
+        assert decision.label in {0, 1}
+        assert decision.confidence < 0.2
+    assert talk.state.speech == speech
+    np.testing.assert_array_equal(talk.state.centroids, centroids)
+    assert talk.say(0, 4)[-1].confidence > 0.9
 
 
 @pytest.mark.parametrize(("closer", "labels"), [(0.1, [0, 1]), (0.0, [0])])

@@ -24,6 +24,14 @@ __all__ = ["browser", "chromium", "known", "watched"]  # fixtures of the page's 
 
 PATIENCE = 60.0  # s; a machine may be busy
 
+LISTENER = TokenEntry("listener", ("listen",), "listener-secret-token")
+ENROLLER = TokenEntry("enroller", ("enroll",), "enroller-secret-token")
+ADMIN = TokenEntry("admin", ("admin",), "admin-secret-token-word")
+
+
+def bearer(entry: TokenEntry) -> dict[str, str]:
+    return {"Authorization": f"Bearer {entry.token}"}
+
 
 @dataclass
 class Running:
@@ -95,6 +103,13 @@ def running(app: App) -> Iterator[Running]:
 @pytest.fixture(scope="session")
 def engine() -> Engine:
     return Engine.load(":memory:", device="cpu")
+
+
+@pytest.fixture
+def own_engine(engine):
+    """The shared models with a gallery of this test."""
+    fresh = Engine.load(":memory:", device="cpu")
+    return Engine(engine.embedder, engine.segmenter, fresh.gallery)
 
 
 @pytest.fixture

@@ -8,14 +8,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from rtspk.server.access import TokenEntry
 from rtspk.server.config import Limits
-
-LISTENER = TokenEntry("listener", ("listen",), "listener-secret-token")
-
-ADMIN = TokenEntry("admin", ("admin",), "admin-secret-token-word")
-
-
-def bearer(entry):
-    return {"Authorization": f"Bearer {entry.token}"}
+from tests.server.conftest import ADMIN, LISTENER, bearer
 
 
 def test_a_token_is_wanted_where_there_are_tokens(serve, wire):
