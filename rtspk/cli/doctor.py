@@ -5,21 +5,17 @@ It ends with 0 where the main job works: models that are whole, and a session th
 
 import hashlib
 import platform
-import sqlite3
-import sys
-from contextlib import closing
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 import rtspk
-from rtspk.cli.gallery import model_of
+from rtspk.cli.gallery import where_is
 from rtspk.cli.options import AsJson, GalleryFile, ModelFolder
 from rtspk.cli.screen import answers, plain, print_json
-from rtspk.errors import GalleryError, RtspkError
+from rtspk.errors import RtspkError
 
 if TYPE_CHECKING:
     from rtspk.engine.pipeline import Engine
@@ -95,6 +91,8 @@ def _print(findings: list[Finding], *, works: bool) -> None:
 
 
 def _machine() -> list[Finding]:
+    from importlib import metadata
+
     from rtspk.bench.report import machine
 
     python = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
@@ -212,19 +210,18 @@ def _spoken_to(engine: "Engine") -> str:
 
 def _gallery(gallery: Path | None, model: Path | None) -> Finding:
     """Whether the file is sound, private, and made by the model that is loaded."""
-    from rtspk.engine.gallery_file import default_gallery
+    from rtspk.engine.gallery_health import count_names, damage, is_private
 
-    path = default_gallery() if gallery is None else gallery
+    path = where_is(gallery)
     if not path.exists():
         state: Literal["note", "fail"] = "note" if gallery is None else "fail"
         return Finding("gallery", state, f"none yet at {path}; `rtspk enroll` makes it")
-    wrong = _damage(path) or _stranger(path, model)
+    wrong = damage(path) or _stranger(path, model)
     if wrong:
         return Finding("gallery", "fail", wrong)
-    with closing(_read_only(path)) as connection:
-        names = int(connection.execute("SELECT count(*) FROM speakers").fetchone()[0])
+    names = count_names(path)
     who = "1 name" if names == 1 else f"{names} names"
-    if sys.platform != "win32" and path.stat().st_mode & 0o077:
+    if not is_private(path):
         said = f"{who} at {path}; others on this machine may read it: `rtspk doctor --repair`, or chmod 600"
         return Finding("gallery", "note", said)
     return Finding("gallery", "ok", f"{who} at {path}, sound and private")
@@ -232,31 +229,27 @@ def _gallery(gallery: Path | None, model: Path | None) -> Finding:
 
 def _repaired(gallery: Path | None, model: Path | None) -> list[Finding]:
     """Save what can be saved of a damaged gallery, and close one that others may read."""
-    from rtspk.engine.gallery_file import default_gallery
+    from rtspk.engine.gallery_health import damage, is_private, make_private
 
-    path = default_gallery() if gallery is None else gallery
+    path = where_is(gallery)
     if not path.is_file():
         return []
     findings = []
-    if _damage(path):
+    if damage(path):
         findings.append(_saved(path, model))
-    if sys.platform != "win32" and path.stat().st_mode & 0o077:
-        for end in ("", "-wal", "-shm"):
-            part = path.with_name(path.name + end)
-            if part.exists():
-                part.chmod(0o600)
+    if not is_private(path):
+        make_private(path)
         findings.append(Finding("repair", "ok", f"{path} is its owner's alone now"))
     return findings
 
 
 def _saved(path: Path, model: Path | None) -> Finding:
-    from rtspk.config import read_toml
-    from rtspk.engine.embedder import EmbedderCard
+    from rtspk.engine.embedder import read_card
     from rtspk.engine.gallery_repair import repair
     from rtspk.engine.registry import resolve_model
 
     try:
-        card = read_toml(resolve_model(model) / "card.toml", EmbedderCard)
+        card = read_card(resolve_model(model))
         done = repair(path, card.id, card.dimension)
     except (RtspkError, OSError) as error:
         return Finding("repair", "fail", str(error))
@@ -271,49 +264,20 @@ def _saved(path: Path, model: Path | None) -> Finding:
     return Finding("repair", "ok", said)
 
 
-def _damage(path: Path) -> str:
-    """What is wrong with a gallery's file, or nothing: pages, tables, and every print."""
-    from rtspk.engine.gallery_file import vectors_of
-
-    try:
-        with closing(_read_only(path)) as connection:
-            verdict = str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
-            connection.execute("SELECT count(*) FROM speakers").fetchone()
-            dimension = int(
-                connection.execute("SELECT value FROM meta WHERE key = 'dimension'").fetchone()[0]
-            )
-            rows = connection.execute("SELECT vector FROM exemplars")
-            while some := rows.fetchmany(4096):
-                vectors_of([row[0] for row in some], dimension, str(path))
-    except (sqlite3.Error, TypeError, ValueError) as error:
-        return f"wanted a gallery at {path}, got: {error}; `rtspk doctor --repair` saves what can be read"
-    except GalleryError as error:
-        return str(error)
-    if verdict == "ok":
-        return ""
-    first = verdict.splitlines()[-1]
-    return f"damaged at {path}: {first}; `rtspk doctor --repair` saves what can be read, or use a backup"
-
-
 def _stranger(path: Path, model: Path | None) -> str:
-    """Whose prints these are, if not the loaded model's; one that does not load is another finding."""
-    from rtspk.engine.embedder import load_embedder
+    """Whose prints these are, if not the loaded model's; one without a card is another finding."""
+    from rtspk.engine.embedder import read_card
+    from rtspk.engine.gallery_health import made_by
     from rtspk.engine.registry import resolve_model
 
     try:
-        card = load_embedder(resolve_model(model)).card
+        card = read_card(resolve_model(model))
     except RtspkError:
         return ""
-    made_by = model_of(path)
-    if made_by == (card.id, card.dimension):
+    maker = made_by(path)
+    if maker == (card.id, card.dimension):
         return ""
-    whose = made_by[0] if made_by else "an unknown model"
+    whose = maker[0] if maker else "an unknown model"
     return (
         f"wanted prints of {card.id} at {path}, got {whose}'s: load that model, or enroll into another file"
     )
-
-
-def _read_only(path: Path) -> sqlite3.Connection:
-    from rtspk.engine.gallery_place import uri_of
-
-    return sqlite3.connect(uri_of(path, to_read=True), uri=True)

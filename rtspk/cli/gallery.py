@@ -4,9 +4,7 @@ None of it runs a model: a gallery is opened as the one of the model that it nam
 """
 
 import itertools
-import sqlite3
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,10 +24,10 @@ __all__ = [
     "import_",
     "list_",
     "merge",
-    "model_of",
     "reenroll",
     "rename",
     "show",
+    "where_is",
 ]
 
 SHORTEST_KEY = 8  # bytes
@@ -43,7 +41,7 @@ ArchiveKey = Annotated[
 
 def list_(gallery: GalleryFile = None, as_json: AsJson = False) -> None:
     """List who is enrolled, with how much speech."""
-    where = _where(gallery)
+    where = where_is(gallery)
     records: list[SpeakerRecord] = []
     if _begun(where) or (gallery is not None and not where.exists()):
         with _opened(gallery) as opened:
@@ -168,18 +166,17 @@ def import_(
 ) -> None:
     """Add the voices of an exported file; importing twice changes nothing. With --key it must be signed."""
     secret = _secret(key)
-    path = _where(gallery)
+    path = where_is(gallery)
     if _begun(path):
         with _opened(gallery) as opened:
             count = opened.import_(file, key=secret)
     else:
-        from rtspk.config import read_toml
-        from rtspk.engine.embedder import EmbedderCard
+        from rtspk.engine.embedder import read_card
         from rtspk.engine.gallery import Gallery
         from rtspk.engine.gallery_exchange import read_export
         from rtspk.engine.registry import resolve_model
 
-        card = read_toml(resolve_model(model) / "card.toml", EmbedderCard)
+        card = read_card(resolve_model(model))
         voices = read_export(file, card.id, card.dimension, secret)  # before a gallery is made for them
         with Gallery.open(path, card.id, card.dimension) as opened:
             count = opened.take(voices)
@@ -198,7 +195,7 @@ def reenroll(
     from rtspk.engine.gallery_records import new_name
     from rtspk.engine.pipeline import Engine
 
-    path = _where(gallery)
+    path = where_is(gallery)
     with _opened(gallery) as old, old.held():  # else what others store meanwhile would be lost
         with waiting("loading the models"):
             engine = Engine.load(":memory:", model=model, device=device)
@@ -237,16 +234,11 @@ def reenroll(
         note(f"rtspk: {plain(name)}: {why}: enroll this voice again")
 
 
-def model_of(path: Path) -> tuple[str, int] | None:
-    """The id and dimension of the model that made a gallery; None where the file does not say."""
-    from rtspk.engine.gallery_place import uri_of
+def where_is(gallery: Path | None) -> Path:
+    """The gallery that an option names, or else the default one."""
+    from rtspk.engine.gallery_file import default_gallery
 
-    try:
-        with closing(sqlite3.connect(uri_of(path, to_read=True), uri=True)) as connection:
-            meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
-        return str(meta["model"]), int(meta["dimension"])
-    except (sqlite3.Error, KeyError, ValueError):
-        return None
+    return default_gallery() if gallery is None else gallery
 
 
 def _secret(key: Path | None) -> bytes | None:
@@ -262,12 +254,6 @@ def _secret(key: Path | None) -> bytes | None:
     return secret
 
 
-def _where(gallery: Path | None) -> Path:
-    from rtspk.engine.gallery_file import default_gallery
-
-    return default_gallery() if gallery is None else gallery
-
-
 def _begun(path: Path) -> bool:
     """Whether there is more than the empty file that a first `enroll` leaves which was ended at once."""
     return path.exists() and path.stat().st_size > 0
@@ -276,11 +262,12 @@ def _begun(path: Path) -> bool:
 def _opened(gallery: Path | None) -> "Gallery":
     """Open a gallery whoever's model made it; what is none is refused by the gallery itself."""
     from rtspk.engine.gallery import Gallery
+    from rtspk.engine.gallery_health import made_by
 
-    path = _where(gallery)
+    path = where_is(gallery)
     if not path.exists():
         raise GalleryError(f"wanted a gallery at {path}, got nothing there; `rtspk enroll` makes one")
-    model, dimension = model_of(path) or ("", 0)
+    model, dimension = made_by(path) or ("", 0)
     return Gallery.open(path, model, dimension, create=False)
 
 

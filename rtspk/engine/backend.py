@@ -4,8 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, get_args
 
-from rtspk.config import read_toml
-from rtspk.engine.embedder import Embedder, EmbedderCard, find_card, load_embedder
+from rtspk.engine.embedder import Embedder, find_card, load_embedder, read_card
 from rtspk.errors import ConfigError
 
 __all__ = ["DeviceKind", "cuda_missing", "load_backend"]
@@ -36,10 +35,10 @@ def load_backend(path: Path | None = None, *, device: str = "auto", threads: int
         return load_embedder(path, threads)
     from rtspk.engine.torch_embedder import TorchEmbedder, can_run
 
-    card_path = find_card(path)
-    if device == "auto" and not can_run(card_path.parent):
+    card = find_card(path)
+    if device == "auto" and not can_run(card.parent):
         return load_embedder(path, threads)
-    return TorchEmbedder(read_toml(card_path, EmbedderCard), card_path.parent, "cuda")
+    return TorchEmbedder(read_card(card), card.parent, "cuda")
 
 
 def cuda_missing() -> str:

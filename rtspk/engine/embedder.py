@@ -24,6 +24,7 @@ __all__ = [
     "OnnxEmbedder",
     "find_card",
     "load_embedder",
+    "read_card",
     "read_cohort",
     "read_voicing",
 ]
@@ -191,6 +192,11 @@ def find_card(path: Path | None = None) -> Path:
     return card
 
 
+def read_card(path: Path | None = None) -> EmbedderCard:
+    """What the card of a model says; a path as `find_card` takes it."""
+    return read_toml(find_card(path), EmbedderCard)
+
+
 def load_embedder(path: Path | None = None, threads: int = 1) -> OnnxEmbedder:
     """Load an embedder.
 
@@ -203,4 +209,4 @@ def load_embedder(path: Path | None = None, threads: int = 1) -> OnnxEmbedder:
         ConfigError: the card is no valid card.
     """
     card = find_card(path)
-    return OnnxEmbedder(read_toml(card, EmbedderCard), card.parent, threads)
+    return OnnxEmbedder(read_card(card), card.parent, threads)

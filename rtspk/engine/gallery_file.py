@@ -16,18 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtspk.engine.gallery_place import file_at, prepare, uri_of
-from rtspk.engine.gallery_tables import APPLICATION, FROM_FIRST, PAGE, SCHEMA, VERSION
+from rtspk.engine.gallery_tables import APPLICATION, FROM_FIRST, MAGIC, PAGE, SCHEMA, VERSION
 from rtspk.errors import DamagedGalleryError, GalleryError, RtspkError, StorageError
 from rtspk.types import FloatArray
 
-__all__ = ["STORED", "GalleryFile", "Value", "default_gallery", "vectors_of"]
+__all__ = ["STORED", "WAY_OUT", "GalleryFile", "Value", "default_gallery", "vectors_of"]
 
 Value = str | int | float | bytes
 
 CHECKED = 64 << 20  # bytes: a larger file is looked through by `rtspk doctor`, not at every opening
 AT_ONCE = 2_048  # rows with vectors that are read at once
 STORED = np.dtype("<f4")  # how the file holds a vector, on any machine
-MAGIC = b"SQLite format 3\x00"
 REFUSED = frozenset(
     {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
 )

@@ -8,11 +8,10 @@ import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rtspk.engine.gallery_tables import PAGE
+from rtspk.engine.gallery_tables import MAGIC, PAGE
 
-__all__ = ["MAGIC", "Pages"]
+__all__ = ["Pages"]
 
-MAGIC = b"SQLite format 3\x00"
 HEAD = 100  # bytes of the first page that are the file's own
 ROWS, KEYS = 13, 10  # kinds of pages that hold rows: of tables, and of those without row ids
 WIDTHS = (0, 1, 2, 3, 4, 6, 8)  # bytes of whole numbers

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rtspk.errors import GalleryError, StorageError
 
-__all__ = ["file_at", "forget", "prepare", "take_place", "uri_of"]
+__all__ = ["BESIDE", "file_at", "forget", "prepare", "take_place", "uri_of"]
 
 BESIDE = ("", "-wal", "-shm")  # what SQLite keeps of a file
 

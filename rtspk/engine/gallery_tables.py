@@ -1,7 +1,8 @@
 """The gallery's tables: what makes an empty file, and what brings one of an older version to today's."""
 
-__all__ = ["APPLICATION", "FROM_FIRST", "PAGE", "SCHEMA", "VERSION"]
+__all__ = ["APPLICATION", "FROM_FIRST", "MAGIC", "PAGE", "SCHEMA", "VERSION"]
 
+MAGIC = b"SQLite format 3\x00"  # what every SQLite file begins with
 APPLICATION = 0x72747370  # "rtsp": tells our files from other programs' (PRAGMA application_id)
 VERSION = 2  # of the tables (PRAGMA user_version)
 PAGE = 16_384  # bytes: a 192-d print is 0.9 kB, and of smaller pages a fifth would stay empty

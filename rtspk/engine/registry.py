@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rtspk.config import read_toml
-from rtspk.engine.embedder import BUNDLED, EmbedderCard
+from rtspk.engine.embedder import BUNDLED, read_card
 from rtspk.errors import ConfigError, ModelError
 from rtspk.files import write_atomically
 
@@ -76,7 +76,7 @@ class Registry:
         check_stage(stage)
         if not (source / "card.toml").is_file():
             raise ModelError(f"wanted a model folder with card.toml, got none at {source}")
-        card = read_toml(source / "card.toml", EmbedderCard)
+        card = read_card(source)
         if not IDENTITY.fullmatch(card.id) or card.id == SHIPPED:
             raise ModelError(f"wanted an id of letters, digits, dots and dashes, got {card.id!r} in {source}")
         named = [*card.networks, *filter(None, (card.trunk_tables, card.cohort, card.voicing))]
@@ -123,7 +123,7 @@ class Registry:
         """A model's name here: the id of the shipped one means that one, unless it is installed too."""
         if name == SHIPPED or name in {one.name for one in self._folders()}:
             return name
-        return SHIPPED if name == read_toml(BUNDLED / "embedder" / "card.toml", EmbedderCard).id else name
+        return SHIPPED if name == read_card().id else name
 
     def _folders(self) -> list[Path]:
         """What is installed, by name; not what is being copied."""
@@ -183,7 +183,7 @@ def _default_folder() -> Path:
 
 
 def _described(folder: Path, stage: str, *, in_use: bool) -> InstalledModel:
-    card = read_toml(folder / "card.toml", EmbedderCard)
+    card = read_card(folder)
     networks = [folder / name for name in card.networks]
     return InstalledModel(
         id=card.id,

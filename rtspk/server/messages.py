@@ -13,7 +13,6 @@ from rtspk.engine.events import Reason
 from rtspk.engine.settings import MOST_SPEAKERS
 
 __all__ = [
-    "ENCODINGS",
     "HEARD",
     "VERSION",
     "Ack",
@@ -40,7 +39,6 @@ __all__ = [
 ]
 
 VERSION: int = 1  # of the protocol; a change that breaks clients raises it
-ENCODINGS: tuple[str, ...] = ("s16le", "f32le", "opus")
 HEARD: str = "heard"  # how a client reads, as opposed to what a server is about to say
 
 

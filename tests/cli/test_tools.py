@@ -4,18 +4,17 @@ import hashlib
 import importlib.util
 import json
 import os
-import sqlite3
 
 import numpy as np
 import pytest
 
 from rtspk.audio import read_audio, write_wav
 from rtspk.cli import build, doctor
-from rtspk.cli.gallery import model_of
 from rtspk.config import read_toml
 from rtspk.engine.calibration import Calibration
-from rtspk.engine.embedder import EmbedderCard, find_card
+from rtspk.engine.embedder import EmbedderCard, read_card
 from rtspk.engine.gallery import Gallery
+from rtspk.engine.gallery_health import made_by
 from rtspk.errors import ConfigError
 from rtspk.rttm import SpeakerTurn, read_rttm, write_rttm
 from rtspk.types import Embedding, Segment
@@ -54,17 +53,6 @@ def test_a_damaged_model_file_is_found_by_its_sum(tmp_path):
     assert doctor._wrong_files(tmp_path) == ["model.onnx"]
     (tmp_path / "model.onnx").unlink()
     assert doctor._wrong_files(tmp_path) == ["model.onnx"]
-
-
-def test_a_damaged_gallery_is_found(tmp_path):
-    path = tmp_path / "voices.db"
-    Gallery.open(path, "m", 4).close()
-    assert doctor._damage(path) == ""
-    with sqlite3.connect(path) as connection:
-        connection.execute("DROP TABLE exemplars")
-        connection.execute("DROP TABLE speakers")
-    connection.close()
-    assert "no such table" in doctor._damage(path)
 
 
 @pytest.mark.parametrize(("mode", "state"), [(0o600, "ok"), (0o644, "note")])
@@ -205,7 +193,7 @@ def test_a_calibration_of_ones_own_is_kept_in_the_gallery(rtspk, voices, tmp_pat
     done = rtspk("calibrate", "trials.txt", "--gallery", "voices.db", "--out", "naming.toml", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)["calibration"]
-    card = EmbedderCard(id=model_of(tmp_path / "voices.db")[0], file="", licence="", dimension=192)
+    card = EmbedderCard(id=made_by(tmp_path / "voices.db")[0], file="", licence="", dimension=192)
     with Gallery.open(tmp_path / "voices.db", card.id, card.dimension) as gallery:
         assert gallery.calibration().scale == pytest.approx(found["scale"], abs=1e-4)
     assert read_toml(tmp_path / "naming.toml", Calibration).scale == pytest.approx(found["scale"], rel=1e-4)
@@ -237,5 +225,5 @@ def test_the_doctor_saves_what_can_be_read_of_a_damaged_gallery(rtspk, tmp_path)
 
 
 def model_of_default():
-    card = read_toml(find_card(), EmbedderCard)
+    card = read_card()
     return card.id, card.dimension

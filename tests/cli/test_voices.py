@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from rtspk.audio import read_audio, write_wav
-from rtspk.cli.gallery import _aside, model_of
+from rtspk.cli.gallery import _aside
 from rtspk.engine.gallery import Gallery
+from rtspk.engine.gallery_health import made_by
 from rtspk.types import Embedding, Segment
 
 
@@ -118,7 +119,7 @@ def test_the_gallery_is_kept_by_hand(rtspk, voices, tmp_path):
     moved = json_of(rtspk("speakers", "list", "--json", "--gallery", "new.db"))["speakers"]
     assert [one["name"] for one in moved] == ["Anna", "Ben"]
     assert rtspk("identify", voices.b2, "--gallery", "new.db").stdout.splitlines()[0] == "Ben"
-    assert model_of(tmp_path / "new.db") == model_of(tmp_path / "share" / "rtspk" / "voices.db")
+    assert made_by(tmp_path / "new.db") == made_by(tmp_path / "share" / "rtspk" / "voices.db")
 
 
 @pytest.mark.parametrize(
@@ -188,7 +189,7 @@ def test_where_another_model_hears_nobody_the_gallery_stays_as_it_is(rtspk, tmp_
     done = rtspk("speakers", "reenroll", "--gallery", "voices.db")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "wanted clips with a voice, got none" in done.stderr
-    assert model_of(tmp_path / "voices.db") == ("another/model", 4)
+    assert made_by(tmp_path / "voices.db") == ("another/model", 4)
     assert not [*tmp_path.glob(".voices.db.*"), *tmp_path.glob("*.of-*")]
 
 
@@ -216,7 +217,7 @@ def test_another_model_hears_the_clips_that_were_kept(rtspk, voices, tmp_path):
     assert "remove that file when it is not needed" in done.stderr
     assert not list(tmp_path.glob(".voices.db.*"))
     assert rtspk("identify", voices.a2, "--gallery", "voices.db").stdout.splitlines()[0] == "Anna"
-    assert model_of(tmp_path / "voices.db.of-another_model") == ("another/model", 4)
+    assert made_by(tmp_path / "voices.db.of-another_model") == ("another/model", 4)
     again = rtspk("speakers", "reenroll", "--gallery", "voices.db")
     assert (again.returncode, again.stderr.count("\n")) == (2, 1)
     assert "wanted a gallery of another model" in again.stderr
