@@ -13,11 +13,7 @@ from rtspk.errors import AudioError, FormatError
 __all__ = ["Group", "Trial", "groups_of", "read_trials"]
 
 CLIPS = "utterances.csv"  # beside the list: file, and what is known of it
-KINDS = {
-    "dataset": "dataset",
-    "language": "lang",
-    "gender": "gender",
-}  # what trials are parted by: its column
+KINDS = {"dataset": "dataset", "language": "lang", "gender": "gender"}  # what parts trials: its column
 LEAST = 10  # trials of each kind that a group must have; a rate over fewer says nothing
 
 

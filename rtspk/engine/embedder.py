@@ -27,6 +27,7 @@ __all__ = [
     "read_card",
     "read_cohort",
     "read_voicing",
+    "refuse_silent",
 ]
 
 BUNDLED: Path = Path(__file__).parents[1] / "models"
@@ -112,8 +113,7 @@ class OnnxEmbedder:
 
     def _vector(self, window: Window) -> FloatArray:
         card = self.card
-        if not len(window.features) or not window.mask.any():
-            raise ModelError(f"wanted a window with speech, got none between samples {window.segment}")
+        refuse_silent(window)
         inputs = self._inputs(window.features, window.mask, encoded=window.encoded)
         vector = self._network.run({name: value[None] for name, value in inputs.items()})[0].reshape(-1)
         if vector.shape != (card.dimension,):
@@ -148,6 +148,16 @@ def _trunk(card: EmbedderCard, folder: Path, threads: int) -> Trunk | None:
         return None
     tables = folder / card.trunk_tables if card.trunk_tables else None
     return Trunk(folder / card.trunk, card.frames_multiple, threads, tables)
+
+
+def refuse_silent(window: Window) -> None:
+    """Refuse a window in which nothing is to be heard.
+
+    Raises:
+        ModelError: it has no rows, or none on its mask.
+    """
+    if not len(window.features) or not window.mask.any():
+        raise ModelError(f"wanted a window with speech, got none between samples {window.segment}")
 
 
 def read_cohort(card: EmbedderCard, folder: Path) -> Cohort | None:

@@ -29,19 +29,13 @@ from rtspk.engine.gallery_records import (
     print_rows,
     unit_vectors,
 )
-from rtspk.errors import (
-    ConfigError,
-    DamagedGalleryError,
-    GalleryError,
-    TakenNameError,
-)
+from rtspk.errors import ConfigError, DamagedGalleryError, GalleryError, TakenNameError
 from rtspk.types import FloatArray
 
 __all__ = ["Exemplar", "Gallery", "Print", "SpeakerDetail", "SpeakerRecord", "clean_name"]
 
-Prints = tuple[
-    str, FloatArray, list[tuple[str, int, float]]
-]  # a name, vectors, and what else is stored of them
+# A name, vectors, and what else is stored of them.
+Prints = tuple[str, FloatArray, list[tuple[str, int, float]]]
 
 
 class Gallery:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rtspk.engine.gallery_file import GalleryFile
+from rtspk.engine.gallery_file import GalleryFile, marks
 from rtspk.engine.voice_codes import TRAINED_ON, VoiceCodes
 from rtspk.engine.voice_index import centroids
 from rtspk.errors import GalleryError
@@ -118,8 +118,7 @@ def _sample(file: GalleryFile, dimension: int) -> FloatArray:
     parts = [np.zeros((0, dimension), np.float32)]
     for start in range(0, len(wanted), GROUP):
         ids = wanted[start : start + GROUP]
-        marks = ",".join("?" * len(ids))
-        sql = f"SELECT id, speaker, vector FROM exemplars WHERE id IN ({marks})"
+        sql = f"SELECT id, speaker, vector FROM exemplars WHERE id IN ({marks(ids)})"
         parts.append(file.read_vectors(sql, *ids)[1])
     found: FloatArray = np.concatenate(parts)
     return found[rng.permutation(len(found))[:TRAINED_ON]]
@@ -146,13 +145,12 @@ def _centroid_parts(file: GalleryFile, codes: VoiceCodes, since: int) -> Iterato
     several = [int(row[0]) for row in file.read(sql, since)]
     for start in range(0, len(several), GROUP):
         group = several[start : start + GROUP]
-        marks = ",".join("?" * len(group))
-        sql = f"SELECT id, speaker, vector FROM exemplars WHERE speaker IN ({marks}) ORDER BY speaker, id"
+        which = f"speaker IN ({marks(group)}) ORDER BY speaker, id"
+        sql = f"SELECT id, speaker, vector FROM exemplars WHERE {which}"
         numbers, vectors = file.read_vectors(sql, *group)
-        speakers, starts = np.unique(numbers[:, 1], return_index=True)
+        speakers, middles = centroids(numbers[:, 1], vectors)
         if len(speakers):
-            sums = np.add.reduceat(vectors, starts, axis=0)
-            yield -speakers, codes.encode(centroids(sums, vectors[starts]))
+            yield -speakers, codes.encode(middles)
 
 
 def _gone(file: GalleryFile, codes: VoiceCodes) -> list[int]:

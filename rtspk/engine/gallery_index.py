@@ -7,12 +7,12 @@ or has another name or owner now, is so in the next search, whichever process ch
 """
 
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
 from rtspk.engine.gallery_codes import CodesRecord, build_codes, read_codes
-from rtspk.engine.gallery_file import GalleryFile
+from rtspk.engine.gallery_file import GalleryFile, marks
 from rtspk.engine.voice_codes import VoiceCodes
 from rtspk.engine.voice_index import VoiceIndex, centroids
 from rtspk.errors import RtspkError
@@ -139,7 +139,7 @@ class GalleryIndex:
         assert self._codes is not None
         near = self._codes.nearest(query, max(SHORT, 4 * k))
         ids = [one for one in near if one > 0]
-        sql = f"SELECT id, speaker, vector FROM exemplars WHERE id IN ({_marks(ids)})"
+        sql = f"SELECT id, speaker, vector FROM exemplars WHERE id IN ({marks(ids)})"
         numbers, vectors = self._file.read_vectors(sql, *ids)
         best = _highest(zip(numbers[:, 1].tolist(), (vectors @ query).tolist(), strict=True), {})
         # Negative ids are speakers' centroids; those of the best may have moved since they were coded.
@@ -150,13 +150,11 @@ class GalleryIndex:
     def centroids(self, likely: Collection[int]) -> tuple[list[int], FloatArray]:
         """Those of these speakers that have prints, and their centroids as they are now."""
         wanted = sorted(likely)
-        which = f"speaker IN ({_marks(wanted)}) ORDER BY speaker, id"
+        which = f"speaker IN ({marks(wanted)}) ORDER BY speaker, id"
         sql = f"SELECT id, speaker, vector FROM exemplars WHERE {which}"
         numbers, vectors = self._file.read_vectors(sql, *wanted)
-        speakers, starts = np.unique(numbers[:, 1], return_index=True)
-        if not len(speakers):
-            return [], vectors
-        return speakers.tolist(), centroids(np.add.reduceat(vectors, starts, axis=0), vectors[starts])
+        speakers, middles = centroids(numbers[:, 1], vectors)
+        return speakers.tolist(), middles
 
     def _build_where_wanted(self, held: int) -> None:
         """Have codes made where too many vectors are in memory without."""
@@ -183,7 +181,3 @@ def _highest(scores: Iterable[tuple[int, float]], best: dict[int, float]) -> dic
 
 def _first(best: dict[int, float], k: int) -> Scores:
     return sorted(best.items(), key=lambda one: -one[1])[:k]
-
-
-def _marks(values: Sequence[int]) -> str:
-    return ",".join("?" * len(values))

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from rtspk.engine.gallery_file import STORED, GalleryFile, Value, vectors_of
+from rtspk.engine.gallery_file import STORED, GalleryFile, Value, marks, vectors_of
 from rtspk.engine.gallery_records import Exemplar, SpeakerDetail, SpeakerRecord, is_fresh
 from rtspk.errors import UnknownNameError
 from rtspk.types import FloatArray
@@ -88,7 +88,7 @@ class People:
         names: dict[int, str] = {}
         for start in range(0, len(wanted), MOST_VALUES):
             own = wanted[start : start + MOST_VALUES]
-            sql = f"SELECT id, name FROM speakers WHERE id IN ({','.join('?' * len(own))})"
+            sql = f"SELECT id, name FROM speakers WHERE id IN ({marks(own)})"
             names.update((int(speaker), str(name)) for speaker, name in self._file.read(sql, *own))
         return names
 

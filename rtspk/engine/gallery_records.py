@@ -30,9 +30,8 @@ MOST_SPEECH = 1 << 40  # samples behind a print, two years: sums of much more ar
 
 # Control characters, halves of characters that are none, and line breaks other than the control ones.
 UNFIT_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
-TURNING = frozenset(
-    "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-)  # they reorder what is printed behind
+# They reorder what is printed behind them.
+TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 UNSEEN = frozenset("\u00ad\u180e\u200b\u2060\ufeff")  # nobody sees them in any script
 UNSEEN_CATEGORIES = frozenset({"Cf", "Zs", "Mn", "Me", "Cn", "Co"})
 

@@ -108,11 +108,8 @@ class Memory:
     def _keep(self, which: NDArray[np.bool_]) -> None:
         if which.all():
             return
-        self.vectors, self.weights, self.certainties = (
-            self.vectors[which],
-            self.weights[which],
-            self.certainties[which],
-        )
+        self.vectors, self.weights = self.vectors[which], self.weights[which]
+        self.certainties = self.certainties[which]
         self.labels, self.pieces = self.labels[which], self.pieces[which]
         self.hints = self.hints[which][:, which]
         self.products = self.products[which][:, which]

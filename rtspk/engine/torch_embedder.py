@@ -16,7 +16,7 @@ from torch.nn import functional as F  # noqa: N812 - the name that the torch wor
 
 from rtspk.config import to_settings
 from rtspk.engine.conformer import Conformer, ConformerConfig
-from rtspk.engine.embedder import EmbedderCard, read_cohort, read_voicing
+from rtspk.engine.embedder import EmbedderCard, read_cohort, read_voicing, refuse_silent
 from rtspk.engine.residual_conformer import ResidualConformer, ResidualConformerConfig
 from rtspk.engine.torch_features import TorchLogMel
 from rtspk.errors import ConfigError, ModelError
@@ -66,8 +66,7 @@ class TorchEmbedder:
     def embed(self, windows: Sequence[Window]) -> list[Embedding]:
         """One unit vector for each window, in order; windows of like length go through together."""
         for window in windows:
-            if not len(window.features) or not window.mask.any():
-                raise ModelError(f"wanted a window with speech, got none between samples {window.segment}")
+            refuse_silent(window)
         groups = [-(-len(window.features) // FRAMES) for window in windows]
         vectors: dict[int, FloatArray] = {}
         with self._lock:

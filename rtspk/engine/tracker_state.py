@@ -57,7 +57,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Who speaks in one piece; label -1 where no voice is known yet.
+    """Who speaks in one piece; the label is `NOBODY` where no voice is known yet.
 
     `provisional` marks a piece that may be a new voice's: under `NEXT`, or under the nearest label where that
     is likely enough.

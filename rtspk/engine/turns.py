@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from rtspk.engine.events import Change, Reason, ReviseEvent, SegmentEvent, SpeakerEvent
+from rtspk.engine.memory import NOBODY
 from rtspk.engine.parts import Part, Share, shares
 from rtspk.engine.tracker_state import NEXT
 from rtspk.engine.turns_state import Draft, Final, Said, TurnsState, label_text, mean_vector
@@ -16,12 +17,9 @@ from rtspk.types import FloatArray, Segment, Turn, samples_of
 __all__ = ["Turns"]
 
 LONGEST: int = samples_of(10.0)  # a longer turn is cut, so that it becomes final
-SLIVER: int = samples_of(
-    0.25
-)  # somebody who speaks less before another goes on without a pause is that other
+SLIVER: int = samples_of(0.25)  # who speaks less before another goes on without a pause is that other
 RECONSIDERED: int = 256  # of these, that are looked at again when the voices are grouped anew
 YOUNG: int = 3 * 60  # pieces of 30 s, in which a label that was just given may be missed
-UNKNOWN: int = -1  # no voice is known yet
 
 
 class Turns:
@@ -88,7 +86,7 @@ class Turns:
 
     def ageing(self, horizon: int) -> list[Draft]:
         """Turns, whose voice is known, that begin before the horizon for the first time."""
-        out = [d for d in self._drafts() if d.start < horizon and not d.settled and d.label != UNKNOWN]
+        out = [d for d in self._drafts() if d.start < horizon and not d.settled and d.label != NOBODY]
         for draft in out:
             draft.settled = True
         return out
@@ -106,8 +104,8 @@ class Turns:
 
     def due(self, horizon: int) -> list[Draft]:
         """Closed turns, whose voice is known, that end at or before the horizon; they leave the state."""
-        due = [d for d in self.state.closed if d.end <= horizon and d.label != UNKNOWN]
-        self.state.closed = [d for d in self.state.closed if d.end > horizon or d.label == UNKNOWN]
+        due = [d for d in self.state.closed if d.end <= horizon and d.label != NOBODY]
+        self.state.closed = [d for d in self.state.closed if d.end > horizon or d.label == NOBODY]
         return due
 
     def finalise(self, draft: Draft) -> None:
@@ -142,7 +140,7 @@ class Turns:
         """
         turns: list[Draft | Final] = [*list(self.state.finals)[-RECONSIDERED:], *self._drafts()]
         for turn in turns:
-            if turn.label in {NEXT, UNKNOWN}:
+            if turn.label in {NEXT, NOBODY}:
                 continue
             own = {
                 part.piece: label
@@ -181,11 +179,8 @@ class Turns:
                 self._remember(one)
             one.rev += 1
             one.pieces = tuple(piece for piece in share.pieces if piece in provisional)
-            one.turn, one.parts, one.vector = (
-                replace(whole, segment=share.segment),
-                share.parts,
-                heard(share.pieces),
-            )
+            one.turn = replace(whole, segment=share.segment)
+            one.parts, one.vector = share.parts, heard(share.pieces)
             turn = replace(one.turn, label=self._text(one.label), name=self.state.names.get(one.label))
             self.state.events.append(SegmentEvent(one.id, one.rev, turn, "final"))
 
@@ -231,7 +226,7 @@ class Turns:
 
     def drop_unknown(self, before: int) -> None:
         """Forget turns older than `before` that never got a voice."""
-        self.state.closed = [d for d in self.state.closed if d.label != UNKNOWN or d.end > before]
+        self.state.closed = [d for d in self.state.closed if d.label != NOBODY or d.end > before]
 
     def born(self, label: int, pieces: tuple[int, ...]) -> None:
         """Give a new label the earlier turns that were its own; whoever else may be new is shown anew."""
@@ -316,7 +311,7 @@ class Turns:
             self.state.events.append(ReviseEvent(tuple(changes)))
 
     def _say(self, draft: Draft, state: Literal["tentative", "final"]) -> None:
-        if draft.label == UNKNOWN:
+        if draft.label == NOBODY:
             return
         draft.rev += 1
         self.state.events.append(SegmentEvent(draft.id, draft.rev, self._turn(draft), state))

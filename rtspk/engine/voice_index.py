@@ -33,7 +33,7 @@ class VoiceIndex:
         self._dimension = dimension
         self._flat = faiss.IndexFlatIP(dimension)
         self._flat.add(vectors)
-        speakers, starts, counts = np.unique(owners, return_index=True, return_counts=True)
+        speakers, counts = np.unique(owners, return_counts=True)
         several = counts > 1
         self._speakers = set(speakers.tolist())
         self._owners = np.concatenate([owners, speakers[several]])
@@ -41,8 +41,7 @@ class VoiceIndex:
             int(speaker): len(owners) + place for place, speaker in enumerate(speakers[several])
         }
         if several.any():
-            sums = np.add.reduceat(vectors, starts, axis=0)[several]
-            self._flat.add(centroids(sums, vectors[starts[several]]))
+            self._flat.add(centroids(owners, vectors)[1][several])
 
     def __len__(self) -> int:
         """How many exemplars are in it."""
@@ -65,7 +64,7 @@ class VoiceIndex:
             own[row] = False
         exemplars = self._rows()[own]  # (exemplars, dimension), a copy
         if len(exemplars) > 1:
-            centroid = centroids(exemplars.sum(axis=0, keepdims=True), exemplars[:1])
+            _, centroid = centroids(np.full(len(exemplars), owner, np.int64), exemplars)
             if row is not None:
                 self._rows()[row] = centroid
             else:
@@ -106,12 +105,21 @@ class VoiceIndex:
         return flat.reshape(-1, self._dimension)
 
 
-def centroids(sums: FloatArray, instead: FloatArray) -> FloatArray:
-    """Scale sums of unit vectors to unit length.
+def centroids(owners: NDArray[np.int64], vectors: FloatArray) -> tuple[NDArray[np.int64], FloatArray]:
+    """The middle of each speaker's vectors, scaled to unit length.
 
-    Vectors that cancel out have no middle, and a row of zeros must not enter: one of them stands instead.
-    sums, instead : float32 [shape=(speakers, dimension)]
+    Vectors that cancel out have no middle, and no row of zeros must enter: the first of them stands instead.
+
+    Args:
+        owners: int64 [shape=(n,)], speaker of each vector, in rising order
+        vectors: float32 [shape=(n, dimension)], unit length
+
+    Returns:
+        the speakers, int64 [shape=(speakers,)], and float32 [shape=(speakers, dimension)]
     """
+    speakers, starts = np.unique(owners, return_index=True)
+    if not len(speakers):
+        return speakers, vectors
+    sums: FloatArray = np.add.reduceat(vectors, starts, axis=0)
     norms = np.linalg.norm(sums, axis=1, keepdims=True)
-    scaled: FloatArray = np.where(norms > 1e-3, sums / np.maximum(norms, 1e-3), instead)
-    return scaled
+    return speakers, np.where(norms > 1e-3, sums / np.maximum(norms, 1e-3), vectors[starts])

@@ -15,9 +15,7 @@ __all__ = ["Audit", "Finding", "audit", "audit_manifest", "read_audited"]
 SLACK: int = samples_of(0.1)  # how far beyond a file's end an utterance may claim to be: headers round
 FRAME: int = samples_of(0.025)  # what is shorter has no features
 EXAMPLES: int = 4
-OPUS_RATES: frozenset[int] = frozenset(
-    {8_000, 12_000, 16_000, 24_000, 48_000}
-)  # it decodes at any (RFC 6716)
+OPUS_RATES = frozenset({8_000, 12_000, 16_000, 24_000, 48_000})  # it decodes at any (RFC 6716)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rtspk.engine.events import Change, EndEvent, Event, ReviseEvent, SegmentEvent, SpeakerEvent
+from rtspk.engine.memory import NOBODY
 from rtspk.engine.pipeline import LocalSession
 from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.settings import HOP
-from rtspk.engine.turns import UNKNOWN
 from rtspk.errors import AudioError, ModelError, SessionError
 from rtspk.rttm import to_rttm_turns
 from rtspk.types import LOUDEST, Embedding, Segment, samples_of
@@ -65,7 +65,7 @@ def test_everything_older_than_the_latency_is_said_and_final_where_it_ended(
                 if event.state == "final":
                     assert event.turn.segment.end <= heard - samples_of(latency)
         old = heard - heard % HOP - samples_of(latency)
-        assert all(draft.end > old for draft in turns.closed if draft.label != UNKNOWN)
+        assert all(draft.end > old for draft in turns.closed if draft.label != NOBODY)
         # Whatever was heard up to now is decided but for the latency, and said where it is speech.
         hop = session._session.state.next_hop
         assert hop * HOP >= heard - samples_of(latency) - HOP + 1
