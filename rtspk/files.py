@@ -2,14 +2,16 @@
 
 import contextlib
 import errno
+import io
 import os
 import secrets
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from rtspk.errors import ConfigError, StorageError
 
-__all__ = ["make_folder", "write_atomically"]
+__all__ = ["bytes_of", "make_folder", "write_atomically"]
 
 
 def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
@@ -38,6 +40,13 @@ def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise StorageError(f"wanted room for {len(data)} bytes at {path}, got a full disk") from error
         raise StorageError(f"wanted to write {path}, got {error.strerror or error}") from error
+
+
+def bytes_of(write: Callable[[io.BytesIO], object]) -> bytes:
+    """What something that writes to an open file would put there."""
+    file = io.BytesIO()
+    write(file)
+    return file.getvalue()
 
 
 def make_folder(path: Path) -> None:

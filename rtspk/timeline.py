@@ -1,6 +1,5 @@
 """Draw who spoke when: one lane a speaker, names in bold, the truth above where it is known."""
 
-import io
 import math
 import unicodedata
 import warnings
@@ -13,7 +12,7 @@ import numpy as np
 
 from rtspk.assignment import assign
 from rtspk.errors import ConfigError
-from rtspk.files import write_atomically
+from rtspk.files import bytes_of, write_atomically
 from rtspk.types import Segment, Turn, seconds_of
 
 if TYPE_CHECKING:
@@ -174,7 +173,6 @@ def _render(groups: Sequence[_Group], seconds: float, title: str, caption: str, 
     axes.set_xlabel(caption, loc="left", fontsize=9.5, color=FAINT, labelpad=8, parse_math=False)
     for text in figure.findobj(Text):
         text.set_fontfamily(family)
-    picture = io.BytesIO()
     # SVG keeps its letters, so that a browser with more fonts shows every script; and no date, so that
     # the same turns give the same file.
     letters = mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "rtspk"})
@@ -185,8 +183,7 @@ def _render(groups: Sequence[_Group], seconds: float, title: str, caption: str, 
         warnings.filterwarnings(
             "ignore", message=r"Matplotlib currently does not support", category=UserWarning
         )
-        figure.savefig(picture, format=kind, metadata=metadata)
-    return picture.getvalue()
+        return bytes_of(lambda file: figure.savefig(file, format=kind, metadata=metadata))
 
 
 def _draw_lanes(axes: "Axes", groups: Sequence[_Group], seconds: float) -> None:

@@ -1,6 +1,5 @@
 """Draw a report of trials: the scores of both kinds, and misses against false alarms at every threshold."""
 
-import io
 from pathlib import Path
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -9,7 +8,7 @@ import numpy as np
 
 from rtspk.bench.trials import LengthRates, TrialsReport
 from rtspk.errors import ConfigError
-from rtspk.files import write_atomically
+from rtspk.files import bytes_of, write_atomically
 from rtspk.metrics import detection_curve
 
 if TYPE_CHECKING:
@@ -49,9 +48,7 @@ def draw_trials(report: TrialsReport, path: Path) -> None:
             axes.tick_params(labelbottom=False)
         else:
             axes.set_xlabel("cosine")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=150)
-    write_atomically(path, buffer.getvalue())
+    write_atomically(path, bytes_of(lambda file: figure.savefig(file, format=kind, dpi=150)))
 
 
 def _curves(axes: "Axes", report: TrialsReport) -> None:

@@ -1,6 +1,5 @@
 """What tells voices from other sounds, learnt from an embedder's answers to both (`Voicing`)."""
 
-import io
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from rtspk.engine.tracker import Tracker
 from rtspk.engine.tracker_state import Decision, Heard, LabelChange, TrackerState, hop_of
 from rtspk.engine.voicing import Voicing
 from rtspk.errors import FormatError
+from rtspk.files import bytes_of
 from rtspk.people import NOT_SOUND
 from rtspk.rttm import read_rttm
 from rtspk.types import FloatArray, samples_of
@@ -40,9 +40,8 @@ class VoicingReport:
 
     def to_bytes(self) -> bytes:
         """The .npy that `Voicing.read` reads."""
-        buffer = io.BytesIO()
-        np.save(buffer, np.append(self.voicing.normal, np.float32(self.voicing.offset)))
-        return buffer.getvalue()
+        plane = np.append(self.voicing.normal, np.float32(self.voicing.offset))
+        return bytes_of(lambda file: np.save(file, plane))
 
 
 class _Listening(Tracker):

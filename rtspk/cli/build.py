@@ -109,8 +109,9 @@ def export(
         folder = plain(str(out))
         say(f"{folder} holds {identity}: try it with `rtspk listen --segmenter {folder} ...`")
         return
+    from rtspk.train.checkpoint import task_of_checkpoint
     from rtspk.train.recurrent_export import export_recurrent
-    from rtspk.train.segmenter_export import export_segmenter, task_of_checkpoint
+    from rtspk.train.segmenter_export import export_segmenter
 
     if task := task_of_checkpoint(checkpoint):
         if register:

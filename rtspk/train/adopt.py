@@ -5,10 +5,8 @@ recurrences in both directions, and layers that tell seven classes apart. The pa
 own, so that the engine computes only what is new in a hop; see `rtspk.engine.recurrent`.
 """
 
-import hashlib
-import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,15 +21,16 @@ from rtspk.engine.powerset import CLASSES
 from rtspk.engine.recurrence import DIRECTIONS, STATES
 from rtspk.engine.recurrent import PARTS
 from rtspk.errors import ModelError
-from rtspk.files import make_folder, write_atomically
+from rtspk.files import bytes_of, make_folder, write_atomically
 from rtspk.kernels.convolution import POOLED, SLOPE
+from rtspk.train.card import identity_of
 from rtspk.train.onnx_file import halved
 from rtspk.types import FloatArray, samples_of
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["Weights", "adopt_segmenter", "card_text", "read_weights", "recurrence_tables"]
+__all__ = ["Weights", "adopt_segmenter", "card_text", "read_weights", "recurrence_tables", "write_parts"]
 
 SECONDS: float = 10.0  # what pyannote's segmenters hear at once
 SMALL: float = 1e-5  # added to variances
@@ -82,12 +81,18 @@ def adopt_segmenter(path: Path, out: Path, licence: str) -> str:
         "recurrence.npz": recurrence_tables(weights.recurrences, weights.layers),
     }
     assert tuple(parts) == PARTS
-    digest = hashlib.sha256(b"".join(parts.values())).hexdigest()
-    identity = f"{path.stem}-{digest[:8]}"
+    return write_parts(out, path.stem, parts, licence, f"rtspk export {path.name}")
+
+
+def write_parts(
+    out: Path, name: str, parts: Mapping[str, bytes], licence: str, source: str, refresh: int = 2
+) -> str:
+    """Write the parts of a segmenter and its card into a folder, made where it is missing; returns its id."""
+    identity = identity_of(name, *parts.values())
     make_folder(out)
-    for name, program in parts.items():
-        write_atomically(out / name, program)
-    write_atomically(out / "card.toml", card_text(identity, licence, f"rtspk export {path.name}").encode())
+    for file, content in parts.items():
+        write_atomically(out / file, content)
+    write_atomically(out / "card.toml", card_text(identity, licence, source, refresh).encode())
     return identity
 
 
@@ -250,6 +255,4 @@ def recurrence_tables(recurrences: list[list[FloatArray]], layers: list[list[Flo
 
 
 def _file(tables: Tables) -> bytes:
-    file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **tables)
-    return file.getvalue()
+    return bytes_of(lambda file: np.savez(file, allow_pickle=False, **tables))

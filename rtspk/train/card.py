@@ -1,5 +1,6 @@
 """A model's two cards: `card.toml` for the engine, `README.md` for people."""
 
+import hashlib
 import json
 from dataclasses import asdict
 
@@ -7,10 +8,15 @@ from rtspk.engine.residual_conformer import ResidualConformer
 from rtspk.train.checkpoint import Checkpoint
 from rtspk.train.network import describe
 
-__all__ = ["card_text", "metrics_text", "readme_text", "toml_value"]
+__all__ = ["card_text", "identity_of", "metrics_text", "readme_text", "toml_value"]
 
 FILES = ('file = "head.onnx"', 'trunk = "trunk.onnx"', 'features_input = "frames"')  # with a trunk
 Value = str | int | float | bool | tuple[object, ...] | list[object]
+
+
+def identity_of(name: str, *networks: bytes) -> str:
+    """A model's id, which every gallery remembers: a name, and a digest of its networks."""
+    return f"{name}-{hashlib.sha256(b''.join(networks)).hexdigest()[:8]}"
 
 
 def card_text(checkpoint: Checkpoint, identity: str, *, tables: bool = False) -> str:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from rtspk.train.network import build_network
 from rtspk.train.recipe import Recipe
 from rtspk.train.scoring import CentredEmbedder
 
-__all__ = ["Checkpoint", "read_checkpoint"]
+__all__ = ["Checkpoint", "read_checkpoint", "read_finished", "task_of_checkpoint"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +34,12 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read the `final.pt` of a training run.
+    """Read the `final.pt` of an embedder's run.
 
     Raises:
         ModelError: the file is missing, no such checkpoint, or of a run that is not finished.
     """
-    try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-    except FileNotFoundError as error:
-        raise ModelError(f"wanted a checkpoint at {path}, got nothing there") from error
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise ModelError(f"wanted a checkpoint of rtspk train in {path}, got another kind of file") from error
-    if not isinstance(state, dict) or not {"recipe", "average"} <= state.keys():
-        raise ModelError(f"wanted a checkpoint of rtspk train in {path}, got another kind of file")
-    if "mean" not in state:
-        raise ModelError(
-            f"wanted final.pt of a finished run, got {path} at step {state['step']}: let it finish first"
-        )
+    state = read_finished(path, "mean")
     recipe = to_settings(json.loads(state["recipe"]), Recipe, str(path))
     network = build_network(recipe.model, recipe.features.width)
     network.load_state_dict(state["average"])
@@ -68,3 +58,37 @@ def read_checkpoint(path: Path) -> Checkpoint:
         list(state["sets"]),
         examples,
     )
+
+
+def read_finished(path: Path, last: str) -> dict[str, Any]:
+    """What is in the `final.pt` of a run of any kind.
+
+    Args:
+        path: of the file
+        last: what a run of this kind adds when it is done
+
+    Raises:
+        ModelError: the file is missing, no such checkpoint, or of a run that is not finished.
+    """
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except FileNotFoundError as error:
+        raise ModelError(f"wanted a checkpoint at {path}, got nothing there") from error
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise ModelError(f"wanted a checkpoint of rtspk train in {path}, got another kind of file") from error
+    if not isinstance(state, dict) or not {"recipe", "average"} <= state.keys():
+        raise ModelError(f"wanted a checkpoint of rtspk train in {path}, got another kind of file")
+    if last not in state:
+        raise ModelError(
+            f"wanted final.pt of a finished run, got {path} at step {state['step']}: let it finish first"
+        )
+    return state
+
+
+def task_of_checkpoint(path: Path) -> str:
+    """What a checkpoint's recipe is for, as `task_of` says of a recipe; of what cannot be read, ""."""
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        return str(json.loads(state["recipe"]).get("task", ""))
+    except Exception:  # torch raises many kinds for a damaged file; whoever reads it next says what is wrong
+        return ""

@@ -1,7 +1,5 @@
 """Checkpoint to what the engine runs: ONNX, safetensors in half precision, a card, and a word for people."""
 
-import hashlib
-import io
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -13,8 +11,8 @@ from torch.nn import functional as F  # noqa: N812 - the name that the torch wor
 
 from rtspk.engine.residual_conformer import ResidualConformer
 from rtspk.errors import ModelError
-from rtspk.files import make_folder, write_atomically
-from rtspk.train.card import card_text, metrics_text, readme_text
+from rtspk.files import bytes_of, make_folder, write_atomically
+from rtspk.train.card import card_text, identity_of, metrics_text, readme_text
 from rtspk.train.checkpoint import read_checkpoint
 from rtspk.train.onnx_file import exported
 from rtspk.train.scoring import CentredEmbedder
@@ -49,8 +47,7 @@ def export_checkpoint(path: Path, out: Path) -> str:
     make_folder(out)
     model = checkpoint.embedder
     networks = _networks(model, features.width, checkpoint.examples)
-    digest = hashlib.sha256(b"".join(networks.values())).hexdigest()
-    identity = f"{checkpoint.recipe.name}-{digest[:8]}"
+    identity = identity_of(checkpoint.recipe.name, *networks.values())
     for name, network in networks.items():
         write_atomically(out / name, network)
     tables = trunk_tables(networks["trunk.onnx"]) if "trunk.onnx" in networks else None
@@ -60,9 +57,8 @@ def export_checkpoint(path: Path, out: Path) -> str:
     about = {"network": kind, "config": json.dumps(asdict(model.network.config))}  # to build it again
     write_atomically(out / "weights.safetensors", halved(model, about))
     if len(checkpoint.cohort) > 1:
-        buffer = io.BytesIO()
-        np.save(buffer, checkpoint.cohort.half().numpy())
-        write_atomically(out / "cohort.npy", buffer.getvalue())
+        cohort = checkpoint.cohort.half().numpy()
+        write_atomically(out / "cohort.npy", bytes_of(lambda file: np.save(file, cohort)))
     write_atomically(out / "card.toml", card_text(checkpoint, identity, tables=tables is not None).encode())
     write_atomically(out / "README.md", readme_text(checkpoint, identity).encode())
     write_atomically(out / "metrics.toml", metrics_text(checkpoint).encode())

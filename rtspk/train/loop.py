@@ -1,6 +1,5 @@
 """The training loop: recipe in, checkpoint out; killed at any step, it goes on as if it had not been."""
 
-import io
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from torch.utils.data import DataLoader, Subset
 
 from rtspk.engine.residual_conformer import ResidualConformer
 from rtspk.errors import ConfigError
-from rtspk.files import make_folder, write_atomically
+from rtspk.files import bytes_of, make_folder, write_atomically
 from rtspk.train.audit import read_audited
 from rtspk.train.averaging import Average
 from rtspk.train.banks import build_augmenter
@@ -273,9 +272,7 @@ class Trainer:
         self._write(model | {"margin": self.learner.margin.state_dict()}, snapshot_name(number))
 
     def _write(self, state: dict[str, object], name: str) -> Path:
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        write_atomically(self.folder / name, buffer.getvalue())
+        write_atomically(self.folder / name, bytes_of(lambda file: torch.save(state, file)))
         return self.folder / name
 
     def _start(self, path: Path) -> None:

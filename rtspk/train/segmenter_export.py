@@ -1,34 +1,23 @@
 """A finished segmenter to what the engine runs: ONNX, safetensors in half precision, and its cards."""
 
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from rtspk.config import to_settings
 from rtspk.engine.segmenter_network import SegmenterNetwork
-from rtspk.errors import ModelError
 from rtspk.files import make_folder, write_atomically
-from rtspk.train.card import toml_value
+from rtspk.train.card import identity_of, toml_value
+from rtspk.train.checkpoint import read_finished
 from rtspk.train.onnx_file import exported
 from rtspk.train.segmenter_recipe import SegmenterRecipe
 from rtspk.train.weights_file import halved
 
-__all__ = ["export_segmenter", "task_of_checkpoint"]
+__all__ = ["export_segmenter"]
 
 PARTS = ("der", "miss", "false_alarm", "confusion")  # of `LocalError.rates`
-
-
-def task_of_checkpoint(path: Path) -> str:
-    """What a checkpoint's recipe is for, as `task_of` says of a recipe; of what cannot be read, ""."""
-    try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        return str(json.loads(state["recipe"]).get("task", ""))
-    except Exception:  # torch raises many kinds for a damaged file; whoever reads it next says what is wrong
-        return ""
 
 
 def export_segmenter(path: Path, out: Path) -> str:
@@ -42,13 +31,9 @@ def export_segmenter(path: Path, out: Path) -> str:
         The model's id: the recipe's name and a digest of the network.
 
     Raises:
-        ModelError: the run is not finished.
+        ModelError: the path is no finished run.
     """
-    state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-    if "error" not in state:
-        raise ModelError(
-            f"wanted final.pt of a finished run, got {path} at step {state['step']}: let it finish first"
-        )
+    state = read_finished(path, "error")
     recipe = to_settings(json.loads(state["recipe"]), SegmenterRecipe, str(path))
     network = SegmenterNetwork(recipe.model, recipe.features.mels)
     network.load_state_dict(state["average"])
@@ -63,7 +48,7 @@ def export_segmenter(path: Path, out: Path) -> str:
         ["classes"],
         ({0: torch.export.Dim("batch", min=1), 1: frames},),
     )
-    identity = f"{recipe.name}-{hashlib.sha256(program).hexdigest()[:8]}"
+    identity = identity_of(recipe.name, program)
     steps, error = int(state["step"]), dict(state["error"])
     about = {"network": "segmenter", "config": json.dumps(asdict(network.config))}  # to build it again
     write_atomically(out / "model.onnx", program)

@@ -1,6 +1,5 @@
 """Train the segmenter: recipe in, checkpoint out; killed at any step, it goes on as if it had not been."""
 
-import io
 import json
 import time
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from torch.utils.data import DataLoader, Subset
 
 from rtspk.engine.powerset import reordered
 from rtspk.errors import ConfigError
-from rtspk.files import make_folder, write_atomically
+from rtspk.files import bytes_of, make_folder, write_atomically
 from rtspk.train.averaging import Average
 from rtspk.train.device import choose_device, has_bfloat16, prepared
 from rtspk.train.lesson import lesson_of
@@ -141,9 +140,7 @@ class SegmenterTrainer:
         return {"recipe": json.dumps(asdict(self.recipe)), "step": self.step, **self.average.state()}
 
     def _write(self, name: str, state: dict[str, object]) -> Path:
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        write_atomically(self.folder / name, buffer.getvalue())
+        write_atomically(self.folder / name, bytes_of(lambda file: torch.save(state, file)))
         return self.folder / name
 
     def _start(self, path: Path) -> None:

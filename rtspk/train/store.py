@@ -1,7 +1,6 @@
 """Decoded speech on disk: one flat file of 16-bit samples, mapped into memory by every worker."""
 
 import hashlib
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from rtspk.audio import stream_audio
 from rtspk.errors import AudioError
-from rtspk.files import make_folder, write_atomically
+from rtspk.files import bytes_of, make_folder, write_atomically
 from rtspk.types import SAMPLE_RATE, FloatArray
 
 __all__ = ["SampleStore", "version_of"]
@@ -50,9 +49,8 @@ class SampleStore:
                         out.write(coded.tobytes())  # on a full disk tofile() does not say what is wrong
                         lengths[number] += len(chunk.samples)
                     progress(number + 1, len(files))
-            buffer = io.BytesIO()
-            np.save(buffer, lengths)
-            write_atomically(index, buffer.getvalue())  # it says that the store is whole
+            # It says that the store is whole.
+            write_atomically(index, bytes_of(lambda file: np.save(file, lengths)))
         lengths = np.load(index)
         starts = np.concatenate([[0], np.cumsum(lengths)])
         offsets = {path: (int(starts[i]), int(lengths[i])) for i, path in enumerate(files)}

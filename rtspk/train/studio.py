@@ -14,7 +14,7 @@ from rtspk.train.conversation import BACKCHANNEL, INTERRUPTION, TURN, Conversati
 from rtspk.train.far_field import far_seats, steady_noise
 from rtspk.train.manifest import Utterance
 from rtspk.train.recording import write_sound
-from rtspk.train.seats import room_seats
+from rtspk.train.rooms import room_seats
 from rtspk.train.simulate import Conversation
 from rtspk.train.store import SampleStore
 from rtspk.train.voice import Catalogue

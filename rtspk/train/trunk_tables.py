@@ -1,12 +1,12 @@
 """A trunk in eight bits as the tables that kernels of our own take (`rtspk.engine.picture_network`)."""
 
-import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtspk.engine.eight_bits import Tables
+from rtspk.files import bytes_of
 from rtspk.types import FloatArray
 
 if TYPE_CHECKING:
@@ -31,9 +31,7 @@ def trunk_tables(network: bytes) -> bytes | None:
         PictureNetwork(tables)
     except (ValueError, LookupError):
         return None
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **tables)
-    return buffer.getvalue()
+    return bytes_of(lambda file: np.savez_compressed(file, allow_pickle=False, **tables))
 
 
 def read_trunk(network: bytes) -> Tables:

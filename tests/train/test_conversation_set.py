@@ -12,7 +12,7 @@ from rtspk.rttm import read_rttm, read_uem
 from rtspk.train.conversation_set import SetConfig, _jobs, _words, simulate_set
 from rtspk.train.enrolment import reserve
 from rtspk.train.manifest import read_manifest
-from rtspk.train.seats import SEATS
+from rtspk.train.rooms import SEATS
 from rtspk.train.simulate import by_speaker
 from rtspk.types import samples_of, seconds_of
 

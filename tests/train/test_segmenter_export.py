@@ -18,7 +18,8 @@ from rtspk.engine.network import Network  # noqa: E402
 from rtspk.engine.segmenter_network import SegmenterConfig, SegmenterNetwork  # noqa: E402
 from rtspk.errors import ModelError  # noqa: E402
 from rtspk.kernels.mel import MelConfig  # noqa: E402
-from rtspk.train.segmenter_export import export_segmenter, task_of_checkpoint  # noqa: E402
+from rtspk.train.checkpoint import task_of_checkpoint  # noqa: E402
+from rtspk.train.segmenter_export import export_segmenter  # noqa: E402
 from rtspk.train.segmenter_recipe import SegmenterRecipe  # noqa: E402
 
 ERROR = {"der": 0.25, "miss": 0.125, "false_alarm": 0.0625, "confusion": 0.0625}

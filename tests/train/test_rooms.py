@@ -1,4 +1,4 @@
-"""Rooms with several seats."""
+"""Simulated rooms."""
 
 import sys
 
@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from rtspk.errors import ConfigError
-from rtspk.train import seats
-from rtspk.train.seats import room_seats
+from rtspk.train import rooms
+from rtspk.train.rooms import room_seats
 
 
 def test_seats_of_a_room_differ_and_a_second_time_they_are_read(tmp_path, monkeypatch):
     pytest.importorskip("pyroomacoustics", reason="rooms need the train extra")
-    monkeypatch.setattr(seats, "SEATS", 2)
+    monkeypatch.setattr(rooms, "SEATS", 2)
     told = []
     ((one, two),) = room_seats(1, 3, tmp_path, lambda *what: told.append(what))
     assert told == [(1, 1)]
@@ -29,6 +29,6 @@ def test_seats_of_a_room_differ_and_a_second_time_they_are_read(tmp_path, monkey
 
 
 def test_without_pyroomacoustics_there_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(seats, "find_spec", lambda _name: None)
+    monkeypatch.setattr(rooms, "find_spec", lambda _name: None)
     with pytest.raises(ConfigError, match="wanted pyroomacoustics for rooms"):
         room_seats(1, 0, tmp_path, lambda *_: None)
