@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["export", "train"]
 
-TASKS: tuple[str, ...] = ("segmenter", "recurrent-segmenter")
+RECURRENT: str = "recurrent-segmenter"
+TASKS: tuple[str, ...] = ("segmenter", RECURRENT)  # of recipes that are no embedder's
 SWEPT: int = 20  # batches for each number of workers
 RECIPES: Path = Path(__file__).parents[1] / "train" / "recipes"
 
@@ -100,25 +101,14 @@ def export(
     _need("export", "torch", "torchaudio", "onnx", "onnxscript")
     if not checkpoint.is_file():
         raise ConfigError(f"wanted a checkpoint, got no file at {checkpoint}")
-    if checkpoint.suffix == ".onnx":
-        if register:
-            raise ConfigError("wanted an embedder to register, got a segmenter")
-        from rtspk.train.adopt import adopt_segmenter
-
-        identity = adopt_segmenter(checkpoint, out, licence)
-        folder = plain(str(out))
-        say(f"{folder} holds {identity}: try it with `rtspk listen --segmenter {folder} ...`")
-        return
     from rtspk.train.checkpoint import task_of_checkpoint
-    from rtspk.train.recurrent_export import export_recurrent
-    from rtspk.train.segmenter_export import export_segmenter
 
-    if task := task_of_checkpoint(checkpoint):
+    task = RECURRENT if checkpoint.suffix == ".onnx" else task_of_checkpoint(checkpoint)
+    if task:
         if register:
             raise ConfigError("wanted an embedder to register, got a segmenter")
-        recurrent = task == "recurrent-segmenter"
-        made = export_recurrent(checkpoint, out, licence) if recurrent else export_segmenter(checkpoint, out)
-        say(f"{plain(str(out))} holds {made}")
+        identity, folder = _export_segmenter(checkpoint, task, out, licence), plain(str(out))
+        say(f"{folder} holds {identity}: try it with `rtspk listen --segmenter {folder} ...`")
         return
     if register:
         from rtspk.engine.registry import Registry, check_stage
@@ -133,6 +123,21 @@ def export(
     say(f"{plain(str(out))} holds {identity}: try it with `rtspk listen --model {named} ...`")
 
 
+def _export_segmenter(checkpoint: Path, task: str, out: Path, licence: str) -> str:
+    """Make a segmenter's folder of a checkpoint or of pyannote's ONNX file; returns its id."""
+    if checkpoint.suffix == ".onnx":
+        from rtspk.train.adopt import adopt_segmenter
+
+        return adopt_segmenter(checkpoint, out, licence)
+    if task == RECURRENT:
+        from rtspk.train.recurrent_export import export_recurrent
+
+        return export_recurrent(checkpoint, out, licence)
+    from rtspk.train.segmenter_export import export_segmenter
+
+    return export_segmenter(checkpoint, out)
+
+
 def _train_segmenter(path: Path, task: str, data: Path, out: Path) -> Path:
     from rtspk.train.distributed import Ranks
     from rtspk.train.recurrent_recipe import RecurrentRecipe
@@ -142,7 +147,7 @@ def _train_segmenter(path: Path, task: str, data: Path, out: Path) -> Path:
     processes = Ranks.of_environment().count
     if processes > 1:
         raise ConfigError(f"wanted one process for a segmenter, got {processes}: run it without torchrun")
-    kind = RecurrentRecipe if task == "recurrent-segmenter" else SegmenterRecipe
+    kind = RecurrentRecipe if task == RECURRENT else SegmenterRecipe
     with progress() as advance:
         return SegmenterTrainer(kind.read(path), data, out, advance, note).run()
 

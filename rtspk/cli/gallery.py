@@ -47,7 +47,7 @@ def list_(gallery: GalleryFile = None, as_json: AsJson = False) -> None:
         with _opened(gallery) as opened:
             records = opened.speakers()
     if as_json:
-        print_json({"gallery": str(where), "speakers": [_record_json(record) for record in records]})
+        print_json({"gallery": str(where), "speakers": [record.to_json() for record in records]})
         return
     if not records:
         say("nobody is enrolled yet: `rtspk enroll NAME CLIP`")
@@ -68,17 +68,7 @@ def show(name: Name, gallery: GalleryFile = None, as_json: AsJson = False) -> No
     with _opened(gallery) as opened:
         found = opened.show(name)
     if as_json:
-        prints = [
-            {
-                "number": one.number,
-                "source": one.source,
-                "net_speech": round(seconds_of(one.net_speech), 3),
-                "quality": round(one.quality, 3),
-                "created": one.created,
-            }
-            for one in found.exemplars
-        ]
-        print_json({"name": found.name, "created": found.created, "exemplars": prints})
+        print_json(found.to_json())
         return
     from rich.table import Table
 
@@ -286,12 +276,3 @@ def _confirm(what: str, instead: str) -> None:
 
 def _counted(count: int, what: str = "print") -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def _record_json(record: "SpeakerRecord") -> dict[str, object]:
-    return {
-        "name": record.name,
-        "created": record.created,
-        "exemplars": record.exemplars,
-        "net_speech": round(seconds_of(record.net_speech), 3),
-    }

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtspk.cli.options import AsJson, ConfigFile, Device, Latency, ModelFolder, SegmenterFolder, given
+from rtspk.cli.options import (
+    AsJson,
+    AudioFolder,
+    ConfigFile,
+    Device,
+    Latency,
+    ModelFolder,
+    ReferenceFolder,
+    SegmenterFolder,
+    UemFolder,
+    given,
+)
 from rtspk.cli.screen import answers, note, plain, progress, say
 from rtspk.errors import ConfigError
 
@@ -62,14 +73,9 @@ def trials(
 
 
 def diarization(
-    reference: Annotated[
-        Path, typer.Option("--reference", metavar="DIR", help="An RTTM for each audio file, or one for all.")
-    ],
-    audio: Annotated[Path, typer.Option("--audio", metavar="DIR", help="Audio files of the same stems.")],
-    uem: Annotated[
-        Path | None,
-        typer.Option("--uem", metavar="DIR", help="What is scored: a UEM for each, or one for all."),
-    ] = None,
+    reference: ReferenceFolder,
+    audio: AudioFolder,
+    uem: UemFolder = None,
     latency: Latency = None,
     grid: Annotated[
         str, typer.Option("--grid", metavar="S,S...", help="Several latencies one after another.")

@@ -8,6 +8,7 @@ import typer
 
 __all__ = [
     "AsJson",
+    "AudioFolder",
     "ConfigFile",
     "Device",
     "GalleryFile",
@@ -15,7 +16,9 @@ __all__ = [
     "MaxSpeakers",
     "Microphone",
     "ModelFolder",
+    "ReferenceFolder",
     "SegmenterFolder",
+    "UemFolder",
     "given",
 ]
 
@@ -45,6 +48,14 @@ SegmenterFolder = Annotated[
         metavar="light|FOLDER",
         help="Another segmenter: a folder with its card.toml, or the light one that comes with rtspk.",
     ),
+]
+ReferenceFolder = Annotated[
+    Path, typer.Option("--reference", metavar="DIR", help="An RTTM for each audio file, or one for all.")
+]
+AudioFolder = Annotated[Path, typer.Option("--audio", metavar="DIR", help="Audio files of the same stems.")]
+UemFolder = Annotated[
+    Path | None,
+    typer.Option("--uem", metavar="DIR", help="What is scored: a UEM for each, or one for all."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for programs.")]
 Device = Annotated[

@@ -1,13 +1,16 @@
 """`rtspk serve`: many live streams over websockets, with a page, health and metrics on one port."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rtspk.cli.options import Device, GalleryFile, ModelFolder, SegmenterFolder
 from rtspk.cli.screen import note, print_json, waiting
 from rtspk.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rtspk.server.config import ServerConfig
 
 __all__ = ["serve"]
 
@@ -74,13 +77,6 @@ def serve(
 
         print_json(protocol_schema())
         return
-    from dataclasses import asdict, replace
-
-    from rtspk.config import read_toml, to_settings
-    from rtspk.engine.settings import SessionConfig
-    from rtspk.server.config import ServerConfig
-
-    settings = ServerConfig() if config is None else read_toml(config, ServerConfig)
     given: dict[str, object] = {
         "host": host,
         "port": port,
@@ -91,14 +87,7 @@ def serve(
         "overload": overload,
         "insecure": insecure or None,
     }
-    chosen = {key: value for key, value in given.items() if value is not None}
-    settings = to_settings({**asdict(settings), **chosen}, ServerConfig, "the options")
-    if max_sessions is not None:
-        if max_sessions < 1:
-            raise ConfigError(f"wanted --max-sessions of 1 or more, got {max_sessions}")
-        settings = replace(settings, limits=replace(settings.limits, sessions=max_sessions))
-    if session_config is not None:
-        settings = replace(settings, session=read_toml(session_config, SessionConfig))
+    settings = _settings(config, given, max_sessions, session_config)
     from rtspk.server.access import Access, check_address, is_local
 
     access = Access.load(tokens, settings)
@@ -130,3 +119,25 @@ def serve(
             note(f"rtspk: serving at {scheme}://{shown}:{bound}")
 
         asyncio.run(run(app, announce))
+
+
+def _settings(
+    config: Path | None, given: dict[str, object], max_sessions: int | None, session_config: Path | None
+) -> "ServerConfig":
+    """The settings of a file, or those of rtspk, with what was given on the command line in their place."""
+    from dataclasses import asdict, replace
+
+    from rtspk.config import read_toml, to_settings
+    from rtspk.engine.settings import SessionConfig
+    from rtspk.server.config import ServerConfig
+
+    settings = ServerConfig() if config is None else read_toml(config, ServerConfig)
+    chosen = {key: value for key, value in given.items() if value is not None}
+    settings = to_settings({**asdict(settings), **chosen}, ServerConfig, "the options")
+    if max_sessions is not None:
+        if max_sessions < 1:
+            raise ConfigError(f"wanted --max-sessions of 1 or more, got {max_sessions}")
+        settings = replace(settings, limits=replace(settings.limits, sessions=max_sessions))
+    if session_config is not None:
+        settings = replace(settings, session=read_toml(session_config, SessionConfig))
+    return settings

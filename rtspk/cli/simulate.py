@@ -3,13 +3,17 @@
 import re
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rtspk.cli.options import AsJson
 from rtspk.cli.screen import clock, note, plain, print_json, progress, say
 from rtspk.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rtspk.train.enrolment import Clip
+    from rtspk.train.studio import Made
 
 __all__ = ["simulate"]
 
@@ -123,22 +127,19 @@ def simulate(
 
             out.mkdir(parents=True, exist_ok=True)
             cache = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".decoded-", dir=out)))
-        made, clips = simulate_set(
-            utterances,
-            noise,
-            cache,
-            out,
-            config,
-            workers=workers,
-            progress=advance,
-        )
+        made, clips = simulate_set(utterances, noise, cache, out, config, workers=workers, progress=advance)
+    if older := _older(out, {one.name for one in made}, file_format):
+        some = f"{', '.join(older[:NAMED])}{', ...' if len(older) > NAMED else ''}"
+        note(f"rtspk: {plain(str(out))} also holds what another run made: {plain(some)}")
+    _say(out, made, clips, enrol, as_json=as_json)
+
+
+def _say(out: Path, made: "list[Made]", clips: "list[Clip]", enrol: float, *, as_json: bool) -> None:
+    """Tell what was made, with clips of `enrol` seconds where they were asked for."""
     total, speech = sum(one.seconds for one in made), sum(one.speech for one in made)
     shared = sum(one.speech * one.overlap for one in made) / max(1e-9, speech)
     known = sum(clip.enrolled for clip in clips)
     people = len({name for one in made for name in one.who})
-    if older := _older(out, {one.name for one in made}, file_format):
-        some = f"{', '.join(older[:NAMED])}{', ...' if len(older) > NAMED else ''}"
-        note(f"rtspk: {plain(str(out))} also holds what another run made: {plain(some)}")
     if as_json:
         totals = {"conversations": len(made), "seconds": round(total, 3), "speech": round(speech, 3)}
         answer = {"out": str(out), **totals, "overlap": round(shared, 4), "speakers": people}

@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtspk.cli.options import AsJson, ConfigFile, Device, Latency, ModelFolder, SegmenterFolder
+from rtspk.cli.options import (
+    AsJson,
+    AudioFolder,
+    ConfigFile,
+    Device,
+    Latency,
+    ModelFolder,
+    ReferenceFolder,
+    SegmenterFolder,
+    UemFolder,
+)
 from rtspk.cli.screen import note, plain, print_json, progress, say
 from rtspk.errors import ConfigError
 
@@ -16,15 +26,10 @@ __all__ = ["tune"]
 
 
 def tune(
-    reference: Annotated[
-        Path, typer.Option("--reference", metavar="DIR", help="An RTTM for each audio file, or one for all.")
-    ],
-    audio: Annotated[Path, typer.Option("--audio", metavar="DIR", help="Audio files of the same stems.")],
+    reference: ReferenceFolder,
+    audio: AudioFolder,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The config to write: TOML.")],
-    uem: Annotated[
-        Path | None,
-        typer.Option("--uem", metavar="DIR", help="What is scored: a UEM for each, or one for all."),
-    ] = None,
+    uem: UemFolder = None,
     latency: Latency = None,
     trials: Annotated[int, typer.Option("--trials", metavar="N", help="Settings to try.")] = 60,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of what is tried.")] = 0,

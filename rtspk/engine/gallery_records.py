@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from rtspk.errors import GalleryError
-from rtspk.types import FloatArray
+from rtspk.types import FloatArray, seconds_of
 
 __all__ = [
     "MOST_SPEECH",
@@ -57,6 +57,15 @@ class SpeakerRecord:
     exemplars: int
     net_speech: int  # samples, over all exemplars
 
+    def to_json(self) -> dict[str, object]:
+        """As programs are told of it."""
+        return {
+            "name": self.name,
+            "created": self.created,
+            "exemplars": self.exemplars,
+            "net_speech": round(seconds_of(self.net_speech), 3),
+        }
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Exemplar:
@@ -69,6 +78,16 @@ class Exemplar:
     created: str  # ISO 8601, UTC
     number: int = 0  # in its gallery, never given twice
 
+    def to_json(self) -> dict[str, object]:
+        """As programs are told of it, without the voice itself."""
+        return {
+            "number": self.number,
+            "source": self.source,
+            "net_speech": round(seconds_of(self.net_speech), 3),
+            "quality": round(self.quality, 3),
+            "created": self.created,
+        }
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpeakerDetail:
@@ -77,6 +96,11 @@ class SpeakerDetail:
     name: str
     created: str  # ISO 8601, UTC
     exemplars: tuple[Exemplar, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """As programs are told of it."""
+        prints = [one.to_json() for one in self.exemplars]
+        return {"name": self.name, "created": self.created, "exemplars": prints}
 
 
 def clean_name(name: str) -> str:

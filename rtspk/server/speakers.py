@@ -14,7 +14,6 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rtspk.audio import stream_audio
-from rtspk.engine.gallery import SpeakerRecord
 from rtspk.engine.pipeline import Engine, Enrolment
 from rtspk.errors import (
     AudioError,
@@ -76,21 +75,10 @@ def _done(engine: Engine, method: str, name: str | None, body: bytes) -> Answer:
         if method not in {"GET", "HEAD"}:
             message = "wanted GET, or a name behind /v1/speakers/"
             return fault(405, "bad_method", message, allow="GET, HEAD")
-        return json_answer({"speakers": [_record(one) for one in engine.gallery.speakers()]})
+        return json_answer({"speakers": [one.to_json() for one in engine.gallery.speakers()]})
     match method:
         case "GET" | "HEAD":
-            detail = engine.gallery.show(name)
-            prints = [
-                {
-                    "number": one.number,
-                    "source": one.source,
-                    "net_speech": round(seconds_of(one.net_speech), 3),
-                    "quality": one.quality,
-                    "created": one.created,
-                }
-                for one in detail.exemplars
-            ]
-            return json_answer({"name": detail.name, "created": detail.created, "exemplars": prints})
+            return json_answer(engine.gallery.show(name).to_json())
         case "POST":
             return json_answer(_enrolment(engine.enroll(name, _sound(body))), 201)
         case "PATCH":
@@ -102,9 +90,9 @@ def _done(engine: Engine, method: str, name: str | None, body: bytes) -> Answer:
 
 def _changed(engine: Engine, name: str, change: _Change) -> Answer:
     if change.name is not None and change.into is None:
-        return json_answer(_record(engine.gallery.rename(name, change.name)))
+        return json_answer(engine.gallery.rename(name, change.name).to_json())
     if change.into is not None and change.name is None:
-        return json_answer(_record(engine.gallery.merge(name, change.into)))
+        return json_answer(engine.gallery.merge(name, change.into).to_json())
     return fault(422, "bad_request", 'wanted {"name": ...} or {"into": ...}')
 
 
@@ -130,15 +118,6 @@ def _decoded(path: Path) -> FloatArray:
     if not parts:
         raise AudioError("wanted a clip with sound, got one that is shorter than a sample at 16 kHz")
     return np.concatenate(parts)
-
-
-def _record(record: SpeakerRecord) -> dict[str, object]:
-    return {
-        "name": record.name,
-        "created": record.created,
-        "exemplars": record.exemplars,
-        "net_speech": round(seconds_of(record.net_speech), 3),
-    }
 
 
 def _enrolment(enrolled: Enrolment) -> dict[str, object]:

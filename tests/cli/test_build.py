@@ -68,7 +68,9 @@ def test_a_segmenters_recipe_becomes_a_checkpoint_and_that_a_model_folder(
     assert "local DER" in trained.stderr
     export(tmp_path / "runs" / "small" / "final.pt", tmp_path / "model")
     card = tomllib.loads((tmp_path / "model" / "card.toml").read_text())
-    assert capsys.readouterr().out == f"{tmp_path / 'model'} holds {card['id']}\n"
+    folder = tmp_path / "model"
+    hint = f"try it with `rtspk listen --segmenter {folder} ...`"
+    assert capsys.readouterr().out == f"{folder} holds {card['id']}: {hint}\n"
     (said,) = Network(tmp_path / "model" / card["file"]).run({"features": np.zeros((1, 500, 20), np.float32)})
     assert said.shape == (1, 125, 7)
 
