@@ -35,10 +35,23 @@ __all__ = [
 
 Encoding = Literal["s16le", "f32le"]
 
-_HOLE_SECONDS: float = 0.1  # a shorter hole in the timestamps is jitter
-_LONGEST_HOLE_SECONDS: float = 60.0  # a longer one is another clock, such as a joined file's
-_READ_BYTES: int = 1 << 16
-_DAMAGE_LIMIT: int = 64  # container errors in a row without one packet between them
+HOLE_SECONDS: float = 0.1  # a shorter hole in the timestamps is jitter
+LONGEST_HOLE_SECONDS: float = 60.0  # a longer one is another clock, such as a joined file's
+READ_BYTES: int = 1 << 16
+DAMAGE_LIMIT: int = 64  # container errors in a row without one packet between them
+CANCELLED: float = 0.01  # where the mean is that much softer than a channel
+MAGIC: dict[bytes, str] = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3"}
+MISCOUNTED: int = 8  # channels from which on PyAV counts planes that are not there, or fails over them
+PCM: dict[str, str] = {"s16le": "<i2", "f32le": "<f4"}
+FORMATS: dict[str, str] = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
+SCALES: dict[str, float] = {
+    "u1": 2.0**-7,
+    "i2": 2.0**-15,
+    "i4": 2.0**-31,
+    "i8": 2.0**-63,
+    "f4": 1.0,
+    "f8": 1.0,
+}
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +87,7 @@ def decoded(recording: Recording) -> Iterator[tuple[int, FloatArray]]:
         _log.warning("%s: %s", name, recording.others)
     is_pcm = recording.stream.codec_context.name.startswith("pcm_")
     mixing = _Mixing()
-    clock: float | None = None  # where the next frame should begin, by the container's own time
+    clock = _Clock(recording.begin)
     seen, damaged = 0, 0
     for packet in _packets(recording):
         try:
@@ -90,15 +103,8 @@ def decoded(recording: Recording) -> Iterator[tuple[int, FloatArray]]:
             elif not _is_sound(block):  # the decoder made it of damaged bytes
                 damaged += 1
                 block = np.zeros_like(block)
-            if frame.time is not None:
-                wanted = recording.begin if clock is None else clock
-                hole = 0.0 if wanted is None else frame.time - wanted
-                if _HOLE_SECONDS < hole <= _LONGEST_HOLE_SECONDS:
-                    yield rate, np.zeros(round(hole * rate), dtype=np.float32)
-                if clock is None or hole > _HOLE_SECONDS or hole < -_LONGEST_HOLE_SECONDS:
-                    clock = frame.time
-            if clock is not None:
-                clock += len(block) / rate
+            if hole := round(clock.hole(frame.time, len(block) / rate) * rate):
+                yield rate, np.zeros(hole, dtype=np.float32)
             seen += len(block)
             yield rate, block
     if not seen:
@@ -129,22 +135,22 @@ def stream_pcm(
     Reads may end anywhere: bytes of one sample are kept together. Half a sample at the very end is
     left out. Samples that are NaN, infinite or beyond any sound raise AudioError with their time.
     """
-    if encoding not in _PCM:
-        raise AudioError(f"wanted PCM as one of {', '.join(_PCM)}, got {encoding!r}")
+    if encoding not in PCM:
+        raise AudioError(f"wanted PCM as one of {', '.join(PCM)}, got {encoding!r}")
     if channels < 1:
         raise AudioError(f"wanted at least one channel, got {channels}")
     resampler = Resampler(rate)
     read = getattr(stream, "read1", stream.read)  # read1 does not wait for a full buffer
-    width = np.dtype(_PCM[encoding]).itemsize * channels
+    width = np.dtype(PCM[encoding]).itemsize * channels
     mixing = _Mixing()
     rest, seen, position = b"", 0, 0
-    while data := read(_READ_BYTES):
+    while data := read(READ_BYTES):
         if not (seen or rest):
             _check_raw(data)
         data = rest + data
         whole = len(data) - len(data) % width
         rest = data[whole:]
-        values = np.frombuffer(data[:whole], dtype=_PCM[encoding]).reshape(-1, channels).T
+        values = np.frombuffer(data[:whole], dtype=PCM[encoding]).reshape(-1, channels).T
         block = mixing.mean(values)  # (n,)
         _check_sound(block, "the PCM stream", seen, rate)
         seen += len(block)
@@ -181,27 +187,12 @@ def write_wav(path: str | Path, samples: FloatArray, rate: int = SAMPLE_RATE) ->
         file.writeframes(values.tobytes())
 
 
-_CANCELLED: float = 0.01  # where the mean is that much softer than a channel
-_MAGIC: dict[bytes, str] = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3"}
-_MISCOUNTED: int = 8  # channels from which on PyAV counts planes that are not there, or fails over them
-_PCM: dict[str, str] = {"s16le": "<i2", "f32le": "<f4"}
-_FORMATS: dict[str, str] = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
-_SCALES: dict[str, float] = {
-    "u1": 2.0**-7,
-    "i2": 2.0**-15,
-    "i4": 2.0**-31,
-    "i8": 2.0**-63,
-    "f4": 1.0,
-    "f8": 1.0,
-}
-
-
 def _packets(recording: Recording) -> "Iterator[av.Packet[AudioStream]]":
     """Give the stream's packets, going on behind damage for as long as any come."""
     import av
 
     failures = 0
-    while failures < _DAMAGE_LIMIT:
+    while failures < DAMAGE_LIMIT:
         try:
             for packet in recording.container.demux(recording.stream):
                 failures = 0
@@ -220,9 +211,9 @@ def _packets(recording: Recording) -> "Iterator[av.Packet[AudioStream]]":
 
 def _values(frame: "av.AudioFrame") -> "NDArray[np.generic]":
     """View a frame's samples as [shape=(channels, n)], whether its channels are apart or interleaved."""
-    dtype = np.dtype(_FORMATS[frame.format.packed.name])
+    dtype = np.dtype(FORMATS[frame.format.packed.name])
     channels, n = frame.layout.nb_channels, frame.samples
-    if frame.format.is_planar and channels < _MISCOUNTED:
+    if frame.format.is_planar and channels < MISCOUNTED:
         return np.stack([np.frombuffer(memoryview(plane), dtype, n) for plane in frame.planes])
     if frame.format.is_planar:
         from av import AudioResampler
@@ -238,7 +229,27 @@ def _mono(values: "NDArray[np.generic]") -> FloatArray:
         mean: NDArray[np.float64] = values.mean(axis=0, dtype=np.float64)
         if kind == "u1":
             mean -= 128.0  # unsigned samples rest in the middle
-        return (mean * _SCALES[kind]).astype(np.float32)
+        return (mean * SCALES[kind]).astype(np.float32)
+
+
+class _Clock:
+    """Finds holes between frames, by the container's own time."""
+
+    def __init__(self, begin: float | None) -> None:
+        self._begin = begin  # seconds: of the container, where it says so
+        self._next: float | None = None  # where the next frame should begin
+
+    def hole(self, time: float | None, length: float) -> float:
+        """Take a frame that begins at a time and is so long; the silence before it. All in seconds."""
+        hole = 0.0
+        if time is not None:
+            wanted = self._begin if self._next is None else self._next
+            hole = 0.0 if wanted is None else time - wanted
+            if self._next is None or hole > HOLE_SECONDS or hole < -LONGEST_HOLE_SECONDS:
+                self._next = time
+        if self._next is not None:
+            self._next += length
+        return hole if HOLE_SECONDS < hole <= LONGEST_HOLE_SECONDS else 0.0
 
 
 class _Mixing:
@@ -257,13 +268,13 @@ class _Mixing:
 
     def warn(self, name: str) -> None:
         """Say of a source that has ended, if its channels did."""
-        if self._mean < _CANCELLED * self._first:
+        if self._mean < CANCELLED * self._first:
             _log.warning("%s: the channels cancel each other, so that their mean is silent", name)
 
 
 def _check_raw(data: bytes) -> None:
     """Refuse what begins like a file: its bytes would be heard as noise."""
-    for begin, kind in _MAGIC.items():
+    for begin, kind in MAGIC.items():
         if data.startswith(begin):
             raise AudioError(f"the PCM stream: wanted raw samples, got {kind}, which is read without a rate")
 

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Device", "Microphone", "list_devices"]
 
-_BLOCK_SECONDS: float = 0.05  # shorter blocks make PulseAudio's ALSA plug-in stall as it starts
-_DEVICE_LATENCY_SECONDS: float = 0.1
-_SILENT_SECONDS: float = 2.0  # a device that says nothing for so long is gone
-_FIRST_SECONDS: float = 5.0  # wireless microphones take a while to wake up
-_CLOSE_SECONDS: float = 1.0  # closing takes milliseconds where it works
-_POLL_SECONDS: float = 0.1  # how soon Ctrl-C and `stop` are seen
-_BACKLOG_SECONDS: float = 10.0
+BLOCK_SECONDS: float = 0.05  # shorter blocks make PulseAudio's ALSA plug-in stall as it starts
+DEVICE_LATENCY_SECONDS: float = 0.1
+SILENT_SECONDS: float = 2.0  # a device that says nothing for so long is gone
+FIRST_SECONDS: float = 5.0  # wireless microphones take a while to wake up
+CLOSE_SECONDS: float = 1.0  # closing takes milliseconds where it works
+POLL_SECONDS: float = 0.1  # how soon Ctrl-C and `stop` are seen
+BACKLOG_SECONDS: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +85,13 @@ class Microphone:
     in the stream where its `lost_samples` were.
     """
 
-    def __init__(self, device: str | int | None = None, *, backlog_seconds: float = _BACKLOG_SECONDS) -> None:
+    def __init__(self, device: str | int | None = None, *, backlog_seconds: float = BACKLOG_SECONDS) -> None:
         self.device = _choose(list_devices(), device)
         self.overruns = 0
         self._lost = 0  # frames at the device's rate
         self._hole = 0  # lost frames that the queue does not know of yet
         self._blocks: queue.Queue[tuple[int, bytes]] = queue.Queue(
-            max(1, round(backlog_seconds / _BLOCK_SECONDS))
+            max(1, round(backlog_seconds / BLOCK_SECONDS))
         )
         self._stopping = threading.Event()
         self._ended = threading.Event()  # PortAudio says that the stream is over
@@ -122,8 +122,8 @@ class Microphone:
                     channels=self._channels,
                     device=self.device.index,
                     dtype="float32",
-                    blocksize=round(_BLOCK_SECONDS * self._rate),
-                    latency=_DEVICE_LATENCY_SECONDS,
+                    blocksize=round(BLOCK_SECONDS * self._rate),
+                    latency=DEVICE_LATENCY_SECONDS,
                     callback=self._receive,
                     finished_callback=self._ended.set,
                 )
@@ -162,7 +162,7 @@ class Microphone:
         closer = threading.Thread(target=_close, args=(stream,), daemon=True)
         with _quiet_stderr():
             closer.start()
-            closer.join(_CLOSE_SECONDS)
+            closer.join(CLOSE_SECONDS)
         if closer.is_alive():
             atexit.unregister(_portaudio()._exit_handler)  # noqa: SLF001 (it would wait as well)
 
@@ -205,17 +205,17 @@ class Microphone:
 
     def _heard_blocks(self) -> Iterator[FloatArray]:
         """Give blocks at the device's rate, zeros for what was lost, until `stop` or the device's end."""
-        waited, patience = 0.0, _FIRST_SECONDS  # time waited, not time gone by: a process may be suspended
+        waited, patience = 0.0, FIRST_SECONDS  # time waited, not time gone by: a process may be suspended
         while True:
             is_last = self._stopping.is_set() or self._ended.is_set()  # what is queued now is all there is
             try:
-                hole, data = self._blocks.get(timeout=0.0 if is_last else _POLL_SECONDS)
+                hole, data = self._blocks.get(timeout=0.0 if is_last else POLL_SECONDS)
             except queue.Empty:
-                waited += _POLL_SECONDS
+                waited += POLL_SECONDS
                 if is_last or waited > patience:
                     return
                 continue
-            waited, patience = 0.0, _SILENT_SECONDS
+            waited, patience = 0.0, SILENT_SECONDS
             while hole > 0:
                 piece = min(hole, self._rate)
                 yield np.zeros(piece, dtype=np.float32)

@@ -232,8 +232,8 @@ def test_a_device_that_ends_gives_what_it_heard_and_then_an_error(portaudio):
 
 @pytest.mark.parametrize("blocks", [0, 1])
 def test_a_device_that_falls_silent_without_a_word_is_an_error(portaudio, monkeypatch, blocks):
-    monkeypatch.setattr(microphone, "_SILENT_SECONDS", 0.0)
-    monkeypatch.setattr(microphone, "_FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(microphone, "SILENT_SECONDS", 0.0)
+    monkeypatch.setattr(microphone, "FIRST_SECONDS", 0.0)
     with Microphone() as open_microphone:
         for _ in range(blocks):
             portaudio.stream.hear(np.ones(800))
