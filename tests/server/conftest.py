@@ -156,6 +156,13 @@ class Wire:
     def pieces(sound: FloatArray, size: int = 4000) -> list[bytes]:
         return [sound[at : at + size].astype("<f4").tobytes() for at in range(0, len(sound), size)]
 
+    @classmethod
+    def send(cls, socket: ClientConnection, sound: FloatArray) -> None:
+        """All of a sound, and its end."""
+        for piece in cls.pieces(sound):
+            socket.send(piece)
+        socket.send('{"type":"end"}')
+
     @staticmethod
     def said(socket: ClientConnection, until: str = "end") -> list[dict]:
         """Messages up to one of a type."""

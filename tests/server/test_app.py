@@ -20,9 +20,7 @@ from rtspk.types import samples_of
 
 def send_all(socket, wire, sound):
     socket.send(wire.start())
-    for piece in wire.pieces(sound):
-        socket.send(piece)
-    socket.send('{"type":"end"}')
+    wire.send(socket, sound)
 
 
 def test_a_session_says_what_a_local_one_says(serve, wire, conversation, local_events):

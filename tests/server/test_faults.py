@@ -47,9 +47,7 @@ def test_a_bad_message_ends_its_session_with_a_reason_and_no_other(
     with pytest.raises(ConnectionClosed) as closed:
         bad.recv(timeout=30)
     assert closed.value.rcvd.code == closes
-    for piece in wire.pieces(conversation):
-        good.send(piece)
-    good.send('{"type":"end"}')
+    wire.send(good, conversation)
     assert wire.events(wire.said(good)) == local_events
 
 
@@ -169,7 +167,5 @@ def test_a_fault_of_the_server_ends_one_session_without_its_text_and_no_other(
         bad.send(piece)
     error = wire.said(bad, "error")[-1]
     assert (error["code"], error["message"]) == ("internal", "the server failed at this session")
-    for piece in wire.pieces(conversation):
-        good.send(piece)
-    good.send('{"type":"end"}')
+    wire.send(good, conversation)
     assert wire.events(wire.said(good)) == local_events

@@ -26,9 +26,7 @@ def test_metrics_count_sessions_and_hold_no_name(serve, wire, conversation):
     server = serve()
     socket = server.connect()
     socket.send(wire.start())
-    for piece in wire.pieces(conversation):
-        socket.send(piece)
-    socket.send('{"type":"end"}')
+    wire.send(socket, conversation)
     wire.said(socket)
     text = server.request("GET", "/metrics")[1].decode()
     assert "rtspk_sessions_started_total 1.0" in text

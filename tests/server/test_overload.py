@@ -19,19 +19,13 @@ def test_a_file_that_waits_for_its_turn_is_not_taken_for_dead(
     stuck, server = held_up(serve, engine, ping_seconds=0.5, backlog_seconds=1.0)
     socket = server.connect(ping_interval=None)
     socket.send(wire.start(options={"pace": "file", "heartbeat_seconds": 0.5}))
-    sender = threading.Thread(target=send_rest, args=(socket, wire, conversation))
+    sender = threading.Thread(target=wire.send, args=(socket, conversation))
     sender.start()
     messages = [message for _ in range(6) for message in wire.said(socket, "heartbeat")]
     stuck.go_on.set()
     messages += wire.said(socket)
     sender.join()
     assert wire.events(messages) == local_events
-
-
-def send_rest(socket, wire, sound):
-    for piece in wire.pieces(sound):
-        socket.send(piece)
-    socket.send('{"type":"end"}')
 
 
 def test_one_client_that_sends_too_much_does_not_shut_the_door_for_others(serve, wire, engine, conversation):

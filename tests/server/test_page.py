@@ -15,13 +15,12 @@ from tests.server.chromium import file_script, needs_chromium
 pytestmark = needs_chromium
 
 
-def test_the_microphone_shows_the_right_names_live_and_a_lane_can_be_named(browser, serve, known):
+def test_the_microphone_shows_the_right_names_live_and_a_lane_can_be_named(watched, serve, known):
     server = serve(engine=known)
-    page = browser()
+    page = watched(server)
     page.size(1200, 860)
-    page.open(f"http://127.0.0.1:{server.port}/")
     page.shot("1-start")
-    page.do("document.getElementById('listen').click()")
+    page.press("listen")
     page.until("document.querySelectorAll('.lane.named').length >= 2")
     assert {"Anna", "Ben"} <= set(page.names())
     page.until("document.getElementById('lag').textContent.endsWith('s')")
@@ -33,7 +32,7 @@ def test_the_microphone_shows_the_right_names_live_and_a_lane_can_be_named(brows
     page.until("[...document.querySelectorAll('.lane .head')].some(e => e.innerText.includes('Zoë'))")
     page.until("[...document.querySelectorAll('.turns b')].some(e => e.textContent === 'Zoë')")
     page.until("[...document.querySelectorAll('.turns b')].every(e => e.textContent !== 'Anna')")
-    page.do("document.getElementById('listen').click()")
+    page.press("listen")
     page.until("document.getElementById('state').textContent === 'done'")
     page.size(1200, 860, dark=True)
     page.shot("4-done-dark")
@@ -42,11 +41,9 @@ def test_the_microphone_shows_the_right_names_live_and_a_lane_can_be_named(brows
     assert page.complaints == []
 
 
-def test_a_dropped_file_is_labelled_and_its_downloads_are_the_command_lines(browser, serve, known):
+def test_a_dropped_file_is_labelled_and_its_downloads_are_the_command_lines(watched, serve, known):
     server = serve(engine=known)
-    page = browser()
-    page.size(1000, 800)
-    page.open(f"http://127.0.0.1:{server.port}/")
+    page = watched(server)
     page.do(
         "{ const make = URL.createObjectURL; URL.createObjectURL = (blob) => {"
         " blob.text().then((text) => (window.saved = text)); return make.call(URL, blob); } }"
@@ -103,12 +100,10 @@ def close(one: object, other: object) -> bool:
     return one == other
 
 
-def test_two_lanes_are_merged_by_dragging_one_onto_the_other(browser, serve, known):
+def test_two_lanes_are_merged_by_dragging_one_onto_the_other(watched, serve, known):
     server = serve(engine=known)
-    page = browser()
-    page.size(1000, 800)
-    page.open(f"http://127.0.0.1:{server.port}/")
-    page.do("document.getElementById('listen').click()")
+    page = watched(server)
+    page.press("listen")
     page.until("document.querySelectorAll('.lane').length >= 2")
     before = page.names()
     places = page.do(
@@ -116,34 +111,25 @@ def test_two_lanes_are_merged_by_dragging_one_onto_the_other(browser, serve, kno
         ".map(r => [r.x + 40, r.y + r.height / 2])"
     )
     (x, y), (to_x, to_y) = places[1], places[0]
-    mouse = {"button": "left", "buttons": 1, "clickCount": 1}
-    page.call("Input.dispatchMouseEvent", type="mousePressed", x=x, y=y, **mouse)
+    page.mouse("mousePressed", x, y)
     for part in (0.3, 0.6, 1.0):
-        page.call(
-            "Input.dispatchMouseEvent",
-            type="mouseMoved",
-            x=x + (to_x - x) * part,
-            y=y + (to_y - y) * part,
-            **mouse,
-        )
+        page.mouse("mouseMoved", x + (to_x - x) * part, y + (to_y - y) * part)
     page.shot("7-drag")
-    page.call("Input.dispatchMouseEvent", type="mouseReleased", x=to_x, y=to_y, **mouse)
+    page.mouse("mouseReleased", to_x, to_y)
     page.do("document.querySelector('#merge-dialog [value=save]').click()")
     page.until(f"document.querySelectorAll('.lane').length < {len(before)}")
-    page.do("document.getElementById('listen').click()")
+    page.press("listen")
     page.until("document.getElementById('state').textContent === 'done'")
     assert page.complaints == []
 
 
-def test_a_voice_is_enrolled_from_the_microphone(browser, serve):
+def test_a_voice_is_enrolled_from_the_microphone(watched, serve):
     fresh = Engine.load(":memory:", device="cpu")
     server = serve(engine=fresh)
-    page = browser()
-    page.size(1000, 800)
-    page.open(f"http://127.0.0.1:{server.port}/")
-    page.do("document.getElementById('enrol').click()")
+    page = watched(server)
+    page.press("enrol")
     page.do("document.getElementById('enrol-name').value = 'Kim'")
-    page.do("document.getElementById('enrol-record').click()")
+    page.press("enrol-record")
     page.until("parseFloat(document.getElementById('ring').style.strokeDashoffset) < 200")
     page.shot("8-enrol")
     page.until("document.getElementById('enrol-said').textContent.startsWith('Kim: ')")
@@ -151,18 +137,17 @@ def test_a_voice_is_enrolled_from_the_microphone(browser, serve):
     assert page.complaints == []
 
 
-def test_a_broken_connection_is_resumed_without_a_word(browser, serve, known):
+def test_a_broken_connection_is_resumed_without_a_word(watched, serve, known):
     server = serve(engine=known)
-    page = browser()
-    page.open(f"http://127.0.0.1:{server.port}/")
-    page.do("document.getElementById('listen').click()")
+    page = watched(server)
+    page.press("listen")
     page.until("document.querySelectorAll('.turns li').length >= 1")
     place = next(iter(server.app._hub._places))
     place.link.socket.loop.call_soon_threadsafe(place.link.cut)
     page.until("document.getElementById('state').dataset.state === 'reconnecting'")
     page.until("document.getElementById('state').dataset.state === 'open'")
     page.until("document.querySelectorAll('.lane').length >= 2")
-    page.do("document.getElementById('listen').click()")
+    page.press("listen")
     page.until("document.getElementById('state').textContent === 'done'")
     assert server.request("GET", "/metrics")[1].decode().count("rtspk_sessions_resumed_total 1.0") == 1
     assert page.complaints == []

@@ -120,8 +120,7 @@ def test_sessions_on_processes_outlive_the_process_of_another(serve, wire, load,
         socket.send(wire.start())
         wire.said(socket, "ready")
         socket.send(wire.pieces(conversation)[0])
-    processes = [lane._worker.process_id for lane in server.app._hub.rounds._lanes]
-    os.kill(processes[1], signal.SIGKILL)
+    os.kill(processes_of(server)[1], signal.SIGKILL)
     bad.send('{"type":"flush"}')
     error = wire.said(bad, "error")[-1]
     assert (error["code"], error["message"]) == ("internal", "the server failed at this session")
@@ -133,9 +132,7 @@ def test_sessions_on_processes_outlive_the_process_of_another(serve, wire, load,
     assert wire.events(wire.said(good)) == local_events
     third = server.connect()
     third.send(wire.start())
-    for piece in wire.pieces(conversation):
-        third.send(piece)
-    third.send('{"type":"end"}')
+    wire.send(third, conversation)
     assert wire.events(wire.said(third)) == local_events
 
 
@@ -157,9 +154,7 @@ def test_a_process_that_hangs_is_ended_with_its_sessions_and_another_follows(
     monkeypatch.undo()
     second = server.connect()
     second.send(wire.start())
-    for piece in wire.pieces(conversation):
-        second.send(piece)
-    second.send('{"type":"end"}')
+    wire.send(second, conversation)
     assert wire.events(wire.said(second)) == local_events
 
 
@@ -208,9 +203,7 @@ def test_a_name_that_one_session_keeps_is_known_to_a_session_of_another_process(
     first.send(json.dumps({"type": "label", "speaker": speaker, "name": "Zoë", "scope": "gallery"}))
     first.send('{"type":"flush","id":1}')
     heard_until_flush(first)
-    for piece in wire.pieces(conversation):
-        second.send(piece)
-    second.send('{"type":"end"}')
+    wire.send(second, conversation)
     assert "Zoë" in {m.get("name") for m in wire.said(second)}
     speakers = json.loads(server.request("GET", "/v1/speakers")[1])["speakers"]
     assert [one["name"] for one in speakers] == ["Zoë"]

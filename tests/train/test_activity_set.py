@@ -15,13 +15,10 @@ from rtspk.kernels.mel import MelConfig, log_mel  # noqa: E402
 from rtspk.rttm import SpeakerTurn, read_rttm, write_rttm  # noqa: E402
 from rtspk.train.activity_set import PIECE_FRAMES, TRUNK_HOP, ActivitySet, speaker_bits  # noqa: E402
 from rtspk.types import samples_of  # noqa: E402
+from tests.train.runs import KilledError  # noqa: E402
 
 MEL = MelConfig(mels=20)
 PIECE = PIECE_FRAMES * TRUNK_HOP  # samples
-
-
-class KilledError(Exception):
-    """Stands for the signal."""
 
 
 @pytest.fixture

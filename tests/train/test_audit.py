@@ -8,12 +8,9 @@ import pytest
 from rtspk.audio import write_wav
 from rtspk.errors import FormatError
 from rtspk.train.audit import audit_manifest, read_audited
+from tests.train.runs import quiet
 
 HEAD = "file,speaker,dataset,start,end,sample_rate\n"
-
-
-def quiet(*_: object) -> None:
-    """No progress."""
 
 
 @pytest.fixture

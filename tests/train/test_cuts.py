@@ -13,12 +13,9 @@ from rtspk.train.cuts import parse_cuts, write_cuts
 from rtspk.train.headers import read_headers
 from rtspk.train.manifest import Utterance, read_manifest
 from rtspk.train.store import SampleStore
+from tests.train.runs import quiet
 
 lhotse = pytest.importorskip("lhotse", reason="its manifests need lhotse")
-
-
-def quiet(*_: object) -> None:
-    """No progress."""
 
 
 @pytest.fixture

@@ -12,14 +12,7 @@ from rtspk.train.checkpoint import read_checkpoint  # noqa: E402
 from rtspk.train.loop import Trainer  # noqa: E402
 from rtspk.train.losses import AngularMargin  # noqa: E402
 from rtspk.train.recipe import Recipe  # noqa: E402
-
-
-def quiet(*_: object) -> None:
-    """No progress."""
-
-
-class KilledError(Exception):
-    """Stands for the signal."""
+from tests.train.runs import KilledError, killed_at, quiet  # noqa: E402
 
 
 @pytest.mark.parametrize("changed", [{}, {"average": "last", "last": 2, "cycles": 2}])
@@ -28,12 +21,8 @@ def test_kill_and_resume_give_the_same_weights(changed, pack, recipe_file, tmp_p
     recipe = replace(recipe, loop=replace(recipe.loop, **changed))
     Trainer(recipe, pack, tmp_path / "a" / "whole", quiet).run()
 
-    def kill(what: str, done: int, *_: object) -> None:
-        if what == "train" and done == 5:
-            raise KilledError
-
     with pytest.raises(KilledError):
-        Trainer(recipe, pack, tmp_path / "b" / "killed", kill).run()
+        Trainer(recipe, pack, tmp_path / "b" / "killed", killed_at(5)).run()
     again = Trainer(recipe, pack, tmp_path / "b" / "killed", quiet)
     assert again.step == 4
     again.run()

@@ -23,6 +23,7 @@ from rtspk.train.recurrent_recipe import RecurrentDataConfig, RecurrentRecipe  #
 from rtspk.train.recurrent_set import WINDOW, RecurrentSet  # noqa: E402
 from rtspk.train.segmenter_loop import SegmenterTrainer  # noqa: E402
 from rtspk.train.segmenter_recipe import task_of  # noqa: E402
+from tests.train.runs import KilledError, killed_at, quiet  # noqa: E402
 
 RECIPES = Path(__file__).parents[2] / "rtspk" / "train" / "recipes"
 RECIPE = """
@@ -41,14 +42,6 @@ save_every = 2
 threads = 1
 bf16 = false
 """
-
-
-def quiet(*_: object) -> None:
-    """No progress."""
-
-
-class KilledError(Exception):
-    """Stands for the signal."""
 
 
 @pytest.fixture(scope="module")
@@ -166,12 +159,8 @@ def test_a_step_is_its_frames_side_by_side_and_their_mean_is_taught(windows):
 def test_a_killed_run_ends_as_one_that_was_not(recipe, talk, tmp_path):
     whole = SegmenterTrainer(recipe, talk, tmp_path / "whole", quiet).run()
 
-    def kill(what: str, done: int, *_: object) -> None:
-        if what == "train" and done == 5:
-            raise KilledError
-
     with pytest.raises(KilledError):
-        SegmenterTrainer(recipe, talk, tmp_path / "killed", kill).run()
+        SegmenterTrainer(recipe, talk, tmp_path / "killed", killed_at(5)).run()
     again = SegmenterTrainer(recipe, talk, tmp_path / "killed", quiet)
     assert again.step == 4
     one, two = (torch.load(path, weights_only=True) for path in (whole, again.run()))

@@ -12,14 +12,7 @@ from rtspk.engine.powerset import MEMBERS  # noqa: E402 - behind the skip
 from rtspk.errors import ConfigError  # noqa: E402
 from rtspk.train.segmenter_loop import SegmenterTrainer, powerset_loss  # noqa: E402
 from rtspk.train.segmenter_recipe import SegmenterRecipe  # noqa: E402
-
-
-def quiet(*_: object) -> None:
-    """No progress."""
-
-
-class KilledError(Exception):
-    """Stands for the signal."""
+from tests.train.runs import KilledError, killed_at, quiet  # noqa: E402
 
 
 @pytest.fixture
@@ -97,12 +90,8 @@ def test_kill_and_resume_give_the_same_weights(changed, recipe, conversations, w
     runs.mkdir()
     SegmenterTrainer(recipe, conversations, runs / "whole", quiet).run()
 
-    def kill(what: str, done: int, *_: object) -> None:
-        if what == "train" and done == 5:
-            raise KilledError
-
     with pytest.raises(KilledError):
-        SegmenterTrainer(recipe, conversations, runs / "killed", kill).run()
+        SegmenterTrainer(recipe, conversations, runs / "killed", killed_at(5)).run()
     again = SegmenterTrainer(recipe, conversations, runs / "killed", quiet)
     assert again.step == 4
     again.run()
