@@ -1,4 +1,4 @@
-"""Where a worker does the turns of its streams: their windows go through the network together."""
+"""Where a worker does the portions of its streams: their windows go through the network together."""
 
 import logging
 import time
@@ -10,7 +10,7 @@ from rtspk.engine.pipeline import Engine
 from rtspk.errors import AudioError
 from rtspk.server.listener import Listener
 from rtspk.server.messages import Error
-from rtspk.server.turn import Outcome, Turn
+from rtspk.server.portion import Outcome, Portion
 from rtspk.types import Window
 
 __all__ = ["Desk", "Work", "failure_of_ours"]
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Work:
-    """What came of turns that were done together, in order, and what it cost."""
+    """What came of portions that were done together, in order, and what it cost."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     windows: int = 0
@@ -30,13 +30,13 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    turn: Turn
+    portion: Portion
     outcome: Outcome
     listener: Listener
 
 
 class UnknownStreamError(Exception):
-    """A turn without an opening, of a stream that is not known here: another worker had it, and ended."""
+    """A portion without an opening, of a stream that is not known here: another worker had it, and ended."""
 
 
 class Desk:
@@ -46,41 +46,41 @@ class Desk:
         self._engine = engine
         self._listeners: dict[str, Listener] = {}
 
-    def work(self, turns: Sequence[Turn], gone: Sequence[str] = ()) -> Work:
-        """Do the turns of several streams; what one of them does wrong ends that one alone.
+    def work(self, portions: Sequence[Portion], gone: Sequence[str] = ()) -> Work:
+        """Do the portions of several streams; what one of them does wrong ends that one alone.
 
         Args:
-            turns: one for each stream; its first has an opening
+            portions: one for each stream; its first has an opening
             gone: numbers of streams that nobody wants any more
         """
         begin = time.perf_counter()
         for number in gone:
             self._listeners.pop(number, None)
-        work = Work([Outcome() for _ in turns])
+        work = Work([Outcome() for _ in portions])
         tasks: list[_Task] = []
-        for turn, outcome in zip(turns, work.outcomes, strict=True):
-            with _guarded(turn, outcome):
-                tasks.append(_Task(turn, outcome, self._listener(turn)))
+        for portion, outcome in zip(portions, work.outcomes, strict=True):
+            with _guarded(portion, outcome):
+                tasks.append(_Task(portion, outcome, self._listener(portion)))
         for task in tasks:
-            with _guarded(task.turn, task.outcome):
-                task.listener.hear(task.turn, task.outcome)
+            with _guarded(task.portion, task.outcome):
+                task.listener.hear(task.portion, task.outcome)
         self._answer(tasks, work)
         for task in _going_on(tasks):
-            with _guarded(task.turn, task.outcome):
-                task.listener.obey(task.turn, task.outcome)
+            with _guarded(task.portion, task.outcome):
+                task.listener.obey(task.portion, task.outcome)
         self._answer(tasks, work)
         for task in tasks:
             task.outcome.events = task.listener.session.events_to_send()
         work.seconds = time.perf_counter() - begin
         return work
 
-    def _listener(self, turn: Turn) -> Listener:
-        if turn.opening is not None:
-            parts = self._engine.parts(turn.opening.config)
-            self._listeners[turn.number] = Listener(turn.opening.format, parts)
-        if turn.number not in self._listeners:
+    def _listener(self, portion: Portion) -> Listener:
+        if portion.opening is not None:
+            parts = self._engine.parts(portion.opening.config)
+            self._listeners[portion.number] = Listener(portion.opening.format, parts)
+        if portion.number not in self._listeners:
             raise UnknownStreamError
-        return self._listeners[turn.number]
+        return self._listeners[portion.number]
 
     def _answer(self, tasks: Sequence[_Task], work: Work) -> None:
         """Give all streams their embeddings, until none wants any more."""
@@ -93,12 +93,12 @@ class Desk:
                 answers = embedder.embed(batch)
             except Exception:  # one of them is to blame: each by itself
                 for task, windows in asked:
-                    with _guarded(task.turn, task.outcome):
+                    with _guarded(task.portion, task.outcome):
                         task.listener.session.receive_embeddings(embedder.embed(windows))
                 continue
             for task, windows in asked:
                 own, answers = answers[: len(windows)], answers[len(windows) :]
-                with _guarded(task.turn, task.outcome):
+                with _guarded(task.portion, task.outcome):
                     task.listener.session.receive_embeddings(own)
 
 
@@ -111,14 +111,14 @@ def _going_on(tasks: Sequence[_Task]) -> list[_Task]:
 
 
 @contextmanager
-def _guarded(turn: Turn, outcome: Outcome) -> Iterator[None]:
+def _guarded(portion: Portion, outcome: Outcome) -> Iterator[None]:
     """A failure is told in our own words, and the log gets its kind, never its sound."""
     try:
         yield
     except AudioError as error:
         outcome.failure = Error(code="bad_audio", message=" ".join(str(error).split()))
     except Exception as error:  # whatever it is, the other streams go on
-        _log.warning("session %s ended by %s", turn.number, type(error).__name__)
+        _log.warning("session %s ended by %s", portion.number, type(error).__name__)
         outcome.failure = failure_of_ours()
 
 

@@ -11,13 +11,13 @@ from rtspk.server.config import ServerConfig
 from rtspk.server.link import Link
 from rtspk.server.messages import EndRequest, Error, Flush, Label, Start, WarningMessage
 from rtspk.server.places import Place, Places
+from rtspk.server.portion import Order
 from rtspk.server.protocol import Audio, Begin, Command, Do, Refuse
 from rtspk.server.reports import ack_of, heartbeat_of, ready_of
 from rtspk.server.round import Result, Round
 from rtspk.server.rounds import Rounds
 from rtspk.server.stream import Stream
 from rtspk.server.telemetry import Telemetry
-from rtspk.server.turn import Order
 from rtspk.server.workers import Worker
 
 __all__ = ["Hub"]
@@ -249,7 +249,7 @@ class Hub:
         self.rounds.ready(stream)
 
     def _tell(self, result: Result) -> None:
-        stream, turn, outcome = result.stream, result.turn, result.outcome
+        stream, portion, outcome = result.stream, result.portion, result.outcome
         place = self._places.get(stream.number)
         if place is None:  # it was dropped while a worker had it
             return
@@ -266,8 +266,8 @@ class Hub:
             return
         for warning in outcome.warnings:
             link.say(warning)
-        if isinstance(turn.order, Flush):
-            link.say(ack_of(stream, turn.order.id))
+        if isinstance(portion.order, Flush):
+            link.say(ack_of(stream, portion.order.id))
         if stream.waiting_seconds <= stream.backlog_seconds / 2:
             link.room.set()
         if outcome.failure is not None:
@@ -313,7 +313,7 @@ class Hub:
             self._drop(place)
 
     def _drop(self, place: Place) -> None:
-        """Forget a stream; a worker that has it finishes its turn for nobody."""
+        """Forget a stream; a worker that has it finishes its portion for nobody."""
         place.stream.abandon()
         self.rounds.leave(place.stream)
         self._places.remove(place)

@@ -11,9 +11,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 from rtspk.server.desk import Work
+from rtspk.server.portion import Portion
 from rtspk.server.round import Round
 from rtspk.server.stream import Stream
-from rtspk.server.turn import Turn
 from rtspk.server.waiting import Waiting
 from rtspk.server.workers import Worker, WorkerError
 
@@ -106,10 +106,10 @@ class Lane:
         gone, self._gone = self._gone, []
         self._give(taken, gone)
 
-    def _give(self, taken: list[tuple[Stream, Turn]], gone: list[str]) -> None:
+    def _give(self, taken: list[tuple[Stream, Portion]], gone: list[str]) -> None:
         self._busy, self._begun = True, self._loop.time()
         self._watch = self._loop.call_later(LOST_SECONDS, self._worker.break_off)
-        future = self._thread.submit(self._worker.work, [turn for _, turn in taken], gone)
+        future = self._thread.submit(self._worker.work, [portion for _, portion in taken], gone)
         future.add_done_callback(partial(self._wake, taken))
 
     def _try_again(self) -> None:
@@ -117,12 +117,12 @@ class Lane:
         if self.failing and not self._busy and not self._closed:
             self._give([], [])
 
-    def _wake(self, taken: list[tuple[Stream, Turn]], future: "Future[Work]") -> None:
+    def _wake(self, taken: list[tuple[Stream, Portion]], future: "Future[Work]") -> None:
         """Called on the lane's thread."""
         if not future.cancelled() and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._finish, taken, future)
 
-    def _finish(self, taken: list[tuple[Stream, Turn]], future: "Future[Work]") -> None:
+    def _finish(self, taken: list[tuple[Stream, Portion]], future: "Future[Work]") -> None:
         self._busy = False
         if self._watch is not None:
             self._watch.cancel()
@@ -136,9 +136,9 @@ class Lane:
             why = error if isinstance(error, WorkerError) else type(error).__name__
             _log.warning("a worker failed, and %d sessions of its round with it: %s", len(taken), why)
             round_ = Round.lost(taken)
-        sound = sum(turn.seconds for _, turn in taken)
+        sound = sum(portion.seconds for _, portion in taken)
         for one in round_.results:
-            share = one.turn.seconds / sound if sound else 1 / len(taken)
+            share = one.portion.seconds / sound if sound else 1 / len(taken)
             one.stream.give_back(one.outcome.heard, round_.seconds * share)
         self._done(round_)
         for one in round_.results:

@@ -4,8 +4,8 @@ from rtspk.engine.session import Session
 from rtspk.engine.session_state import SessionParts
 from rtspk.errors import DamagedGalleryError, GalleryError, SessionError, StorageError
 from rtspk.server.messages import AudioFormat, EndRequest, Label, Merge, WarningMessage
+from rtspk.server.portion import Outcome, Portion
 from rtspk.server.sound import decoder_of
-from rtspk.server.turn import Outcome, Turn
 from rtspk.server.watch import Watch
 
 __all__ = ["Listener"]
@@ -20,13 +20,13 @@ class Listener:
         self._watch = Watch()
         self._damaged = 0
 
-    def hear(self, turn: Turn, outcome: Outcome) -> None:
-        """Work on the sound of a turn, up to the windows that the network is wanted for.
+    def hear(self, portion: Portion, outcome: Outcome) -> None:
+        """Work on the sound of a portion, up to the windows that the network is wanted for.
 
         Raises:
             AudioError: samples that are no sound.
         """
-        for piece in turn.pieces:
+        for piece in portion.pieces:
             if piece.data is None:
                 samples = self._decoder.silence(piece.seconds)
             else:
@@ -39,10 +39,10 @@ class Listener:
             text = f"{lost} Opus packets did not decode and became silence"
             outcome.warnings.append(WarningMessage(code="damaged_audio", message=text))
 
-    def obey(self, turn: Turn, outcome: Outcome) -> None:
-        """Do the order of a turn, once its sound is decided on; what is refused becomes a warning."""
+    def obey(self, portion: Portion, outcome: Outcome) -> None:
+        """Do the order of a portion, once its sound is decided on; what is refused becomes a warning."""
         try:
-            match turn.order:
+            match portion.order:
                 case Label() as label:
                     self.session.label(label.speaker, label.name, keep=label.scope == "gallery")
                 case Merge() as merge:

@@ -1,6 +1,6 @@
 """One client's stream on the connection's side: what has arrived and waits, and what was said of it.
 
-The other side is a worker's (`rtspk.server.listener`); between the two go turns and what came of them.
+The other side is a worker's (`rtspk.server.listener`); between the two go portions and what came of them.
 """
 
 from collections import deque
@@ -10,13 +10,13 @@ from rtspk.engine.settings import HOP, SessionConfig
 from rtspk.server.config import Limits
 from rtspk.server.messages import EndRequest, Start
 from rtspk.server.meter import Meter, meter_of
+from rtspk.server.portion import Opening, Order, Piece, Portion
 from rtspk.server.replay import Replay
-from rtspk.server.turn import Opening, Order, Piece, Turn
 from rtspk.types import samples_of, seconds_of
 
 __all__ = ["Stream"]
 
-TURN_SECONDS: float = 1.0  # of sound in one turn, so that a client with much does not hold up the others
+PORTION_SECONDS: float = 1.0  # of sound in one, so that a client with much does not hold up the others
 PIECE_SECONDS: float = 0.5  # longer messages are cut
 LEAST_BACKLOG: float = seconds_of(2 * HOP)  # less might never become work, and all would wait for each other
 
@@ -89,24 +89,24 @@ class Stream:
             return False
         return bool(self._orders) or self._has_hop()
 
-    def take(self) -> Turn:
-        """The next turn; the stream is the worker's until `give_back`."""
-        turn, seconds = Turn(self.number, self._opening), 0.0
+    def take(self) -> Portion:
+        """The next portion; the stream is the worker's until `give_back`."""
+        portion, seconds = Portion(self.number, self._opening), 0.0
         self.taken, self._opening = True, None
-        while self._inbox and turn.order is None and seconds < TURN_SECONDS:
+        while self._inbox and portion.order is None and seconds < PORTION_SECONDS:
             item = self._inbox.popleft()
             if isinstance(item, Piece):
-                turn.pieces.append(item)
+                portion.pieces.append(item)
                 seconds += item.seconds
             else:
-                turn.order = item
+                portion.order = item
                 self._orders -= 1
         self._taken_seconds = seconds
         self.waiting_seconds = max(0.0, self.waiting_seconds - seconds)
-        return turn
+        return portion
 
     def give_back(self, heard: int, seconds: float) -> None:
-        """The worker is done: so many samples became of the turn's sound, by so many seconds of work."""
+        """The worker is done: so many samples became of the portion's sound, by so many seconds of work."""
         self.heard += heard
         self.worked_seconds += seconds
         self.taken, self._taken_seconds = False, 0.0

@@ -4,8 +4,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from rtspk.engine.events import EndEvent, Event, ReviseEvent, SegmentEvent, SpeakerEvent
 from rtspk.server.messages import Label, Merge
+from rtspk.server.portion import Order
 from rtspk.server.round import Round
-from rtspk.server.turn import Order
 
 __all__ = ["Telemetry"]
 
@@ -69,9 +69,9 @@ class Telemetry:
         for size in round_.batches:
             self.batches.observe(size)
         for result in round_.results:
-            if result.turn.pieces and result.stream.is_live:  # a file waits for the server, as it should
-                self.delay.observe(max(0.0, now - result.turn.pieces[-1].arrived))
-            by_hand = _named_by_hand(result.turn.order)
+            if result.portion.pieces and result.stream.is_live:  # a file waits for the server, as it should
+                self.delay.observe(max(0.0, now - result.portion.pieces[-1].arrived))
+            by_hand = _named_by_hand(result.portion.order)
             for event in result.outcome.events:
                 self.events.labels(KINDS.get(type(event), "other")).inc()
                 if isinstance(event, SpeakerEvent) and event.event == "named" and event.name is not None:

@@ -1,4 +1,4 @@
-"""Who does the turns of streams: a thread of the server, or a process of its own.
+"""Who does the portions of streams: a thread of the server, or a process of its own.
 
 Much of the work is Python, of which a process runs one thread at a time. So on several cores each worker is a
 process with models of its own; what they share is the gallery's file. A gallery in memory and a GPU belong to
@@ -18,7 +18,7 @@ from rtspk.data import CONVERSATION
 from rtspk.engine.pipeline import Engine
 from rtspk.errors import ConfigError
 from rtspk.server.desk import Desk, Work
-from rtspk.server.turn import Turn
+from rtspk.server.portion import Portion
 from rtspk.types import samples_of
 
 __all__ = ["ProcessWorker", "ThreadWorker", "Worker", "WorkerError", "make_workers"]
@@ -38,7 +38,7 @@ class Worker(Protocol):
     def start(self) -> None:
         """Get ready to work; may take seconds. Raises ConfigError where that fails."""
 
-    def work(self, turns: Sequence[Turn], gone: Sequence[str]) -> Work:
+    def work(self, portions: Sequence[Portion], gone: Sequence[str]) -> Work:
         """As `Desk.work`. Raises WorkerError where the worker failed as a whole."""
 
     def break_off(self) -> None:
@@ -57,9 +57,9 @@ class ThreadWorker:
     def start(self) -> None:
         """There is nothing to wait for."""
 
-    def work(self, turns: Sequence[Turn], gone: Sequence[str]) -> Work:
+    def work(self, portions: Sequence[Portion], gone: Sequence[str]) -> Work:
         """As `Desk.work`."""
-        return self._desk.work(turns, gone)
+        return self._desk.work(portions, gone)
 
     def break_off(self) -> None:
         """A thread cannot be ended."""
@@ -104,14 +104,14 @@ class ProcessWorker:
             self.close()
             raise ConfigError(f"wanted a worker process, got: {answer}")
 
-    def work(self, turns: Sequence[Turn], gone: Sequence[str]) -> Work:
+    def work(self, portions: Sequence[Portion], gone: Sequence[str]) -> Work:
         """As `Desk.work`, there. A process that died is begun anew, at once where all streams are new."""
         try:
-            if self._connection is None or (self._is_dead() and all(turn.opening for turn in turns)):
+            if self._connection is None or (self._is_dead() and all(portion.opening for portion in portions)):
                 self.close()
                 self.start()
             assert self._connection is not None
-            self._connection.send((turns, gone))
+            self._connection.send((portions, gone))
             answer = self._connection.recv()
         except ConfigError as error:
             raise WorkerError(str(error)) from error
@@ -184,11 +184,11 @@ def _serve(load: Callable[[], Engine], connection: Connection) -> None:
     connection.send(None)
     while True:
         try:
-            turns, gone = connection.recv()
+            portions, gone = connection.recv()
         except (EOFError, OSError):
             return
         try:
-            answer: Work | str = desk.work(turns, gone)
+            answer: Work | str = desk.work(portions, gone)
         except Exception as error:
             answer = type(error).__name__
         connection.send(answer)

@@ -1,4 +1,4 @@
-"""Turns of many streams at one desk: each gets its own answers, and who fails, fails alone."""
+"""Portions of many streams at one desk: each gets its own answers, and who fails, fails alone."""
 
 import sqlite3
 
@@ -13,8 +13,8 @@ from rtspk.server.config import Limits
 from rtspk.server.desk import Desk
 from rtspk.server.listener import Listener
 from rtspk.server.messages import AudioFormat, EndRequest, Label, Options, Start
+from rtspk.server.portion import Outcome
 from rtspk.server.stream import Stream
-from rtspk.server.turn import Outcome
 
 
 @pytest.fixture

@@ -58,11 +58,11 @@ class Held(ThreadWorker):
         self._barrier = barrier
         self._first = True
 
-    def work(self, turns, gone):
+    def work(self, portions, gone):
         if self._first:
             self._first = False
             self._barrier.wait()
-        return super().work(turns, gone)
+        return super().work(portions, gone)
 
 
 def test_streams_that_wait_share_a_round_and_all_workers_work(make, engine):
@@ -78,11 +78,11 @@ def test_a_stream_that_leaves_while_it_waits_is_never_worked_on(make, engine):
     begun, go_on, done = threading.Event(), threading.Event(), []
 
     class Slow(ThreadWorker):
-        def work(self, turns, gone):
-            done.append(([turn.number for turn in turns], list(gone)))
+        def work(self, portions, gone):
+            done.append(([portion.number for portion in portions], list(gone)))
             begun.set()
             assert go_on.wait(30)
-            return super().work(turns, gone)
+            return super().work(portions, gone)
 
     async def serve():
         said = asyncio.Event()
@@ -110,11 +110,11 @@ def test_live_streams_go_before_files_of_which_a_few_go_in_each_round(make, engi
     begun, go_on, done = threading.Event(), threading.Event(), []
 
     class Slow(ThreadWorker):
-        def work(self, turns, gone):
-            done.append([turn.number for turn in turns])
+        def work(self, portions, gone):
+            done.append([portion.number for portion in portions])
             begun.set()
             assert go_on.wait(30)
-            return super().work(turns, gone)
+            return super().work(portions, gone)
 
     async def serve():
         said = asyncio.Event()
@@ -157,11 +157,11 @@ class Failing(ThreadWorker):
         super().__init__(engine)
         self._failed = False
 
-    def work(self, turns, gone):
-        if turns and not self._failed:
+    def work(self, portions, gone):
+        if portions and not self._failed:
             self._failed = True
             raise WorkerError("a fault of ours")
-        return super().work(turns, gone)
+        return super().work(portions, gone)
 
 
 def test_a_round_that_breaks_as_a_whole_ends_its_streams_and_no_later_ones(make, engine):
@@ -175,12 +175,12 @@ def test_a_worker_that_failed_gets_no_new_streams_until_it_works_again(make, eng
     mended, tried, done = threading.Event(), threading.Semaphore(0), []
 
     class Torn(ThreadWorker):
-        def work(self, turns, gone):
+        def work(self, portions, gone):
             tried.release()
             if not mended.is_set():
                 raise WorkerError("a fault of ours")
-            done.append([turn.number for turn in turns])
-            return super().work(turns, gone)
+            done.append([portion.number for portion in portions])
+            return super().work(portions, gone)
 
     async def serve():
         said, streams = asyncio.Event(), [make(n) for n in range(3)]
@@ -220,9 +220,9 @@ def test_a_stream_keeps_its_worker_and_a_new_one_gets_the_worker_that_has_fewest
     done = []
 
     class Noting(ThreadWorker):
-        def work(self, turns, gone):
-            done.append((self, [turn.number for turn in turns], list(gone)))
-            return super().work(turns, gone)
+        def work(self, portions, gone):
+            done.append((self, [portion.number for portion in portions], list(gone)))
+            return super().work(portions, gone)
 
     async def serve():
         first, second = Noting(engine), Noting(engine)

@@ -1,4 +1,4 @@
-"""One client's stream by hand, its turns done at a desk: no sockets, no threads, any clock."""
+"""One client's stream by hand, its portions done at a desk: no sockets, no threads, any clock."""
 
 import numpy as np
 import pytest
@@ -30,9 +30,9 @@ def desk(engine):
     return Desk(engine)
 
 
-def do(stream, turn, desk):
-    """Do one turn; returns the events as JSON."""
-    work = desk.work([turn])
+def do(stream, portion, desk):
+    """Do one portion; returns the events as JSON."""
+    work = desk.work([portion])
     (outcome,) = work.outcomes
     stream.give_back(outcome.heard, work.seconds)
     assert outcome.failure is None
@@ -171,10 +171,10 @@ def test_at_twice_the_load_that_is_carried_lag_stays_bounded_and_half_of_the_sou
         told += lost
         worst = max(worst, stream.lag(now))
         if now >= busy_until and stream.is_ready():
-            turn = stream.take()
-            sound = sum(part.seconds for part in turn.pieces if part.data is not None)
-            busy_until = now + 2.0 * sound + 0.01 * (turn.seconds - sound)
-            do(stream, turn, desk)
+            portion = stream.take()
+            sound = sum(part.seconds for part in portion.pieces if part.data is not None)
+            busy_until = now + 2.0 * sound + 0.01 * (portion.seconds - sound)
+            do(stream, portion, desk)
     assert 1.5 < worst < 6.0  # a hole is as old as the sound it was, until its turn comes
     assert told == pytest.approx(stream.lost_seconds)
     assert 0.4 * end < told < 0.6 * end

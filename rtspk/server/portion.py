@@ -6,7 +6,7 @@ from rtspk.engine.events import Event
 from rtspk.engine.settings import SessionConfig
 from rtspk.server.messages import AudioFormat, EndRequest, Error, Flush, Label, Merge, WarningMessage
 
-__all__ = ["Opening", "Order", "Outcome", "Piece", "Turn"]
+__all__ = ["Opening", "Order", "Outcome", "Piece", "Portion"]
 
 Order = Label | Merge | Flush | EndRequest
 
@@ -22,18 +22,18 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a worker has to know of a stream before its first turn."""
+    """What a worker has to know of a stream before its first portion."""
 
     format: AudioFormat
     config: SessionConfig
 
 
 @dataclass(slots=True)
-class Turn:
+class Portion:
     """Some sound of a stream, and the order behind it if there is one."""
 
     number: str  # of the stream
-    opening: Opening | None = None  # with the first turn
+    opening: Opening | None = None  # with the first portion
     pieces: list[Piece] = field(default_factory=list)
     order: Order | None = None
 
@@ -45,7 +45,7 @@ class Turn:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a turn."""
+    """What came of a portion."""
 
     heard: int = 0  # samples at 16 kHz that its sound became
     events: list[Event] = field(default_factory=list)
