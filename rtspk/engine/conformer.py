@@ -28,6 +28,7 @@ __all__ = [
     "centre",
     "check_heads",
     "rotations",
+    "subsampled",
 ]
 
 SUBSAMPLING = 4  # feature frames per trunk frame
@@ -221,7 +222,7 @@ class Conformer(nn.Module):
             float32 [shape=(B, dimension)], not yet of unit length
         """
         x = centre(features, mask)
-        mask = F.max_pool1d(mask.unsqueeze(1), SUBSAMPLING, SUBSAMPLING, ceil_mode=True).squeeze(1)
+        mask = subsampled(mask, SUBSAMPLING)
         x = self.subsampling(x, mask)
         scales = all_scales(self.blocks, self.config, self.dropout(x), mask)
         pooled = self.pooling(self.norm(scales), mask)
@@ -243,6 +244,11 @@ def centre(features: Tensor, mask: Tensor) -> Tensor:
     """Features without their mean over the mask, of a deviation near 1, zero off the mask."""
     mean = (features * shares(mask)).sum(1, keepdim=True)
     return (features - mean) * mask.unsqueeze(-1) * 0.25  # log-mel has a deviation of about 4
+
+
+def subsampled(mask: Tensor, group: int) -> Tensor:
+    """The mask of trunk frames (B, T/group): those are on that hold any frame (B, T) which is."""
+    return F.max_pool1d(mask.unsqueeze(1), group, group, ceil_mode=True).squeeze(1)
 
 
 def attention_bias(mask: Tensor, like: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that the torch world uses
 
 from rtspk.config import refuse_outside
-from rtspk.engine.conformer import Block, ChannelDropout, ConformerConfig, all_scales
+from rtspk.engine.conformer import Block, ChannelDropout, ConformerConfig, all_scales, subsampled
 from rtspk.engine.pooling import build_pooling, shares, statistics
 from rtspk.errors import ConfigError
 
@@ -106,7 +106,7 @@ class ResidualConformer(nn.Module):
             float32 [shape=(B, dimension)], not yet of unit length
         """
         x = self.trunk(self.picture(features, mask))
-        mask = F.max_pool1d(mask.unsqueeze(1), SUBSAMPLING, SUBSAMPLING, ceil_mode=True).squeeze(1)
+        mask = subsampled(mask, SUBSAMPLING)
         return self.head(x, mask)
 
     @staticmethod

@@ -15,8 +15,9 @@ from torch.utils.data import Dataset
 
 from rtspk.config import refuse_outside
 from rtspk.engine.powerset import CLASSES, LOCAL_SPEAKERS, class_of, reordered
+from rtspk.engine.segmenter import ROWS
 from rtspk.errors import ConfigError
-from rtspk.train.activity_set import FRAMES_PER_SECOND, PIECE_FRAMES, ROWS, ActivitySet
+from rtspk.train.activity_set import FRAMES_PER_SECOND, PIECE_FRAMES, ActivitySet
 from rtspk.types import FloatArray
 
 __all__ = ["ActivityBatches", "ActivityDataConfig", "local_classes", "target"]

@@ -28,16 +28,13 @@ from rtspk.types import SAMPLE_RATE, FloatArray, samples_of
 __all__ = [
     "FRAMES_PER_SECOND",
     "PIECE_FRAMES",
-    "ROWS",
-    "TRUNK_HOP",
     "ActivitySet",
     "bridged",
     "recordings",
     "speaker_bits",
 ]
 
-TRUNK_HOP: int = ACTIVITY_HOP  # samples, 40 ms: what the segmenter decides at once
-FRAMES_PER_SECOND: int = SAMPLE_RATE // TRUNK_HOP
+FRAMES_PER_SECOND: int = SAMPLE_RATE // ACTIVITY_HOP
 PIECE_FRAMES: int = 250  # trunk frames, 10 s: what the teacher hears at once
 MOST: int = 16  # speakers of a conversation that fit the bits
 SOUND = (".flac", ".wav", ".opus", ".ogg", ".m4a", ".mp3")
@@ -144,7 +141,7 @@ def speaker_bits(turns: Sequence[SpeakerTurn], frames: int) -> NDArray[np.uint16
     bits = np.zeros(frames, np.uint16)
     for turn in turns:
         # Halves all go up: round() would make turns as long as a frame vanish or double.
-        first, last = ((samples_of(at) + TRUNK_HOP // 2) // TRUNK_HOP for at in (turn.start, turn.end))
+        first, last = ((samples_of(at) + ACTIVITY_HOP // 2) // ACTIVITY_HOP for at in (turn.start, turn.end))
         bits[first:last] |= np.uint16(1 << names.index(turn.speaker))
     return bits
 
@@ -199,8 +196,8 @@ def _write(
     ):
         for number, (sound, reference) in enumerate(cases, start=1):
             samples = read_audio(sound)
-            count = len(samples) // (PIECE_FRAMES * TRUNK_HOP)
-            samples = samples[: count * PIECE_FRAMES * TRUNK_HOP]
+            count = len(samples) // (PIECE_FRAMES * ACTIVITY_HOP)
+            samples = samples[: count * PIECE_FRAMES * ACTIVITY_HOP]
             if count:
                 rows = log_mel(samples, mel)
                 # The last rows would need sound behind the end.

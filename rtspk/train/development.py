@@ -23,6 +23,7 @@ __all__ = ["Development", "choose_held_out", "embed_all"]
 LONGEST = samples_of(8.0)  # of what counts as full length here
 CALIBRATED = tuple(map(samples_of, (1.0, 2.0, 4.0, 8.0)))
 UTTERANCES = 8  # a speaker gives at most
+BATCH = 32  # crops that are embedded at once
 
 
 def choose_held_out(utterances: list[Utterance], wanted: tuple[str, ...], seed: int) -> frozenset[str]:
@@ -96,9 +97,7 @@ class Development:
 
 
 @torch.no_grad()
-def embed_all(
-    network: nn.Module, features: TorchLogMel, crops: list[FloatArray], batch: int = 32
-) -> FloatArray:
+def embed_all(network: nn.Module, features: TorchLogMel, crops: list[FloatArray]) -> FloatArray:
     """Embed crops of any lengths where the network is, batched by length; float32 [shape=(crops, dimension)].
 
     The features must be there too.
@@ -107,8 +106,8 @@ def embed_all(
     device = next(network.parameters()).device
     order = sorted(range(len(crops)), key=lambda i: len(crops[i]))
     vectors: list[FloatArray | None] = [None] * len(crops)
-    for at in range(0, len(order), batch):
-        part = order[at : at + batch]
+    for at in range(0, len(order), BATCH):
+        part = order[at : at + BATCH]
         longest = max(len(crops[i]) for i in part)
         samples, rows = torch.zeros(len(part), longest), []
         for row, i in enumerate(part):

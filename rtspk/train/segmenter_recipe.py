@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 from rtspk.config import read_toml
+from rtspk.engine.segmenter import ACTIVITY_HOP, ROWS
 from rtspk.engine.segmenter_network import SegmenterConfig
 from rtspk.errors import ConfigError
 from rtspk.kernels.mel import MelConfig
 from rtspk.train.activity_batches import ActivityDataConfig
-from rtspk.train.activity_set import ROWS, TRUNK_HOP
 from rtspk.train.recipe import LoopConfig, refuse_blend, refuse_name
 from rtspk.types import SAMPLE_RATE
 
@@ -32,9 +32,9 @@ class SegmenterRecipe:
     def __post_init__(self) -> None:
         refuse_name(self.name)
         refuse_blend(self.loop, self.start)
-        if (self.features.sample_rate, self.features.hop * ROWS) != (SAMPLE_RATE, TRUNK_HOP):
+        if (self.features.sample_rate, self.features.hop * ROWS) != (SAMPLE_RATE, ACTIVITY_HOP):
             raise ConfigError(
-                f"wanted features of {SAMPLE_RATE} Hz with a hop of {TRUNK_HOP // ROWS} samples, "
+                f"wanted features of {SAMPLE_RATE} Hz with a hop of {ACTIVITY_HOP // ROWS} samples, "
                 f"got {self.features.sample_rate} and {self.features.hop}"
             )
         if self.loop.cycles != 1:

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rtspk.engine.powerset import MEMBERS, ORDERS
+from rtspk.engine.segmenter import ROWS
 from rtspk.train.activity_batches import local_classes
-from rtspk.train.activity_set import FRAMES_PER_SECOND, PIECE_FRAMES, ROWS, ActivitySet
+from rtspk.train.activity_set import FRAMES_PER_SECOND, PIECE_FRAMES, ActivitySet
 
 __all__ = ["LocalError", "local_error", "measure"]
 

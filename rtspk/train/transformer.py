@@ -9,7 +9,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name that the torch world uses
 
 from rtspk.config import refuse_outside
 from rtspk.engine.conformer import (
@@ -22,6 +21,7 @@ from rtspk.engine.conformer import (
     centre,
     check_heads,
     rotations,
+    subsampled,
 )
 from rtspk.engine.pooling import PoolingKind, build_pooling
 
@@ -93,7 +93,7 @@ class Transformer(nn.Module):
         """
         config = self.config
         x = centre(features, mask)
-        mask = F.max_pool1d(mask.unsqueeze(1), SUBSAMPLING, SUBSAMPLING, ceil_mode=True).squeeze(1)
+        mask = subsampled(mask, SUBSAMPLING)
         x = self.subsampling(x, mask)  # (B, T/4, D)
         rotation = None
         if config.positions == "rotary":

@@ -15,7 +15,7 @@ from rtspk.train.manifest import Utterance
 from rtspk.train.store import SampleStore
 from rtspk.types import FloatArray, Segment, samples_of
 
-__all__ = ["GRID", "PAUSE", "Catalogue", "Piece", "Speech", "Voice", "joined", "spoken"]
+__all__ = ["GRID", "PAUSE", "Catalogue", "Piece", "Speech", "Voice", "energy_of", "joined", "spoken"]
 
 FRAME: int = 160  # samples, 10 ms: the grid of the detector
 BELOW_LOUD_DB: float = 35.0  # frames this far below an utterance's 95th percentile are no speech
@@ -113,8 +113,8 @@ class Catalogue:
     def outline(self, utterance: Utterance) -> Outline | None:
         """None where an utterance holds no speech."""
         if utterance not in self._outlines:
-            energy = _energy(self._store.read(utterance.path, utterance.start, utterance.end))
-            runs = tuple(_runs(energy))
+            energy = energy_of(self._store.read(utterance.path, utterance.start, utterance.end))
+            runs = tuple(spoken(energy))
             made = None
             if runs:
                 loud = np.concatenate([energy[run.start // FRAME : run.end // FRAME] for run in runs])
@@ -193,17 +193,6 @@ class Voice:
         raise FormatError(f"wanted speech in the utterances of {self.speaker}, got silence")
 
 
-def spoken(samples: FloatArray) -> list[Segment]:
-    """Find speech in a clean utterance by its energy.
-
-    samples : float32 [shape=(n,)]
-
-    A frame of 10 ms is speech when it is less than 35 dB below the loud ones and 10 dB or more above the
-    noise; pauses below 0.2 s are bridged and clicks are left out.
-    """
-    return _runs(_energy(samples))
-
-
 def joined(runs: Sequence[Segment]) -> list[Segment]:
     """Bridge pauses that are too short to end a turn."""
     out: list[Segment] = []
@@ -215,14 +204,19 @@ def joined(runs: Sequence[Segment]) -> list[Segment]:
     return out
 
 
-def _energy(samples: FloatArray) -> NDArray[np.float64]:
-    """Mean square of each whole frame, float64 [shape=(frames,)]."""
+def energy_of(samples: FloatArray) -> NDArray[np.float64]:
+    """Mean square of each whole frame of 10 ms, float64 [shape=(frames,)]."""
     frames = len(samples) // FRAME
     blocks = samples[: frames * FRAME].reshape(frames, FRAME)
     return np.einsum("ij,ij->i", blocks, blocks).astype(np.float64) / FRAME
 
 
-def _runs(energy: NDArray[np.float64]) -> list[Segment]:
+def spoken(energy: NDArray[np.float64]) -> list[Segment]:
+    """Find speech in a clean utterance by the energy of its frames, float64 [shape=(frames,)].
+
+    A frame is speech when it is less than 35 dB below the loud ones and 10 dB or more above the noise; pauses
+    below 0.2 s are bridged and clicks are left out.
+    """
     if not len(energy):
         return []
     level = 10.0 * np.log10(np.convolve(energy, np.ones(3) / 3.0, "same") + 1e-14)

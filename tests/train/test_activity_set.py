@@ -10,15 +10,16 @@ torch = pytest.importorskip("torch", reason="training needs the torch extra")
 from rtspk.audio import read_audio, write_wav  # noqa: E402 - behind the skip
 from rtspk.engine.network import Network  # noqa: E402
 from rtspk.engine.powerset import MEMBERS  # noqa: E402
+from rtspk.engine.segmenter import ACTIVITY_HOP  # noqa: E402
 from rtspk.errors import FormatError, ModelError  # noqa: E402
 from rtspk.kernels.mel import MelConfig, log_mel  # noqa: E402
 from rtspk.rttm import SpeakerTurn, read_rttm, write_rttm  # noqa: E402
-from rtspk.train.activity_set import PIECE_FRAMES, TRUNK_HOP, ActivitySet, speaker_bits  # noqa: E402
+from rtspk.train.activity_set import PIECE_FRAMES, ActivitySet, speaker_bits  # noqa: E402
 from rtspk.types import samples_of  # noqa: E402
 from tests.train.runs import KilledError  # noqa: E402
 
 MEL = MelConfig(mels=20)
-PIECE = PIECE_FRAMES * TRUNK_HOP  # samples
+PIECE = PIECE_FRAMES * ACTIVITY_HOP  # samples
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_pieces_hold_the_speakers_of_their_references_one_behind_another(convers
     _, made = count_work(conversations / "train", tmp_path)
     for name, pieces in (("one", made.speakers[:2]), ("two", made.speakers[2:])):
         turns = read_rttm(conversations / "train" / f"{name}.rttm")
-        middles = np.arange(len(pieces) * PIECE_FRAMES) * TRUNK_HOP + TRUNK_HOP // 2
+        middles = np.arange(len(pieces) * PIECE_FRAMES) * ACTIVITY_HOP + ACTIVITY_HOP // 2
         for bit in range(3):
             wanted = np.zeros(len(middles), bool)
             for turn in turns:

@@ -13,7 +13,7 @@ from rtspk.train.manifest import read_manifest
 from rtspk.train.mixing import Track, mixed
 from rtspk.train.simulate import Conversation, ConversationConfig, by_speaker, simulate
 from rtspk.train.store import SampleStore
-from rtspk.train.voice import Catalogue, spoken
+from rtspk.train.voice import Catalogue, energy_of, spoken
 from rtspk.types import samples_of, seconds_of
 
 PLAIN = ConversationConfig(speakers=3, seconds=40.0, level_db=0.0, overlap=0.0)
@@ -238,18 +238,18 @@ def test_speech_is_found_to_a_few_hundredths_in_quiet_and_in_noise(noise):
     sound = np.zeros(samples_of(4.0))
     for start, end in ((0.5, 1.5), (1.6, 2.2), (2.8, 3.5)):  # a pause of 0.1 s is none
         sound[samples_of(start) : samples_of(end)] = hum(end - start, 120)
-    found = spoken((sound + rng.normal(0, noise, len(sound))).astype(np.float32))
+    found = spoken(energy_of((sound + rng.normal(0, noise, len(sound))).astype(np.float32)))
     times = [time / 16000 for run in found for time in (run.start, run.end)]
     assert times == pytest.approx([0.5, 2.2, 2.8, 3.5], abs=0.03)
 
 
 def test_silence_and_clicks_are_no_speech():
-    assert spoken(np.zeros(16_000, np.float32)) == []
-    assert spoken(np.zeros(100, np.float32)) == []
+    assert spoken(energy_of(np.zeros(16_000, np.float32))) == []
+    assert spoken(energy_of(np.zeros(100, np.float32))) == []
     sound = np.zeros(32_000)
     sound[8_000:24_000] = hum(1.0, 120)
     sound[2_000:2_100] = 0.5
-    (run,) = spoken(sound.astype(np.float32))
+    (run,) = spoken(energy_of(sound.astype(np.float32)))
     assert (run.start / 16000, run.end / 16000) == pytest.approx((0.5, 1.5), abs=0.03)
 
 
