@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rtspk.metrics import DiarizationError, JaccardError, SpeakerCountError
+from rtspk.metrics.pooled import Pooled
 
 __all__ = ["DiarizationReport", "FileResult", "Score"]
 
@@ -15,15 +16,12 @@ Json = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class Score(Pooled):
     """How far one answer is from the truth; `+` pools files."""
 
     error: DiarizationError = field(default_factory=DiarizationError)
     jaccard: JaccardError = field(default_factory=JaccardError)
     count: SpeakerCountError = field(default_factory=SpeakerCountError)
-
-    def __add__(self, other: "Score") -> "Score":
-        return Score(self.error + other.error, self.jaccard + other.jaccard, self.count + other.count)
 
     def to_json(self) -> Json:
         """Rates as shares of the reference speech, and by how many speakers the answer is off."""
@@ -39,7 +37,7 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class FileResult:
+class FileResult(Pooled):
     """One recording: both scores, and what is measured beside them; `+` pools files.
 
     The flip rate is `flipped / said`: the share of all time with a label whose label another event changed
@@ -54,17 +52,6 @@ class FileResult:
     delays: tuple[float, ...] = ()  # seconds from the start of each segment to its first label
     processing_seconds: float = 0.0  # of the processor, so that a busy machine does not count
     audio_seconds: float = 0.0
-
-    def __add__(self, other: "FileResult") -> "FileResult":
-        return FileResult(
-            self.first + other.first,
-            self.revised + other.revised,
-            self.said + other.said,
-            self.flipped + other.flipped,
-            self.delays + other.delays,
-            self.processing_seconds + other.processing_seconds,
-            self.audio_seconds + other.audio_seconds,
-        )
 
     def to_json(self) -> Json:
         """The first-said rates, seconds of reference speech, and what goes with both answers."""

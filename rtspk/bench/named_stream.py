@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rtspk.bench.said import NOWHERE
 from rtspk.engine.events import Event, ReviseEvent, SegmentEvent, SpeakerEvent
+from rtspk.metrics.pooled import Pooled
 from rtspk.rttm import SpeakerTurn
 from rtspk.types import Segment, samples_of, seconds_of
 
@@ -23,7 +24,7 @@ GRID: int = samples_of(0.01)  # what names are compared on
 
 
 @dataclass(frozen=True, slots=True)
-class StreamResult:
+class StreamResult(Pooled):
     """One recording, or several pooled by `+`; times in seconds.
 
     A delay is the speech of an enrolled person up to the moment at which a segment of theirs first had
@@ -43,22 +44,6 @@ class StreamResult:
     waits: tuple[float, ...] = ()  # time of the stream from their first word up to it
     strangers: int = 0
     strangers_named: int = 0
-
-    def __add__(self, other: "StreamResult") -> "StreamResult":
-        return StreamResult(
-            self.enrolled_speech + other.enrolled_speech,
-            self.stranger_speech + other.stranger_speech,
-            self.missed + other.missed,
-            self.wrong + other.wrong,
-            self.stranger_named + other.stranger_named,
-            self.revised_missed + other.revised_missed,
-            self.revised_wrong + other.revised_wrong,
-            self.revised_stranger_named + other.revised_stranger_named,
-            self.delays + other.delays,
-            self.waits + other.waits,
-            self.strangers + other.strangers,
-            self.strangers_named + other.strangers_named,
-        )
 
     @property
     def detection_error(self) -> float:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rtspk.assignment import assign
 from rtspk.errors import ConfigError, FormatError
+from rtspk.metrics.pooled import Pooled
 
 __all__ = [
     "DiarizationError",
@@ -49,21 +50,13 @@ class Spoken(Region, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class DiarizationError:
+class DiarizationError(Pooled):
     """Parts of the diarization error rate, in seconds; `+` pools files."""
 
     total: float = 0.0  # reference speech, each speaker counted where several speak
     miss: float = 0.0
     false_alarm: float = 0.0
     confusion: float = 0.0
-
-    def __add__(self, other: "DiarizationError") -> "DiarizationError":
-        return DiarizationError(
-            self.total + other.total,
-            self.miss + other.miss,
-            self.false_alarm + other.false_alarm,
-            self.confusion + other.confusion,
-        )
 
     @property
     def rate(self) -> float:
@@ -81,14 +74,11 @@ class DiarizationError:
 
 
 @dataclass(frozen=True, slots=True)
-class JaccardError:
+class JaccardError(Pooled):
     """Parts of the Jaccard error rate: the errors of all reference speakers, summed; `+` pools files."""
 
     error: float = 0.0
     speakers: int = 0
-
-    def __add__(self, other: "JaccardError") -> "JaccardError":
-        return JaccardError(self.error + other.error, self.speakers + other.speakers)
 
     @property
     def rate(self) -> float:
@@ -97,17 +87,12 @@ class JaccardError:
 
 
 @dataclass(frozen=True, slots=True)
-class SpeakerCountError:
+class SpeakerCountError(Pooled):
     """By how many speakers the answer is off, summed over files; `+` pools files."""
 
     missing: int = 0  # files with too few add here
     extra: int = 0  # files with too many add here
     files: int = 0
-
-    def __add__(self, other: "SpeakerCountError") -> "SpeakerCountError":
-        return SpeakerCountError(
-            self.missing + other.missing, self.extra + other.extra, self.files + other.files
-        )
 
     @property
     def mean(self) -> float:

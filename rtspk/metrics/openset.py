@@ -7,12 +7,13 @@ from numpy.typing import ArrayLike
 
 from rtspk.errors import FormatError
 from rtspk.metrics.detection import threshold_at_false_alarm
+from rtspk.metrics.pooled import Pooled
 
 __all__ = ["OpenSetCounts", "open_set_at_false_alarm", "open_set_counts"]
 
 
 @dataclass(frozen=True, slots=True)
-class OpenSetCounts:
+class OpenSetCounts(Pooled):
     """What happened to the probes at one threshold; `+` pools sets of probes."""
 
     enrolled: int = 0  # probes of voices that are in the gallery
@@ -20,15 +21,6 @@ class OpenSetCounts:
     identified: int = 0  # of these, under the right name
     strangers: int = 0  # probes of voices that are not in the gallery
     strangers_named: int = 0  # of these, best score at or above the threshold
-
-    def __add__(self, other: "OpenSetCounts") -> "OpenSetCounts":
-        return OpenSetCounts(
-            self.enrolled + other.enrolled,
-            self.detected + other.detected,
-            self.identified + other.identified,
-            self.strangers + other.strangers,
-            self.strangers_named + other.strangers_named,
-        )
 
     @property
     def detection_rate(self) -> float:

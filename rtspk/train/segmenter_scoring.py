@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from rtspk.engine.powerset import MEMBERS, ORDERS
 from rtspk.engine.segmenter import ROWS
+from rtspk.metrics.pooled import Pooled
 from rtspk.train.activity_batches import local_classes
 from rtspk.train.activity_set import FRAMES_PER_SECOND, PIECE_FRAMES, ActivitySet
 
@@ -16,21 +17,13 @@ __all__ = ["LocalError", "local_error", "measure"]
 
 
 @dataclass(frozen=True, slots=True)
-class LocalError:
+class LocalError(Pooled):
     """Frames of a speaker that are missed, too many, or another local speaker's; `+` pools windows."""
 
     miss: float = 0.0
     false_alarm: float = 0.0
     confusion: float = 0.0
     total: float = 0.0  # frames of speech, each once for every speaker in it
-
-    def __add__(self, other: "LocalError") -> "LocalError":
-        return LocalError(
-            self.miss + other.miss,
-            self.false_alarm + other.false_alarm,
-            self.confusion + other.confusion,
-            self.total + other.total,
-        )
 
     def rates(self) -> dict[str, float]:
         """The local diarization error rate and its parts, as shares of the speech."""
