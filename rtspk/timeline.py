@@ -13,7 +13,7 @@ import numpy as np
 from rtspk.assignment import assign
 from rtspk.errors import ConfigError
 from rtspk.files import bytes_of, write_atomically
-from rtspk.types import Segment, Turn, seconds_of
+from rtspk.types import Segment, Turn, clock, seconds_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -196,35 +196,10 @@ def _draw_lanes(axes: "Axes", groups: Sequence[_Group], seconds: float) -> None:
             axes.text(0, y + 0.5, group.heading, fontsize=9.5, color=FAINT, va="center", ha="left")
             y += 0.8
         for number, (lane, colour) in enumerate(zip(group.lanes, group.colours, strict=True)):
-            axes.axhspan(y + 0.06, y + 0.94, facecolor=BAND, linewidth=0, zorder=0)
-            axes.broken_barh(
-                [(seconds_of(part.start), seconds_of(part.duration)) for part in lane.stretches],
-                (y + 0.16, 0.56),
-                facecolor=_paint(colour),
-                edgecolor=_paint(colour),  # so that the shortest turn is still a line
-                linewidth=0.8,
-                zorder=2,
-            )
             others = [other for place, other in enumerate(group.lanes) if place != number]
             both = [part for other in others for part in _shared(lane, other)]
-            axes.broken_barh(
-                [(seconds_of(part.start), seconds_of(part.duration)) for part in both],
-                (y + 0.78, 0.1),
-                facecolor=INK,
-                linewidth=0,
-                zorder=3,
-            )
+            _draw_lane(axes, y, lane, both, _paint(colour))
             crowded = crowded or bool(both)
-            spoken = seconds_of(sum(part.duration for part in lane.stretches))
-            axes.text(
-                1.008,
-                y + 0.46,
-                f"{spoken:.1f} s" if spoken < 10 else _clock(round(spoken)),
-                transform=axes.get_yaxis_transform(),
-                fontsize=10,
-                color=FAINT,
-                va="center",
-            )
             places.append(y + 0.46)
             lanes.append(lane)
             y += 1.0
@@ -244,6 +219,38 @@ def _draw_lanes(axes: "Axes", groups: Sequence[_Group], seconds: float) -> None:
     axes.set_ylim(max(y - 0.2, LEAST_ROWS), 0.06)
 
 
+def _draw_lane(
+    axes: "Axes", y: float, lane: _Lane, both: Sequence[Segment], colour: tuple[float, float, float]
+) -> None:
+    """One speaker's stretches from `y` on, a line above those in which others speak too, and their time."""
+    axes.axhspan(y + 0.06, y + 0.94, facecolor=BAND, linewidth=0, zorder=0)
+    axes.broken_barh(
+        [(seconds_of(part.start), seconds_of(part.duration)) for part in lane.stretches],
+        (y + 0.16, 0.56),
+        facecolor=colour,
+        edgecolor=colour,  # so that the shortest turn is still a line
+        linewidth=0.8,
+        zorder=2,
+    )
+    axes.broken_barh(
+        [(seconds_of(part.start), seconds_of(part.duration)) for part in both],
+        (y + 0.78, 0.1),
+        facecolor=INK,
+        linewidth=0,
+        zorder=3,
+    )
+    spoken = seconds_of(sum(part.duration for part in lane.stretches))
+    axes.text(
+        1.008,
+        y + 0.46,
+        f"{spoken:.1f} s" if spoken < 10 else clock(round(spoken)),
+        transform=axes.get_yaxis_transform(),
+        fontsize=10,
+        color=FAINT,
+        va="center",
+    )
+
+
 def _paint(colour: int) -> tuple[float, float, float]:
     """Red, green and blue of the colour of this number, each from 0 to 1."""
     value = COLOURS[colour % len(COLOURS)]
@@ -261,23 +268,12 @@ def _draw_axis(axes: "Axes", seconds: float) -> None:
         apart *= 2
     marks = range(0, math.floor(seconds) + 1, apart)
     axes.set_xlim(0, seconds)
-    axes.set_xticks(list(marks), [_clock(mark) for mark in marks])
+    axes.set_xticks(list(marks), [clock(mark) for mark in marks])
     axes.tick_params(axis="x", length=0, labelsize=10, labelcolor=INK, pad=6)
     axes.tick_params(axis="y", length=0, pad=8)
     axes.grid(axis="x", color="#D8DCE1", linewidth=0.8, zorder=1)
     axes.set_axisbelow(True)
     axes.spines[:].set_visible(False)
-
-
-def _clock(seconds: int) -> str:
-    """Time as a person reads it.
-
-    >>> _clock(75), _clock(3675)
-    ('1:15', '1:01:15')
-    """
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def _shortened(text: str, width: int) -> str:

@@ -16,6 +16,7 @@ __all__ = [
     "Segment",
     "Turn",
     "Window",
+    "clock",
     "samples_of",
     "seconds_of",
 ]
@@ -44,6 +45,17 @@ def seconds_of(samples: int) -> float:
     0.5
     """
     return samples / SAMPLE_RATE
+
+
+def clock(seconds: float) -> str:
+    """Time as a person reads it.
+
+    >>> clock(75.4), clock(3675)
+    ('1:15', '1:01:15')
+    """
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,14 +104,10 @@ def seconds_of(samples: int) -> float:
 
 
 def clock(seconds: float) -> str:
-    """Time as a person reads it.
+    """Time as a person reads it, likewise."""
+    from rtspk import types
 
-    >>> clock(75.4), clock(3675)
-    ('1:15', '1:01:15')
-    """
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    return types.clock(seconds)
 
 
 def plain(text: str) -> str:

@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rtspk.errors import FormatError
 from rtspk.files import write_atomically
@@ -151,12 +151,7 @@ class _Reader:
         if other:
             self.faults.append(Fault(CHANGED, f"{recording.id} ({', '.join(other)})"))
             return
-        speed, rate = 1.0, recording.sampling_rate
-        for change in reversed(changes):
-            if change["name"] == "Speed":
-                speed *= change["kwargs"]["factor"]
-            elif change["name"] == "Resample":
-                rate = change["kwargs"]["source_sampling_rate"]
+        speed, rate = _as_recorded(changes, recording.sampling_rate)
         start, end = samples_of(stretch[0] * speed), samples_of(stretch[1] * speed)
         if not 0 <= start < end:
             case = f"{name} ({stretch[0]:.3f} to {stretch[1]:.3f} s of {recording.id})"
@@ -194,6 +189,17 @@ class _Reader:
             beside = self._folder / source
             self._files[key] = Path(source) if not beside.exists() and Path(source).exists() else beside
         return self._files[key]
+
+
+def _as_recorded(changes: list[dict[str, Any]], rate: int) -> tuple[float, int]:
+    """How much faster a recording is played than it was made, and the rate of its file."""
+    speed = 1.0
+    for change in reversed(changes):
+        if change["name"] == "Speed":
+            speed *= change["kwargs"]["factor"]
+        elif change["name"] == "Resample":
+            rate = change["kwargs"]["source_sampling_rate"]
+    return speed, rate
 
 
 def _sets(path: Path) -> list[tuple[Path, Path | None]]:
