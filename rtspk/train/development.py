@@ -41,7 +41,8 @@ def choose_held_out(utterances: list[Utterance], wanted: tuple[str, ...], seed: 
         able = sorted(speaker for speaker, number in long.items() if number >= 4)
         if len(able) < int(count):
             raise ConfigError(
-                f"wanted {count} speakers of {dataset!r} with four utterances of 2 s to hold out, got {len(able)}"
+                f"wanted {count} speakers of {dataset!r} with four utterances of 2 s to hold out, "
+                f"got {len(able)}"
             )
         chosen.update(rng.choice(able, int(count), replace=False).tolist())
     return frozenset(chosen)
