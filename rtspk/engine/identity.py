@@ -118,19 +118,15 @@ class Identities:
                 state.held[label] = own
                 return []
         if best is None or best.probability < config.probability:
-            if before is None:
-                return []
-            del state.held[label]
-            return [(label, None)]
+            return _taken_back(label, state)
         holder = next(
             (other for other, m in state.held.items() if m.name == best.name and other != label), None
         )
         changes: list[tuple[int, str | None]] = []
         if holder is not None:
             if holder in state.pinned or state.held[holder].probability >= best.probability:
-                return []
-            del state.held[holder]
-            changes.append((holder, None))
+                return _taken_back(label, state)
+            changes = _taken_back(holder, state)
         state.held[label] = best
         return [*changes, (label, best.name)]
 
@@ -192,3 +188,8 @@ class Identities:
             state.pinned.add(kept)
         state.held[kept] = match
         return [(kept, match.name)]
+
+
+def _taken_back(label: int, state: IdentitiesState) -> list[tuple[int, str | None]]:
+    """A label holds no name any more, if it did."""
+    return [] if state.held.pop(label, None) is None else [(label, None)]

@@ -73,6 +73,17 @@ def test_two_labels_never_hold_one_name(identities):
     assert identities.update(0, at(0.6, 0.1), SPEECH, state) == []
 
 
+@pytest.mark.parametrize("pinned", [False, True])
+def test_a_name_that_became_improbable_is_taken_back_where_the_likelier_one_is_anothers(identities, pinned):
+    state = IdentitiesState()
+    identities.update(0, at(0.9, 0.1), SPEECH, state)
+    if pinned:
+        identities.pin(0, "Anna", state)
+    identities.update(1, at(0.1, 0.8), SPEECH, state)
+    assert identities.update(1, at(0.8, 0.1), SPEECH, state) == [(1, None)]
+    assert {label: match.name for label, match in state.held.items()} == {0: "Anna"}
+
+
 def test_a_merged_label_brings_its_name_along(identities):
     state = IdentitiesState()
     identities.update(3, at(0.8, 0.1), SPEECH, state)
