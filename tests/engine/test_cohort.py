@@ -44,15 +44,16 @@ def test_a_cohort_is_read_in_half_precision(tmp_path):
     assert np.allclose(Cohort.read(tmp_path / "cohort.npy").vectors, units(0, 10), atol=1e-3)
 
 
-@pytest.mark.parametrize("table", [np.ones(5), np.ones((1, 5)), np.full((3, 5), np.nan)])
+@pytest.mark.parametrize("table", [np.ones(()), np.ones(5), np.ones((1, 5)), np.full((3, 5), np.nan)])
 def test_what_is_no_cohort_is_refused(tmp_path, table):
     np.save(tmp_path / "cohort.npy", table)
-    with pytest.raises(ModelError, match="wanted a cohort of"):
+    with pytest.raises(ModelError, match="wanted a cohort"):
         Cohort.read(tmp_path / "cohort.npy")
 
 
-def test_a_file_that_is_no_table_is_named(tmp_path):
-    (tmp_path / "cohort.npy").write_text("no table")
+@pytest.mark.parametrize("content", [b"no table", b""])
+def test_a_file_that_is_no_table_is_named(tmp_path, content):
+    (tmp_path / "cohort.npy").write_bytes(content)
     with pytest.raises(ModelError, match=r"wanted a cohort in .*cohort\.npy"):
         Cohort.read(tmp_path / "cohort.npy")
 

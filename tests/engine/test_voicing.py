@@ -33,7 +33,8 @@ def test_what_is_no_plane_is_refused(tmp_path, table):
         Voicing.read(tmp_path / "voicing.npy")
 
 
-def test_a_file_that_is_none_is_refused(tmp_path):
-    (tmp_path / "voicing.npy").write_bytes(b"no table")
+@pytest.mark.parametrize("content", [b"no table", b""])
+def test_a_file_that_is_none_is_refused(tmp_path, content):
+    (tmp_path / "voicing.npy").write_bytes(content)
     with pytest.raises(ModelError, match="wanted a plane"):
         Voicing.read(tmp_path / "voicing.npy")
