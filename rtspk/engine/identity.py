@@ -44,7 +44,7 @@ def matches(
     Args:
         gallery: the enrolled
         calibration: of the model that made both sides
-        vector: unit length, float32 [shape=(dimension,)]
+        vector: float32 [shape=(dimension,)], not zero, of any length
         net_speech: samples of speech behind it
         count: how many at most
         cohort: of that model, where the calibration has a term for it
@@ -114,7 +114,7 @@ class Identities:
         best = found[0] if found else None
         if before is not None:
             own = next((m for m in found if m.name == before.name), None)
-            if own is not None and own.probability >= config.keep_probability:
+            if own is not None and own.probability >= min(config.keep_probability, config.probability):
                 state.held[label] = own
                 return []
         if best is None or best.probability < config.probability:
@@ -124,7 +124,7 @@ class Identities:
         )
         changes: list[tuple[int, str | None]] = []
         if holder is not None:
-            if holder in state.pinned or state.held[holder].probability >= best.probability:
+            if state.held[holder].probability >= best.probability:  # as that of a pinned one is
                 return _taken_back(label, state)
             changes = _taken_back(holder, state)
         state.held[label] = best
