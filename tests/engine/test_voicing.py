@@ -26,7 +26,15 @@ def test_a_vectors_length_plays_no_part():
     assert voicing.score(np.array([0.06, 0.08], np.float32)) == pytest.approx(1.5)
 
 
-@pytest.mark.parametrize("table", [np.ones((2, 2)), np.ones(1), np.array([1.0, np.nan, 0.0])])
+def test_a_plane_is_read_with_its_offset_behind_it(tmp_path):
+    np.save(tmp_path / "voicing.npy", np.array([3.0, -1.0, 0.5], np.float16))
+    voicing = Voicing.read(tmp_path / "voicing.npy")
+    assert (voicing.normal.tolist(), voicing.offset) == ([3.0, -1.0], 0.5)
+
+
+@pytest.mark.parametrize(
+    "table", [np.ones((2, 2)), np.ones(1), np.array([1.0, np.nan, 0.0]), np.array([1.0, 0.0, np.inf])]
+)
 def test_what_is_no_plane_is_refused(tmp_path, table):
     np.save(tmp_path / "voicing.npy", table)
     with pytest.raises(ModelError, match="wanted"):
