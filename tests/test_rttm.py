@@ -78,6 +78,7 @@ def test_turns_are_written_in_order_of_time_and_empty_ones_are_left_out():
         SpeakerTurn("t", 2.0, 3.0, "B"),
         SpeakerTurn("t", 0.0, 1.0, "A"),
         SpeakerTurn("t", 1.0, 1.0004, "C"),
+        SpeakerTurn("t", 1.0, 1.0, "D"),
     ]
     assert [turn.speaker for turn in parse_rttm(format_rttm(turns))] == ["A", "B"]
 
@@ -113,8 +114,14 @@ def test_turns_that_make_no_sense_are_not_written():
         format_rttm([SpeakerTurn("t", 2.0, 1.0, "A")])
     with pytest.raises(FormatError, match="0 <= start <= end"):
         format_rttm([SpeakerTurn("t", 0.0, float("nan"), "A")])
+    with pytest.raises(FormatError, match="0 <= start <= end"):
+        format_rttm([SpeakerTurn("t", 0.0, float("inf"), "A")])
     with pytest.raises(FormatError, match="wanted a name for the speaker"):
         format_rttm([SpeakerTurn("t", 0.0, 1.0, "")])
+
+
+def test_lines_of_nine_fields_are_read_as_those_of_ten():
+    assert parse_rttm(GOOD.removesuffix(" <NA>")) == parse_rttm(GOOD)
 
 
 def test_regions_are_read():
