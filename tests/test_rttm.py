@@ -133,6 +133,7 @@ def test_regions_are_read():
     [
         ("talk 1 0.0", "UEM, line 1: wanted 4 fields"),
         ("talk 1 5.0 4.0", "line 1: wanted an end after the start 5.0, got 4.0"),
+        ("talk 1 5.0 5.0", "line 1: wanted an end after the start 5.0, got 5.0"),
         ("talk 1 x 4.0", "line 1: wanted a start in seconds"),
     ],
 )
@@ -158,9 +159,9 @@ def test_turns_of_the_engine_are_written_under_their_name_or_else_their_label():
     ]
     rttm = to_rttm_turns("talk", turns)
     assert rttm == [SpeakerTurn("talk", 0.5, 1.5, "Anna"), SpeakerTurn("talk", 1.0, 2.0, "S2")]
-    assert [(turn.segment, turn.label, turn.name) for turn in to_turns(rttm)] == [
-        (Segment(8000, 24000), "Anna", None),
-        (Segment(16000, 32000), "S2", None),
+    assert to_turns(rttm) == [
+        Turn(Segment(8000, 24000), "Anna", None, 1.0, 1.0),
+        Turn(Segment(16000, 32000), "S2", None, 1.0, 1.0),
     ]
 
 
@@ -177,7 +178,7 @@ def test_the_shared_conversations_are_read_and_written_back_the_same():
 
 
 def test_what_two_turns_of_one_speaker_share_stands_in_the_first_alone():
-    spans = [(0, 3, "S1"), (1, 2, "S1"), (2, 5, "S1"), (2, 4, "S2")]
+    spans = [(0, 3, "S1"), (1, 2, "S1"), (1, 3, "S1"), (2, 5, "S1"), (2, 4, "S2"), (6, 6, "S2")]
     turns = [Turn(Segment(a * 16_000, b * 16_000), label, None, 0.5, 0.9) for a, b, label in spans]
     found = [(one.start, one.end, one.speaker) for one in to_rttm_turns("talk", turns)]
     assert found == [(0.0, 3.0, "S1"), (2.0, 4.0, "S2"), (3.0, 5.0, "S1")]
