@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rtspk.engine.memory import NOBODY
 from rtspk.engine.settings import HOP, TrackerConfig
-from rtspk.engine.tracker_state import RECENT, Heard, piece_of
+from rtspk.engine.tracker_state import RECENT, Decision, Heard, piece_of
 from rtspk.types import Embedding, Segment, samples_of
 from tests.engine.conftest import NEVER, Talk, between, known_two
 from tests.engine.conftest import VOICE_DIMENSION as DIMENSION
@@ -37,6 +38,21 @@ def test_a_hop_without_a_window_follows_its_neighbourhood():
     known = talk.say(0, 10)[-1].label
     ((decision,), births) = talk.hear(Heard(piece_of(talk.hop, 0), 800))
     assert (decision.label, births) == (known, [])
+
+
+def test_before_anybody_is_known_nothing_is_said_of_anybody():
+    talk = Talk()
+    (decision,), _ = talk.hear(Heard(piece_of(0, 0), HOP, talk.window(0), alone=False))
+    assert decision == Decision(piece_of(0, 0), NOBODY, 0.0, 0.0, provisional=True)
+
+
+@pytest.mark.parametrize("speech", [(HOP, 800), (800, HOP)])
+def test_of_two_who_speak_at_once_who_says_most_is_expected_to_go_on(speech):
+    talk = Talk()
+    known = known_two(talk)
+    talk.hear(*(Heard(piece_of(talk.hop, n), speech[n], talk.window(n), shared=HOP) for n in range(2)))
+    ((decision,), _) = talk.hear(Heard(piece_of(talk.hop + 1, 0), 800))
+    assert decision.label == known[int(np.argmax(speech))]
 
 
 @pytest.mark.parametrize("pause", [0, 3, 30])
