@@ -46,6 +46,17 @@ def test_before_anybody_is_known_nothing_is_said_of_anybody():
     assert decision == Decision(piece_of(0, 0), NOBODY, 0.0, 0.0, provisional=True)
 
 
+@pytest.mark.parametrize(("speech", "heard"), [(0, True), (HOP, False)])
+def test_what_holds_no_speech_or_was_not_heard_is_not_remembered_and_brings_no_slow_path_nearer(
+    speech, heard
+):
+    talk = Talk()
+    talk.say(0, 10)
+    before, since = talk.state.memory.pieces.tolist(), talk.state.since
+    talk.hear(Heard(piece_of(talk.hop, 0), speech, talk.window(1) if heard else None))
+    assert (talk.state.memory.pieces.tolist(), talk.state.since) == (before, since)
+
+
 @pytest.mark.parametrize("speech", [(HOP, 800), (800, HOP)])
 def test_of_two_who_speak_at_once_who_says_most_is_expected_to_go_on(speech):
     talk = Talk()
