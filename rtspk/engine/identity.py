@@ -119,9 +119,7 @@ class Identities:
                 return []
         if best is None or best.probability < config.probability:
             return _taken_back(label, state)
-        holder = next(
-            (other for other, m in state.held.items() if m.name == best.name and other != label), None
-        )
+        holder = next((other for other, m in state.held.items() if m.name == best.name), None)
         changes: list[tuple[int, str | None]] = []
         if holder is not None:
             if state.held[holder].probability >= best.probability:  # as that of a pinned one is
