@@ -162,6 +162,24 @@ def test_who_is_to_be_enrolled_from_nothing_is_refused(engine):
         engine.enroll("Anna")
 
 
+def test_each_print_is_stored_with_what_it_was_heard_in(engine):
+    anna = read_audio(ANNA)[: samples_of(5.0)]
+    engine.enroll("Both", BEN, anna * np.float32(20.0))
+    stored = {(one.source, one.quality) for one in engine.gallery.show("Both").exemplars}
+    clean, clipped = (engine.voiceprint(clip).quality.score for clip in (BEN, anna * np.float32(20.0)))
+    assert stored == {("Ben.opus", clean), ("samples", clipped)}
+    assert clipped < clean
+    assert engine.gallery.clips("Both") == []
+
+
+def test_no_more_names_are_found_than_asked_for(engine):
+    engine.enroll("Anna", ANNA)
+    engine.enroll("Ben", BEN)
+    (found,) = engine.identify(BEN, count=1).candidates
+    assert found.name == "Ben"
+    assert [one.name for one in engine.identify(BEN).candidates] == ["Ben", "Anna"]
+
+
 def test_a_session_has_the_settings_that_it_is_given_whole_or_two_of_them(engine):
     def settings(session):
         return session._session._parts.config
