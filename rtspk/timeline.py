@@ -1,6 +1,7 @@
 """Draw who spoke when: one lane a speaker, names in bold, the truth above where it is known."""
 
 import math
+import re
 import unicodedata
 import warnings
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ LONGEST_NAME = 22  # characters of a name that are shown
 LONGEST_TITLE = 80
 TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)  # s between marks of the time axis
 MOST_TICKS = 12
+NO_SIGN = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")  # what neither a font nor SVG has
 LEAST_ROWS = 3.0  # so that a single speaker is no wall of colour
 
 # Fonts that know the scripts that matplotlib's own does not; those that the machine has are tried in turn.
@@ -279,9 +281,12 @@ def _draw_axis(axes: "Axes", seconds: float) -> None:
 def _shortened(text: str, width: int) -> str:
     """As much of a text as fits into this many characters; wide ones take the place of two.
 
+    What is no sign, as the bytes of a file's name may be none, is shown as such.
+
     >>> _shortened("Anna", 8), _shortened("Bartholomew", 8)
     ('Anna', 'Barthol…')
     """
+    text = NO_SIGN.sub("\ufffd", text)
     widths = np.cumsum([1 + (unicodedata.east_asian_width(character) in "WF") for character in text])
     if not len(widths) or widths[-1] <= width:
         return text

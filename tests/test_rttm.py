@@ -78,6 +78,7 @@ def test_turns_are_written_in_order_of_time_and_empty_ones_are_left_out():
         SpeakerTurn("t", 2.0, 3.0, "B"),
         SpeakerTurn("t", 0.0, 1.0, "A"),
         SpeakerTurn("t", 1.0, 1.0004, "C"),
+        SpeakerTurn("t", 1.0, 1.0, "D"),
     ]
     assert [turn.speaker for turn in parse_rttm(format_rttm(turns))] == ["A", "B"]
 
@@ -113,8 +114,14 @@ def test_turns_that_make_no_sense_are_not_written():
         format_rttm([SpeakerTurn("t", 2.0, 1.0, "A")])
     with pytest.raises(FormatError, match="0 <= start <= end"):
         format_rttm([SpeakerTurn("t", 0.0, float("nan"), "A")])
+    with pytest.raises(FormatError, match="0 <= start <= end"):
+        format_rttm([SpeakerTurn("t", 0.0, float("inf"), "A")])
     with pytest.raises(FormatError, match="wanted a name for the speaker"):
         format_rttm([SpeakerTurn("t", 0.0, 1.0, "")])
+
+
+def test_lines_of_nine_fields_are_read_as_those_of_ten():
+    assert parse_rttm(GOOD.removesuffix(" <NA>")) == parse_rttm(GOOD)
 
 
 def test_regions_are_read():
@@ -126,6 +133,7 @@ def test_regions_are_read():
     [
         ("talk 1 0.0", "UEM, line 1: wanted 4 fields"),
         ("talk 1 5.0 4.0", "line 1: wanted an end after the start 5.0, got 4.0"),
+        ("talk 1 5.0 5.0", "line 1: wanted an end after the start 5.0, got 5.0"),
         ("talk 1 x 4.0", "line 1: wanted a start in seconds"),
     ],
 )
@@ -151,9 +159,9 @@ def test_turns_of_the_engine_are_written_under_their_name_or_else_their_label():
     ]
     rttm = to_rttm_turns("talk", turns)
     assert rttm == [SpeakerTurn("talk", 0.5, 1.5, "Anna"), SpeakerTurn("talk", 1.0, 2.0, "S2")]
-    assert [(turn.segment, turn.label, turn.name) for turn in to_turns(rttm)] == [
-        (Segment(8000, 24000), "Anna", None),
-        (Segment(16000, 32000), "S2", None),
+    assert to_turns(rttm) == [
+        Turn(Segment(8000, 24000), "Anna", None, 1.0, 1.0),
+        Turn(Segment(16000, 32000), "S2", None, 1.0, 1.0),
     ]
 
 
@@ -170,7 +178,7 @@ def test_the_shared_conversations_are_read_and_written_back_the_same():
 
 
 def test_what_two_turns_of_one_speaker_share_stands_in_the_first_alone():
-    spans = [(0, 3, "S1"), (1, 2, "S1"), (2, 5, "S1"), (2, 4, "S2")]
+    spans = [(0, 3, "S1"), (1, 2, "S1"), (1, 3, "S1"), (2, 5, "S1"), (2, 4, "S2"), (6, 6, "S2")]
     turns = [Turn(Segment(a * 16_000, b * 16_000), label, None, 0.5, 0.9) for a, b, label in spans]
     found = [(one.start, one.end, one.speaker) for one in to_rttm_turns("talk", turns)]
     assert found == [(0.0, 3.0, "S1"), (2.0, 4.0, "S2"), (3.0, 5.0, "S1")]

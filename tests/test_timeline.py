@@ -2,6 +2,7 @@
 
 import re
 import struct
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -109,6 +110,17 @@ def test_a_name_in_any_script_is_drawn_without_a_warning(tmp_path, name):
     for kind in ("png", "svg", "pdf"):
         draw_timeline([turn(0, 2, "S1", name)], tmp_path / f"talk.{kind}", title=f"Talk of {name}")
         assert (tmp_path / f"talk.{kind}").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("sign", ["\x00", "\x1b", "\udcff", "\ufffe"])
+def test_what_is_no_sign_is_drawn_as_such(tmp_path, sign):
+    for kind in ("png", "svg", "pdf"):
+        path = tmp_path / f"talk.{kind}"
+        draw_timeline([turn(0, 2, f"A{sign}B")], path, title=f"talk{sign}.wav")
+        assert path.stat().st_size > 1000
+    picture = (tmp_path / "talk.svg").read_bytes()
+    ET.fromstring(picture)
+    assert {"A\ufffdB", "talk\ufffd.wav"} <= texts(picture.decode()).keys()
 
 
 def test_signs_of_formulas_and_markup_stay_as_they_are(tmp_path):

@@ -35,9 +35,9 @@ class Cohort:
         """Read a table of vectors from a .npy file, in any precision; they are scaled to unit length."""
         try:
             table = np.load(path, allow_pickle=False).astype(np.float32)
-        except (OSError, ValueError) as error:
+            length = np.linalg.norm(table, axis=-1, keepdims=True)
+        except (OSError, EOFError, ValueError) as error:
             raise ModelError(f"wanted a cohort in {path}, got {error}") from error
-        length = np.linalg.norm(table, axis=-1, keepdims=True)
         return cls(table / length.clip(1e-9))
 
     def standing(self, vectors: FloatArray) -> tuple[FloatArray, FloatArray]:

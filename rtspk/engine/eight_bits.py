@@ -65,6 +65,6 @@ def read_tables(
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as tables:
             made = make(dict(tables))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, BadZipFile) as error:
+    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, BadZipFile) as error:
         raise ModelError(f"wanted {wanted} in {path.parent}, got others in {path.name}") from error
     return made

@@ -44,7 +44,7 @@ def matches(
     Args:
         gallery: the enrolled
         calibration: of the model that made both sides
-        vector: unit length, float32 [shape=(dimension,)]
+        vector: float32 [shape=(dimension,)], not zero, of any length
         net_speech: samples of speech behind it
         count: how many at most
         cohort: of that model, where the calibration has a term for it
@@ -114,23 +114,17 @@ class Identities:
         best = found[0] if found else None
         if before is not None:
             own = next((m for m in found if m.name == before.name), None)
-            if own is not None and own.probability >= config.keep_probability:
+            if own is not None and own.probability >= min(config.keep_probability, config.probability):
                 state.held[label] = own
                 return []
         if best is None or best.probability < config.probability:
-            if before is None:
-                return []
-            del state.held[label]
-            return [(label, None)]
-        holder = next(
-            (other for other, m in state.held.items() if m.name == best.name and other != label), None
-        )
+            return _taken_back(label, state)
+        holder = next((other for other, m in state.held.items() if m.name == best.name), None)
         changes: list[tuple[int, str | None]] = []
         if holder is not None:
-            if holder in state.pinned or state.held[holder].probability >= best.probability:
-                return []
-            del state.held[holder]
-            changes.append((holder, None))
+            if state.held[holder].probability >= best.probability:  # as that of a pinned one is
+                return _taken_back(label, state)
+            changes = _taken_back(holder, state)
         state.held[label] = best
         return [*changes, (label, best.name)]
 
@@ -192,3 +186,8 @@ class Identities:
             state.pinned.add(kept)
         state.held[kept] = match
         return [(kept, match.name)]
+
+
+def _taken_back(label: int, state: IdentitiesState) -> list[tuple[int, str | None]]:
+    """A label holds no name any more, if it did."""
+    return [] if state.held.pop(label, None) is None else [(label, None)]

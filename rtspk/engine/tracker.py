@@ -177,7 +177,7 @@ class Tracker:
         stay = (1.0 - config.switch) ** min(hops, 20)
         prior = stay * state.belief + (1.0 - stay) / states
         own, shared = _linked(heard.links, state)
-        if shared and own.any():
+        if shared:
             trust = (1.0 - config.link_switch) * self._proof(shared)
             prior = trust * own / own.sum() + (1.0 - trust) * prior
         return np.asarray(prior / prior.sum())

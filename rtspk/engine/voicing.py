@@ -31,7 +31,7 @@ class Voicing:
         """Read a plane from a .npy file of dimension + 1 numbers, the last of which is the offset."""
         try:
             plane = np.load(path, allow_pickle=False).astype(np.float32)
-        except (OSError, ValueError) as error:
+        except (OSError, EOFError, ValueError) as error:
             raise ModelError(f"wanted a plane between voices and sounds in {path}, got {error}") from error
         if plane.ndim != 1 or len(plane) < 2:
             raise ModelError(f"wanted a row of numbers in {path}, got shape {plane.shape}")

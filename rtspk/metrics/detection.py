@@ -100,6 +100,8 @@ def likelihood_ratio_cost(odds: ArrayLike, targets: ArrayLike) -> float:
     target = np.asarray(targets, dtype=np.bool_)
     if ratios.ndim != 1 or ratios.shape != target.shape:
         raise FormatError(f"wanted a ratio and a label for each trial, got {ratios.shape}, {target.shape}")
+    if np.isnan(ratios).any():
+        raise FormatError("wanted log likelihood ratios, got NaN")
     if target.all() or not target.any():
         raise FormatError(
             f"wanted target and other trials, got {target.sum()} of {len(target)} that are target"

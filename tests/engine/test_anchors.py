@@ -6,10 +6,11 @@ import pytest
 from rtspk.engine.anchors import Anchors
 from rtspk.engine.memory import NOBODY
 from rtspk.engine.review import Review
-from rtspk.engine.settings import TrackerConfig
-from rtspk.engine.tracker_state import Birth, Joined, LabelChange, TrackerState
+from rtspk.engine.settings import HOP, TrackerConfig
+from rtspk.engine.tracker_state import Birth, Heard, Joined, LabelChange, TrackerState, piece_of
 from rtspk.engine.voicing import Voicing
 from rtspk.types import FloatArray, samples_of
+from tests.engine.conftest import VOICE_DIMENSION, Talk
 
 SEVERAL = 12  # windows of half a second each
 
@@ -73,6 +74,16 @@ def test_a_voice_that_is_taken_for_another_is_told_apart_by_its_print():
 def test_whom_the_gallery_knows_gets_a_label_with_the_first_window():
     table = after_much_of(ANNA)
     assert [type(change) for change in table.hear(LIKE_BEN, anchors(BEN))] == [Birth]
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_the_tracker_listens_for_whom_it_is_told_of(known):
+    talk = Talk(TrackerConfig(settled_seconds=1.0))
+    talk.say(0, SEVERAL)
+    ben = Anchors(np.eye(VOICE_DIMENSION, dtype=np.float32)[1:2], np.array([NOBODY]), lambda *_: known)
+    heard = Heard(piece_of(talk.hop, 0), HOP, talk.window(1))
+    _, changes = talk.tracker.observe([heard], talk.state, anchors=ben)
+    assert [type(change) for change in changes] == ([Birth] if known else [])
 
 
 def test_whom_the_gallery_knows_gets_a_label_by_the_slow_path_too():

@@ -104,6 +104,8 @@ def test_the_threshold_keeps_its_false_accept_rate():
     ("scores", "targets", "net_speech", "message"),
     [
         ([0.1, 0.2], [1, 1], [1, 1], "target and other"),
+        ([0.1, 0.2], [0, 0], [1, 1], "target and other"),
+        ([[0.1, 0.2]], [[1, 0]], [[1, 1]], "for each trial"),
         ([0.1, 0.2], [1, 0], [1], "for each trial"),
         ([0.1, float("nan")], [1, 0], [1, 1], "finite scores"),
         ([0.1, 0.2], [1, 0], [1, -1], "0 samples or more"),
@@ -118,8 +120,9 @@ def test_trials_that_teach_nothing_are_refused(scores, targets, net_speech, mess
 def test_settings_outside_their_range_are_refused():
     with pytest.raises(ConfigError, match="prior between 0 and 1, got 1"):
         Calibration(1.0, 0.0, prior=1)
-    with pytest.raises(ConfigError, match="scale above 0"):
-        Calibration(-1.0, 0.0)
+    for numbers in ((-1.0, 0.0), (math.nan, 0.0), (1.0, math.inf), (1.0, 0.0, math.nan)):
+        with pytest.raises(ConfigError, match="scale above 0"):
+            Calibration(*numbers)
     with pytest.raises(ConfigError, match="probability between 0 and 1"):
         TRUTH.score_for(1.0, 16_000)
     with pytest.raises(FormatError, match="a label for each score"):

@@ -33,6 +33,11 @@ def test_a_pair_stands_by_itself():
     assert together == pytest.approx(alone, rel=1e-5)
 
 
+def test_a_cohort_of_one_voice_twice_gives_finite_scores():
+    cohort = Cohort(np.repeat(units(0, 1), 2, axis=0))
+    assert np.isfinite(cohort.normalise(np.ones(3, np.float32), units(1, 3), units(2, 3))).all()
+
+
 def test_both_sides_count_alike():
     cohort, one, other = Cohort(units(0, 40)), units(1, 6), units(2, 6)
     scores = (one * other).sum(1)
@@ -44,15 +49,16 @@ def test_a_cohort_is_read_in_half_precision(tmp_path):
     assert np.allclose(Cohort.read(tmp_path / "cohort.npy").vectors, units(0, 10), atol=1e-3)
 
 
-@pytest.mark.parametrize("table", [np.ones(5), np.ones((1, 5)), np.full((3, 5), np.nan)])
+@pytest.mark.parametrize("table", [np.ones(()), np.ones(5), np.ones((1, 5)), np.diag([1.0, 1.0, np.nan])])
 def test_what_is_no_cohort_is_refused(tmp_path, table):
     np.save(tmp_path / "cohort.npy", table)
-    with pytest.raises(ModelError, match="wanted a cohort of"):
+    with pytest.raises(ModelError, match="wanted a cohort"):
         Cohort.read(tmp_path / "cohort.npy")
 
 
-def test_a_file_that_is_no_table_is_named(tmp_path):
-    (tmp_path / "cohort.npy").write_text("no table")
+@pytest.mark.parametrize("content", [b"no table", b""])
+def test_a_file_that_is_no_table_is_named(tmp_path, content):
+    (tmp_path / "cohort.npy").write_bytes(content)
     with pytest.raises(ModelError, match=r"wanted a cohort in .*cohort\.npy"):
         Cohort.read(tmp_path / "cohort.npy")
 

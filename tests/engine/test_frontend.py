@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rtspk.engine.frontend import Frontend
-from rtspk.engine.local import LocalActivity
+from rtspk.engine.local import LocalActivity, LocalChances, blended
 from rtspk.engine.segmenter import ACTIVITY_HOP, ROWS, find_segmenter, load_segmenter
 from rtspk.engine.settings import HOP, ActivityConfig
 from rtspk.kernels.mel import MelConfig, log_mel
@@ -52,7 +52,26 @@ def test_a_segmenter_with_features_of_its_own_gets_them(segmenter, conversation)
         list(one.blocks(conversation[:SOUND], state))
         heard.append(one.listen(state))
     assert heard[0].first == heard[1].first
-    assert np.array_equal(heard[0].active, heard[1].active)
+    assert np.array_equal(heard[0].chances, heard[1].chances)
+
+
+@pytest.mark.parametrize("memory", [None, 0.0, 0.9])
+def test_what_was_heard_before_counts_as_much_as_the_settings_or_else_the_card_say(
+    segmenter, conversation, memory
+):
+    config = ActivityConfig(memory=memory)
+    frontend = Frontend(MelConfig(), segmenter, config)
+    state, fresh = frontend.empty(), frontend.empty()
+    for one, listens in ((state, True), (fresh, False)):
+        list(frontend.blocks(conversation[: SOUND - HOP], one))
+        if listens:
+            earlier = frontend.listen(one)
+        list(frontend.blocks(conversation[SOUND - HOP : SOUND], one))
+    newest, before = (LocalChances(a.first, a.chances) for a in (frontend.listen(fresh), earlier))
+    share = segmenter.card.memory if memory is None else memory
+    wanted = blended(newest, before, config, share)
+    assert np.array_equal(frontend.listen(state).chances, wanted.values)
+    assert share == 0.0 or not np.array_equal(wanted.values, newest.values)
 
 
 def test_a_window_holds_the_rows_of_the_whole_file(frontend, conversation):

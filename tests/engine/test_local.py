@@ -43,6 +43,21 @@ def test_speech_runs_are_those_of_the_slow_way(seed):
         assert said.T.tolist() == [runs_slowly(one) for one in chances.T]
 
 
+@pytest.mark.parametrize(("frames", "pause", "blip"), [(2, False, False), (3, False, True), (5, True, True)])
+def test_pauses_of_a_fifth_of_a_second_and_blips_of_a_tenth_stay(frames, pause, blip):
+    on, off = [[1.0]] * 9, [[0.0]] * 9
+    for outer, inner, stays in ((on, off, pause), (off, on, blip)):
+        said = spoken(np.array([*outer, *inner[:frames], *outer], np.float32), CONFIG)
+        assert (said[9 : 9 + frames] == inner[0][0]).all() == stays
+        assert (said[:9] == outer[0][0]).all()
+
+
+def test_speech_begins_with_the_onset_and_goes_on_with_the_offset():
+    config = ActivityConfig(onset=0.5, offset=0.25, gap_seconds=0.0, shortest_seconds=0.0)
+    chances = np.array([0.25, 0.49, 0.5, 0.25, 0.24, 0.49], np.float32)[:, None]
+    assert spoken(chances, config)[:, 0].tolist() == [False, False, True, True, False, False]
+
+
 def test_no_frames_have_no_speech():
     assert spoken(np.zeros((0, 3), np.float32), CONFIG).shape == (0, 3)
 

@@ -10,8 +10,8 @@ from rtspk.engine.tracker_state import NEXT, Birth, Decision, Heard, piece_of
 from rtspk.engine.turns import Turns
 from rtspk.engine.turns_state import Said, TurnsState
 from rtspk.engine.voicing import Voicing
-from rtspk.types import Segment
-from tests.engine.conftest import NEVER, Talk, between
+from rtspk.types import FloatArray, Segment
+from tests.engine.conftest import NEVER, Talk, between, known_two
 from tests.engine.conftest import VOICE_DIMENSION as DIMENSION
 
 VECTOR = np.ones(4, np.float32)
@@ -48,6 +48,19 @@ def test_what_had_a_label_is_no_newcomer():
     (decision,) = talk.say(1, 1)
     assert (decision.label, decision.provisional) == (NEXT, True)
     assert talk.state.newcomers == {decision.piece}
+
+
+def test_what_was_the_next_ones_goes_to_most_of_its_windows_or_else_to_the_nearest_label():
+    talk = Talk()
+    first, second = known_two(talk)  # in ten hops each
+
+    def whose(*hops: int, vector: FloatArray | None = None) -> int:
+        return talk.tracker.whose([piece_of(hop, 0) for hop in hops], vector, talk.state)
+
+    assert (whose(8, 9, 10), whose(9, 10, 11)) == (first, second)
+    assert (whose(50), whose(50, vector=talk.voice(1))) == (NEXT, second)
+    talk.state.newcomers = frozenset({piece_of(51, 0)})
+    assert whose(50, 51, vector=talk.voice(1)) == NEXT
 
 
 def test_there_is_no_next_one_where_no_more_are_allowed():

@@ -35,6 +35,17 @@ def test_a_share_that_is_too_short_is_not_somebody_elses():
     assert [share.label for share in shares([Part(0, 0, HOP), just], 1, {0: 1, 1: 2})] == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("short", "labels"), [((0,), [2, 1, 2]), ((1,), [1, 2]), ((3,), [1, 2, 1]), ((0, 1, 2, 3), [1])]
+)
+def test_what_is_too_short_goes_to_who_speaks_before_or_at_the_beginning_behind(short, labels):
+    """Of four pieces by two people in turn."""
+    own = [Part(n, n * HOP, n * HOP + (SHORTEST // 10 if n in short else HOP)) for n in range(4)]
+    found = shares(own, 1, {0: 1, 1: 2, 2: 1, 3: 2})
+    assert [share.label for share in found] == labels
+    assert [part for share in found for part in share.parts] == own
+
+
 def test_pauses_between_shares_are_nobodys():
     found = shares([Part(0, 0, HOP), Part(1, HOP + 800, 2 * HOP)], 1, {0: 1, 1: 2})
     assert [(s.segment.start, s.segment.end) for s in found] == [(0, HOP), (HOP + 800, 2 * HOP)]

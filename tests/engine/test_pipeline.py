@@ -10,10 +10,10 @@ import pytest
 
 from rtspk.audio import read_audio
 from rtspk.data import DEMO
-from rtspk.engine.events import SegmentEvent
+from rtspk.engine.events import EndEvent, SegmentEvent
 from rtspk.engine.pipeline import Engine
 from rtspk.engine.settings import SessionConfig
-from rtspk.errors import AudioError, ConfigError, GalleryError, StorageError
+from rtspk.errors import AudioError, ConfigError, GalleryError, SessionError, StorageError
 from rtspk.metrics import diarization_error
 from rtspk.rttm import read_rttm, to_rttm_turns
 from rtspk.transcript import Transcript
@@ -172,6 +172,58 @@ def test_sound_without_speech_is_refused_with_what_came(engine, samples):
 def test_a_name_is_stored_and_given_back_as_it_is_cleaned(engine):
     assert engine.enroll("  Zoe\u0308 ", ANNA).name == "Zo\u00eb"
     assert [one.name for one in engine.gallery.speakers()] == ["Zo\u00eb"]
+
+
+def test_who_is_to_be_enrolled_from_nothing_is_refused(engine):
+    with pytest.raises(AudioError, match="wanted at least one clip for 'Anna', got none"):
+        engine.enroll("Anna")
+
+
+def test_each_print_is_stored_with_what_it_was_heard_in(engine):
+    anna = read_audio(ANNA)[: samples_of(5.0)]
+    engine.enroll("Both", BEN, anna * np.float32(20.0))
+    stored = {(one.source, one.quality) for one in engine.gallery.show("Both").exemplars}
+    clean, clipped = (engine.voiceprint(clip).quality.score for clip in (BEN, anna * np.float32(20.0)))
+    assert stored == {("Ben.opus", clean), ("samples", clipped)}
+    assert clipped < clean
+    assert engine.gallery.clips("Both") == []
+
+
+def test_no_more_names_are_found_than_asked_for(engine):
+    engine.enroll("Anna", ANNA)
+    engine.enroll("Ben", BEN)
+    (found,) = engine.identify(BEN, count=1).candidates
+    assert found.name == "Ben"
+    assert [one.name for one in engine.identify(BEN).candidates] == ["Ben", "Anna"]
+
+
+def test_a_session_has_the_settings_that_it_is_given_whole_or_two_of_them(engine):
+    def settings(session):
+        return session._session._parts.config
+
+    assert settings(engine.session()) == SessionConfig()
+    assert settings(engine.session(latency=2.5, max_speakers=3)) == SessionConfig(2.5, 3)
+    whole = SessionConfig(latency=0.5, max_speakers=2)
+    assert settings(engine.session(latency=2.5, max_speakers=3, config=whole)) == whole
+
+
+def test_a_session_that_is_left_is_over_and_still_says_the_rest(engine):
+    with engine.session() as session:
+        session.push(read_audio(ANNA)[: samples_of(2.0)])
+    with pytest.raises(SessionError, match="wanted no audio after finish"):
+        session.push(np.zeros(160, np.float32))
+    assert session.finish()[-1] == EndEvent(samples_of(2.0), 1)
+
+
+def test_another_process_may_load_the_like_of_an_engine_whose_voices_are_in_a_file(engine, tmp_path):
+    assert not engine.can_be_repeated
+    assert Engine.load(tmp_path / "voices.db", device="cpu").can_be_repeated
+
+
+def test_a_gallery_that_the_environment_names_and_is_missing_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("RTSPK_GALLERY", str(tmp_path / "none.db"))
+    with pytest.raises(GalleryError, match="got nothing there"):
+        Engine.load(create=False)
 
 
 def test_a_name_that_is_none_is_refused_before_anything_is_heard(engine, tmp_path):

@@ -53,8 +53,11 @@ def test_attentive_statistics_are_their_definition():
         assert torch.allclose(pooled[row], torch.cat(moments(frames, weights)), atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["statistics", "attention", "mean"])
-def test_a_pooling_says_how_wide_its_answer_is(kind):
+@pytest.mark.parametrize(
+    ("kind", "wanted"), [("statistics", AttentiveStatistics), ("attention", SelfAttention), ("mean", Mean)]
+)
+def test_a_pooling_is_of_its_kind_and_says_how_wide_its_answer_is(kind, wanted):
     x, mask = batch()
     pooling = build_pooling(kind, 5, 4, 2)
+    assert isinstance(pooling, wanted)
     assert pooling(x, mask).shape == (2, pooling.dimension)

@@ -46,6 +46,30 @@ def test_a_recording_far_softer_than_others_is_heard_whole_and_as_a_stream(segme
     assert (segmenter.heard(hearing)[1].max(1) > 0.5).mean() > 0.5 * spoken
 
 
+@pytest.mark.parametrize(("gain", "silent"), [(1.0, True), (1e-3, False)])
+def test_what_is_far_softer_than_the_rest_is_silence_and_what_is_not_is_heard(
+    segmenter, conversation, gain, silent
+):
+    """White noise of -88 dB within speech, and within speech that is nearly as soft itself."""
+    sound = conversation[: samples_of(4.0)] * np.float32(gain)
+    begin, end = samples_of(2.0), samples_of(3.0)
+    sound[begin:end] = np.random.default_rng(0).normal(0.0, 10.0**-4.4, end - begin)
+    rows = segmenter.rows(sound)
+    frames = len(rows) // ROWS
+    inside = slice(begin // ACTIVITY_HOP + 2, end // ACTIVITY_HOP - 2)
+    chances = segmenter.speakers(rows[: frames * ROWS])
+    for heard in (chances, segmenter.speech(rows)):
+        assert (heard[inside] == 0.0).all() == silent
+        assert (heard[: begin // ACTIVITY_HOP - 2].max(1) > 0.5).mean() > 0.4
+
+
+def test_speech_is_found_from_the_first_frame_to_the_last(segmenter, conversation):
+    sound = conversation[samples_of(1.0) : samples_of(3.0)]
+    speech = segmenter.speech(segmenter.rows(sound))[:, 0]
+    assert speech[0] > 0.5
+    assert speech[-1] > 0.5
+
+
 @pytest.mark.parametrize("level", [0.0, 1e-5, 0.01])
 def test_silence_and_hiss_are_nobody(segmenter, level):
     hiss = np.random.default_rng(0).normal(0, 1, samples_of(segmenter.card.seconds + 0.02)) * level
@@ -70,6 +94,8 @@ def test_rows_that_are_no_window_are_refused(segmenter, rows):
 def test_a_window_of_one_frame_has_nobody_in_it(segmenter):
     rows = segmenter.rows(np.ones(1040, np.float32))[:ROWS]
     assert segmenter.speakers(rows).tolist() == [[0.0, 0.0, 0.0]]
+    assert segmenter.speech(rows).tolist() == [[0.0, 0.0]]
+    assert segmenter.speech(rows[:0]).shape == (0, 2)
 
 
 def test_a_segmenter_is_found_by_name_and_by_folder(tmp_path):

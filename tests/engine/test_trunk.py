@@ -132,6 +132,8 @@ def test_speech_that_is_heard_of_late_is_encoded_after_all(frontend, trunk, conv
     assert len(late.features) == len(late.mask)
     assert len(early.features) == len(early.mask) > len(late.mask)
     assert len(trunk.asked) == 2
+    assert np.array_equal(heard(58).features, early.features)
+    assert len(trunk.asked) == 2  # all of it is known
 
 
 @pytest.mark.parametrize(("others", "encoded"), [(7, True), (10, False)])

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from rtspk.engine.memory import NOBODY
+from rtspk.engine.parts import SHORTEST
 from rtspk.engine.settings import HOP
-from rtspk.engine.tracker_state import Decision
+from rtspk.engine.tracker_state import NEXT, Decision
 from rtspk.engine.turns import RECONSIDERED, YOUNG
 from rtspk.engine.turns_state import Said
 from rtspk.types import Segment
@@ -67,6 +69,26 @@ def test_what_is_of_one_label_throughout_is_not_cut():
     assert len(speech.turns.state.events) == before
 
 
+def test_what_is_too_short_to_be_somebody_elses_cuts_nothing():
+    speech = Speech()
+    for hop, length in enumerate((HOP, SHORTEST - 1, HOP)):
+        span = Segment(hop * HOP, hop * HOP + length)
+        speech.turns.extend([Said(Decision(hop, 0, 0.5, 0.9, provisional=False), [span], VECTOR)])
+    speech.settle()
+    before = len(speech.turns.state.events)
+    speech.turns.part({0: 0, 1: 1, 2: 0}, LATER, nothing)
+    assert len(speech.turns.state.events) == before
+
+
+@pytest.mark.parametrize("label", [NEXT, NOBODY])
+def test_what_has_no_label_yet_is_not_cut(label):
+    speech = Speech()
+    speech.say(label, 4, provisional=True)
+    before = list(speech.turns.state.events)
+    speech.turns.part({0: 0, 2: 1}, LATER, nothing)
+    assert speech.turns.state.events == before
+
+
 def test_nobody_gets_a_part_of_a_turn_who_speaks_at_its_time():
     for others, cut in (([1, 2], False), ([0, 1], True)):
         speech = Speech()
@@ -86,6 +108,15 @@ def test_parts_that_may_be_a_new_voices_are_so_still():
     speech.turns.part({0: 0, 2: 1}, LATER, nothing)
     speech.turns.born(5, (2, 3))
     assert speech.revised()[-1] == (2, "S6", "new")
+
+
+def test_parts_that_are_somebodys_for_sure_are_so_still():
+    speech = Speech()
+    speech.say(0, 4)
+    speech.settle()
+    speech.turns.part({0: 0, 2: 1}, LATER, nothing)
+    speech.turns.born(5, (2, 3))
+    assert [reason for _, _, reason in speech.revised()] == ["split"]
 
 
 def test_only_the_last_final_turns_are_cut():
@@ -117,6 +148,21 @@ def test_a_turn_that_goes_on_is_cut_likewise_and_its_last_part_goes_on(over):
     behind = [(2, 4, "S2"), (4, 6, "S2")] if over else [(2, 6, "S2")]
     assert speech.settle() == [(0, 2, "S1"), *behind]
     assert speech.turns.state.finals[0].vector == pytest.approx([0.5] * 4)
+
+
+def test_what_goes_on_behind_a_cut_counts_by_its_windows():
+    speech = Speech()
+    for hop, score in enumerate((0.2, 0.4, 0.4, 0.6, 0.9)):
+        if hop == 4:
+            speech.turns.part({0: 0, 1: 1}, LATER, lambda _: np.array([1.0, 0.0], np.float32))
+        decision = Decision(hop, int(hop > 3), score, score / 2, provisional=False)
+        heard = np.array([0.0, float(hop > 3)], np.float32)
+        speech.turns.extend([Said(decision, [span_of(hop)], heard)])
+    assert speech.settle() == [(0, 1, "S1"), (1, 5, "S2")]
+    first, rest = (event.turn for event in speech.turns.state.events[-2:])
+    assert (first.score, first.confidence) == pytest.approx((0.4, 0.2))
+    assert (rest.score, rest.confidence) == pytest.approx(((3 * 0.4 + 0.9) / 4, (3 * 0.2 + 0.45) / 4))
+    assert speech.turns.state.finals[-1].vector == pytest.approx(np.array([3.0, 1.0]) / np.sqrt(10.0))
 
 
 def test_a_turn_that_was_not_heard_is_cut_all_the_same():

@@ -26,14 +26,23 @@ def test_a_vectors_length_plays_no_part():
     assert voicing.score(np.array([0.06, 0.08], np.float32)) == pytest.approx(1.5)
 
 
-@pytest.mark.parametrize("table", [np.ones((2, 2)), np.ones(1), np.array([1.0, np.nan, 0.0])])
+def test_a_plane_is_read_with_its_offset_behind_it(tmp_path):
+    np.save(tmp_path / "voicing.npy", np.array([3.0, -1.0, 0.5], np.float16))
+    voicing = Voicing.read(tmp_path / "voicing.npy")
+    assert (voicing.normal.tolist(), voicing.offset) == ([3.0, -1.0], 0.5)
+
+
+@pytest.mark.parametrize(
+    "table", [np.ones((2, 2)), np.ones(1), np.array([1.0, np.nan, 0.0]), np.array([1.0, 0.0, np.inf])]
+)
 def test_what_is_no_plane_is_refused(tmp_path, table):
     np.save(tmp_path / "voicing.npy", table)
     with pytest.raises(ModelError, match="wanted"):
         Voicing.read(tmp_path / "voicing.npy")
 
 
-def test_a_file_that_is_none_is_refused(tmp_path):
-    (tmp_path / "voicing.npy").write_bytes(b"no table")
+@pytest.mark.parametrize("content", [b"no table", b""])
+def test_a_file_that_is_none_is_refused(tmp_path, content):
+    (tmp_path / "voicing.npy").write_bytes(content)
     with pytest.raises(ModelError, match="wanted a plane"):
         Voicing.read(tmp_path / "voicing.npy")

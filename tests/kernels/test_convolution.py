@@ -22,10 +22,10 @@ def test_narrowed_numbers_are_rectified_and_keep_to_their_range():
     out = np.empty(x.shape, np.uint8)
     narrowed(x, np.ones(6, np.float32), np.zeros(6, np.float32), out)
     assert out.tolist() == [[0, 0, 3, 129, 255, 255]] * 3
-    narrowed(x[:, 2:5].copy(), np.full(3, 2.0, np.float32), np.full(3, -0.5, np.float32), out[:, :3].copy())
     few = np.empty((3, 3), np.uint8)
-    narrowed(x[:, 2:5].copy(), np.full(3, 0.5, np.float32), np.full(3, 0.25, np.float32), few)
-    assert few.tolist() == [[66, 129, 192]] * 3
+    for scale, offset, wanted in ((0.5, 0.25, [66, 129, 192]), (2.0, -0.5, [2, 129, 255])):
+        narrowed(x[:, 2:5].copy(), *(np.full(3, one, np.float32) for one in (scale, offset)), few)
+        assert few.tolist() == [wanted] * 3
 
 
 @pytest.mark.parametrize(

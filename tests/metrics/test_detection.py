@@ -114,12 +114,18 @@ def test_whole_counts_are_not_lost_to_binary_fractions():
         ([0.1, 0.2], [1], "wanted a score and a label"),
         ([0.1, float("nan")], [1, 0], "finite scores"),
         ([0.1, 0.2], [1, 1], "target and other trials"),
+        ([0.1, 0.2], [0, 0], "target and other trials"),
+        ([[0.1, 0.2]], [[1, 0]], "wanted a score and a label"),
         ([], [], "target and other trials"),
     ],
 )
 def test_trials_that_cannot_be_measured_are_refused(scores, labels, message):
     with pytest.raises(FormatError, match=message):
         equal_error_rate(scores, labels)
+    with pytest.raises(
+        FormatError, match=message.replace("a score", "a ratio").replace("finite scores", "NaN")
+    ):
+        likelihood_ratio_cost(scores, labels)
 
 
 def test_rates_outside_their_range_are_refused():
@@ -127,8 +133,9 @@ def test_rates_outside_their_range_are_refused():
         minimum_cost([0, 1], [0, 1], 0)
     with pytest.raises(ConfigError, match="from 0 to 1, got 2"):
         threshold_at_false_alarm([0.0], 2)
-    with pytest.raises(FormatError, match="non-target"):
-        threshold_at_false_alarm([], 0.5)
+    for scores in ([], [[0.1, 0.2]], [0.1, math.inf]):
+        with pytest.raises(FormatError, match="non-target"):
+            threshold_at_false_alarm(scores, 0.5)
 
 
 def test_the_cost_of_likelihood_ratios_is_its_definition():

@@ -1,5 +1,6 @@
 """DER and JER: exact, equal to a slow twin that counts milliseconds, and to pyannote.metrics."""
 
+import math
 import warnings
 from dataclasses import dataclass
 from itertools import permutations
@@ -190,7 +191,8 @@ def test_a_speakers_own_overlapping_turns_count_once():
 
 def test_no_collar_stands_where_a_speakers_own_turns_overlap():
     doubled = [Said(0, 6, "A"), Said(4, 10, "A"), Said(10, 14, "B"), Said(12, 13, "B")]
-    assert diarization_error(doubled, TALK, collar=1.0) == diarization_error(TALK, TALK, collar=1.0)
+    for turns in (doubled, doubled[::-1]):
+        assert diarization_error(turns, TALK, collar=1.0) == diarization_error(TALK, TALK, collar=1.0)
     touching = [Said(0, 5, "A"), Said(5, 10, "A"), Said(10, 14, "B")]  # as pyannote.metrics has it
     assert diarization_error(touching, TALK, collar=1.0).total == pytest.approx(11.0)
 
@@ -208,6 +210,21 @@ def test_nothing_outside_the_regions_is_scored():
     assert diarization_error(TALK, wild, regions=[Scored(0, 14)]) == DiarizationError(total=14.0)
     assert speaker_count_error(TALK, wild, regions=[Scored(0, 14)]) == SpeakerCountError(files=1)
     assert jaccard_error(TALK, TALK, regions=[Scored(0, 10)]).speakers == 1
+
+
+def test_who_speaks_shortly_or_under_another_is_counted_and_measured():
+    reference = [*TALK, Said(2, 3, "C"), Said(14.5, 14.7, "D")]
+    assert speaker_count_error(reference, TALK) == SpeakerCountError(missing=2, files=1)
+    assert jaccard_error(reference, TALK) == JaccardError(2.0, 4)
+
+
+def test_a_turn_without_length_is_no_matter():
+    assert diarization_error([*TALK, Said(3, 3, "C")], TALK) == DiarizationError(total=14.0)
+
+
+def test_every_part_of_several_files_is_their_sum():
+    assert DiarizationError(1, 2, 3, 4) + DiarizationError(10, 20, 30, 40) == DiarizationError(11, 22, 33, 44)
+    assert JaccardError(1.5, 2) + JaccardError(0.5, 3) == JaccardError(2.0, 5)
 
 
 def test_files_are_pooled_by_adding_their_parts():
@@ -233,5 +250,6 @@ def test_silence_on_either_side_is_measured():
 def test_nonsense_is_refused():
     with pytest.raises(ConfigError, match="wanted a collar of 0 seconds or more, got -1"):
         diarization_error(TALK, TALK, collar=-1)
-    with pytest.raises(FormatError, match="start <= end, got 2 to 1"):
-        diarization_error([Said(2, 1, "A")], TALK)
+    for start, end in ((2, 1), (-math.inf, 1), (1, math.inf), (math.nan, 1)):
+        with pytest.raises(FormatError, match=f"start <= end, got {start} to {end}"):
+            diarization_error([Said(start, end, "A")], TALK)

@@ -40,13 +40,16 @@ def test_the_threshold_keeps_the_false_alarm_rate_and_no_lower_one_does():
 def test_sets_of_probes_are_pooled():
     one = open_set_counts(SCORES, ENROLLED, CORRECT, 0.65)
     assert one + one == OpenSetCounts(6, 4, 2, 6, 2)
-    assert OpenSetCounts().identification_rate == 0.0
+    nobody = OpenSetCounts()
+    assert (nobody.detection_rate, nobody.identification_rate, nobody.false_alarm_rate) == (0.0, 0.0, 0.0)
 
 
 def test_nonsense_is_refused():
     with pytest.raises(FormatError, match="one value a probe"):
         open_set_counts([0.5], [1, 0], [1], 0.5)
+    with pytest.raises(FormatError, match="one value a probe"):
+        open_set_counts([[0.5]], [[1]], [[1]], 0.5)
     with pytest.raises(FormatError, match="a stranger that is correct"):
-        open_set_counts([0.5], [0], [1], 0.5)
+        open_set_counts([0.5, 0.5], [0, 1], [1, 1], 0.5)
     with pytest.raises(FormatError, match="NaN"):
-        open_set_counts([float("nan")], [0], [0], 0.5)
+        open_set_counts([0.5, float("nan")], [0, 0], [0, 0], 0.5)

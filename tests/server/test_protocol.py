@@ -30,16 +30,29 @@ def test_a_session_starts_hears_obeys_and_ends():
     assert protocol.state == "ending"
 
 
-def test_nothing_goes_before_start():
-    assert code_of(Protocol(Limits()).receive_audio(b"ab", 0.0)) == "bad_state"
-    assert code_of(Protocol(Limits()).receive_text('{"type":"end"}', 0.0)) == "bad_state"
+@pytest.mark.parametrize(
+    ("before", "message", "wanted"),
+    [
+        ([], b"ab", "wanted start before the first sound, got 2 bytes of it"),
+        ([], '{"type":"end"}', "wanted start, got end"),
+        (['{"type":"start"}'], '{"type":"start"}', "wanted one start, got a second one"),
+        (['{"type":"start"}', '{"type":"end"}'], b"ab", "wanted no sound after end, got 2 bytes of it"),
+        (['{"type":"start"}', '{"type":"end"}'], '{"type":"flush"}', "wanted nothing after end, got flush"),
+    ],
+)
+def test_what_does_not_come_in_its_turn_is_refused_for_good(before, message, wanted):
+    protocol = Protocol(Limits())
+    for text in before:
+        protocol.receive_text(text, 0.1)
+    receive = protocol.receive_audio if isinstance(message, bytes) else protocol.receive_text
+    command = receive(message, 0.2)
+    assert code_of(command) == "bad_state"
+    assert (command.error.message, command.error.retryable) == (wanted, False)
 
 
-def test_a_second_start_and_sound_after_end_are_refused():
-    assert code_of(opened().receive_text('{"type":"start"}', 0.1)) == "bad_state"
-    protocol = opened()
-    protocol.receive_text('{"type":"end"}', 0.1)
-    assert code_of(protocol.receive_audio(b"ab", 0.2)) == "bad_state"
+def test_a_start_that_does_not_read_is_no_matter_of_its_version():
+    command = Protocol(Limits()).receive_text('{"type":"start","version":1,"language":"nl"}', 0.0)
+    assert code_of(command) == "bad_message"
 
 
 def test_another_version_is_told_which_one_there_is():
@@ -76,6 +89,15 @@ def test_orders_at_the_allowed_rate_never_run_out():
     protocol = Protocol(Limits(orders_per_second=2.0))
     protocol.receive_text('{"type":"start"}', 0.0)
     assert all(isinstance(protocol.receive_text('{"type":"flush"}', n / 2), Do) for n in range(1, 200))
+
+
+def test_what_was_spent_comes_back_with_time_alone():
+    protocol = Protocol(Limits(orders_per_second=2.0))
+    protocol.receive_text('{"type":"start"}', 1000.0)
+    burst = [protocol.receive_text('{"type":"flush"}', 1000.0) for _ in range(9)]
+    later = [protocol.receive_text('{"type":"flush"}', 1001.0 + n / 10) for n in range(2)]
+    assert all(isinstance(one, Do) for one in burst + later)
+    assert code_of(protocol.receive_text('{"type":"flush"}', 1001.2)) == "rate_limited"
 
 
 def test_a_burst_of_sound_is_read_at_once_and_a_flood_slowly():
