@@ -55,6 +55,19 @@ def test_another_models_gallery_is_refused_and_left_alone(path, model, dimension
     assert path.read_bytes() == before
 
 
+def schema_of_no_text(path):
+    open_gallery(path).close()
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE", b"CREATE \x98ABLE"))
+
+
+def a_counter_that_is_no_number(path):
+    open_gallery(path).close()
+    other = sqlite3.connect(path)
+    other.execute("INSERT OR REPLACE INTO meta VALUES ('unclean', 'x'), ('removals', 'x')")
+    other.commit()
+    other.close()
+
+
 def foreign(path):
     other = sqlite3.connect(path)
     other.execute("CREATE TABLE bookmarks (url TEXT)")
@@ -94,6 +107,8 @@ def overwritten(path):
         (newer, "wanted a gallery of version 2, got version 9"),
         (cut_short, "got a damaged one at"),
         (overwritten, "got a damaged one at"),
+        (schema_of_no_text, "got a damaged one at"),
+        (a_counter_that_is_no_number, "got a damaged one at"),
     ],
 )
 def test_a_file_that_is_no_sound_gallery_is_refused_in_one_line_and_left_alone(path, make, wanted):
