@@ -154,7 +154,7 @@ class GalleryFile:
         try:
             return int(rows[0][0]) if rows else 0
         except (TypeError, ValueError) as error:
-            raise self._damaged() from error
+            raise self.damaged() from error
 
     def count_up(self, key: str) -> None:
         """Raise such a number by one, inside `writing`."""
@@ -163,6 +163,10 @@ class GalleryFile:
     def mark_unclean(self) -> None:
         """Note, inside `writing`, that what was just removed still has to be wiped out of the file."""
         self.write("INSERT OR REPLACE INTO meta VALUES ('unclean', ?)", str(self.counter("removals")))
+
+    def damaged(self) -> DamagedGalleryError:
+        """What to raise where rows do not fit together."""
+        return DamagedGalleryError(f"wanted a sound gallery, got a damaged one at {self.where}: {WAY_OUT}")
 
     def wipe(self) -> None:
         """Rewrite the file so that nothing deleted is left in it, nor in its write-ahead log.
@@ -271,7 +275,7 @@ class GalleryFile:
             )
         size = run("PRAGMA page_count").fetchone()[0] * run("PRAGMA page_size").fetchone()[0]
         if size <= CHECKED and run("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-            raise self._damaged()
+            raise self.damaged()
         meta = dict(run("SELECT key, value FROM meta").fetchall())
         made_by, made_with = meta.get("model"), meta.get("dimension")
         if (made_by, made_with) != (model, str(dimension)):
@@ -314,10 +318,7 @@ class GalleryFile:
         except sqlite3.Error as error:
             raise self._error_for(error) from error
         except UnicodeDecodeError as error:  # SQLite quotes what it cannot read
-            raise self._damaged() from error
-
-    def _damaged(self) -> DamagedGalleryError:
-        return DamagedGalleryError(f"wanted a sound gallery, got a damaged one at {self.where}: {WAY_OUT}")
+            raise self.damaged() from error
 
     def _error_for(self, error: sqlite3.Error) -> RtspkError:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # without the extended part
@@ -331,7 +332,7 @@ class GalleryFile:
                 "got it locked by another program; try again"
             )
         if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-            return self._damaged()
+            return self.damaged()
         if code in REFUSED:
             return StorageError(f"wanted to read and write the gallery {self.where}, got: {error}")
         return DamagedGalleryError(f"wanted a sound gallery at {self.where}, got: {error}")

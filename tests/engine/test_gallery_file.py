@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from rtspk.engine.gallery import Gallery
-from rtspk.errors import GalleryError, StorageError
+from rtspk.errors import DamagedGalleryError, GalleryError, StorageError
 from tests.engine.conftest import MODEL, message, open_gallery, prints
 from tests.engine.conftest import PRINT_DIMENSION as DIMENSION
 
@@ -148,6 +148,17 @@ def test_a_vector_that_was_damaged_inside_the_file_is_noticed(path):
     other.close()
     with open_gallery(path) as gallery, pytest.raises(GalleryError, match="got damaged ones"):
         gallery.search(prints(1)[0].vector, 1)
+
+
+def test_a_name_that_the_index_of_names_places_elsewhere_is_noticed(path):
+    with open_gallery(path) as gallery:
+        gallery.add("Anna", prints(1), "a")
+        gallery.add("Ben", prints(2), "b")
+    data = path.read_bytes()
+    assert b"\x01Ben\x02" in data
+    path.write_bytes(data.replace(b"\x01Ben\x02", b"\x01Ben\x63"))
+    with open_gallery(path) as gallery, pytest.raises(DamagedGalleryError, match="got a damaged one"):
+        gallery.show("Ben")
 
 
 def test_a_gallery_that_nobody_closes_is_closed_when_it_goes(path):
