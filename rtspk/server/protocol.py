@@ -111,15 +111,7 @@ class Protocol:
             return self.refuse(*_fault(text, str(error)))
         if isinstance(message, Start):
             return self._start(message)
-        late = self.lingers and self.state == "ending"
-        if late and isinstance(message, EndRequest):
-            return None
-        if self.state != "open" and not late:
-            wanted = "start" if self.state == "waiting" else "nothing after end"
-            return self.refuse("bad_state", f"wanted {wanted}, got {message.type}")
-        if isinstance(message, EndRequest):
-            self.state = "ending"
-        return Do(message)
+        return self._order(message)
 
     def receive_audio(self, data: bytes, now: float) -> Command | None:
         """Take a binary message that came at `now`."""
@@ -156,6 +148,17 @@ class Protocol:
             return self.refuse(*_other_version(start.version))
         self.state, self.lingers = "open", start.options.linger_seconds > 0
         return Begin(start)
+
+    def _order(self, message: Label | Merge | Flush | EndRequest) -> Command | None:
+        late = self.lingers and self.state == "ending"
+        if late and isinstance(message, EndRequest):
+            return None
+        if self.state != "open" and not late:
+            wanted = "start" if self.state == "waiting" else "nothing after end"
+            return self.refuse("bad_state", f"wanted {wanted}, got {message.type}")
+        if isinstance(message, EndRequest):
+            self.state = "ending"
+        return Do(message)
 
 
 def _fault(text: str, said: str) -> tuple[str, str]:
