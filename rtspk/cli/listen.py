@@ -63,6 +63,14 @@ def listen(
     ] = "fast",
     latency: Latency = None,
     max_speakers: MaxSpeakers = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label",
+            metavar="S2=NAME",
+            help="Enrol whoever is S2 once the sound is over; may be repeated.",
+        ),
+    ] = None,
     config: ConfigFile = None,
     gallery: GalleryFile = None,
     model: ModelFolder = None,
@@ -104,6 +112,7 @@ def listen(
     stdin without --rate holds what FFmpeg reads: `ffmpeg ... -f wav - | rtspk listen -`.
     Ctrl-C ends it in order: outputs are written. The exit status is 0, of a file or URL 130.
     """
+    from rtspk.cli.labels import Labelled, labels_of
     from rtspk.cli.output import check_apart, check_picture, check_writable, format_of
     from rtspk.engine.settings import session_config
 
@@ -111,6 +120,9 @@ def listen(
         raise ConfigError(f"wanted --{one} with `rtspk serve`, got it with --server")
     if rate is None and (one := given(context, RAW)):
         raise ConfigError(f"wanted --{one} only with raw sound on stdin and its --rate, got no rate")
+    if server is not None and label:
+        raise ConfigError("wanted --label without --server, got both")
+    names = labels_of(label or [])
     settings = session_config(config, latency=latency, max_speakers=max_speakers)
     chosen = format_of(format_, output, is_terminal=sys.stdout.isatty())
     check_apart(source or "", output, picture)
@@ -145,8 +157,10 @@ def listen(
     from rtspk.engine.pipeline import Engine
 
     with waiting("loading the models"):
-        engine = Engine.load(gallery, model=model, segmenter=segmenter, device=device, create=False)
-    run(engine.session(config=settings), opened, outputs)
+        engine = Engine.load(gallery, model=model, segmenter=segmenter, device=device, create=bool(names))
+    session = Labelled(engine.session(config=settings), names)
+    run(session, opened, outputs)
+    session.check()
 
 
 def devices(as_json: AsJson = False) -> None:

@@ -15,11 +15,12 @@ Stage = Annotated[
     str, typer.Option("--stage", metavar="STAGE", help="How far it is: experimental, staging or production.")
 ]
 HEAD = "EER by seconds, speakers held out of training"
+CLOSED = "accuracy, training speakers"
 Name = Annotated[str, typer.Argument(metavar="ID", help="As `rtspk models list` shows it, or `bundled`.")]
 
 
 def list_(as_json: AsJson = False) -> None:
-    """Show the models: stage, size, equal error rates where they are known, and which one is in use."""
+    """Show the models: stage, size, what was measured of them, and which one is in use."""
     from rtspk.engine.registry import Registry
 
     models = Registry().models()
@@ -33,6 +34,7 @@ def list_(as_json: AsJson = False) -> None:
                 "bytes": model.size,
                 "licence": model.licence,
                 "eer": model.error_rates,
+                "accuracy": model.accuracy,
                 "folder": str(model.folder),
             }
             for model in models
@@ -42,17 +44,17 @@ def list_(as_json: AsJson = False) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for name in ("in use", "id", "stage", "dimension", "MB", HEAD):
+    for name in ("in use", "id", "stage", "dimension", "MB", HEAD, CLOSED):
         table.add_column(name, justify="right" if name in {"dimension", "MB"} else "left")
     for model in models:
-        rates = ", ".join(f"{length}: {rate:.2%}" for length, rate in model.error_rates.items())
         table.add_row(
             "*" if model.in_use else "",
             plain(model.id),
             model.stage,
             str(model.dimension),
             f"{model.size / 1e6:.1f}",
-            rates or "-",
+            _said(model.error_rates),
+            _said(model.accuracy),
         )
     answers().print(table)
 
@@ -87,3 +89,7 @@ def remove(name: Name) -> None:
         raise ConfigError(f"wanted a model that was added, got {name}, which comes with rtspk and stays")
     Registry().remove(name)
     say(f"{plain(name)} is removed")
+
+
+def _said(rates: dict[str, float]) -> str:
+    return ", ".join(f"{name}: {rate:.2%}" for name, rate in rates.items()) or "-"

@@ -150,7 +150,10 @@ class GalleryFile:
     def counter(self, key: str) -> int:
         """A number that the gallery keeps under a key, 0 at first."""
         rows = self.read("SELECT value FROM meta WHERE key = ?", key)
-        return int(rows[0][0]) if rows else 0
+        try:
+            return int(rows[0][0]) if rows else 0
+        except (TypeError, ValueError) as error:
+            raise self.damaged() from error
 
     def count_up(self, key: str) -> None:
         """Raise such a number by one, inside `writing`."""
@@ -159,6 +162,10 @@ class GalleryFile:
     def mark_unclean(self) -> None:
         """Note, inside `writing`, that what was just removed still has to be wiped out of the file."""
         self.write("INSERT OR REPLACE INTO meta VALUES ('unclean', ?)", str(self.counter("removals")))
+
+    def damaged(self) -> DamagedGalleryError:
+        """What to raise where rows do not fit together."""
+        return DamagedGalleryError(f"wanted a sound gallery, got a damaged one at {self.where}: {WAY_OUT}")
 
     def wipe(self) -> None:
         """Rewrite the file so that nothing deleted is left in it, nor in its write-ahead log.
@@ -267,7 +274,7 @@ class GalleryFile:
             )
         size = run("PRAGMA page_count").fetchone()[0] * run("PRAGMA page_size").fetchone()[0]
         if size <= CHECKED and run("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-            raise DamagedGalleryError(f"wanted a sound gallery, got a damaged one at {self.where}: {WAY_OUT}")
+            raise self.damaged()
         meta = dict(run("SELECT key, value FROM meta").fetchall())
         made_by, made_with = meta.get("model"), meta.get("dimension")
         if (made_by, made_with) != (model, str(dimension)):
@@ -309,6 +316,8 @@ class GalleryFile:
             raise DamagedGalleryError(f"wanted an open gallery, got a closed one ({self.where})") from error
         except sqlite3.Error as error:
             raise self._error_for(error) from error
+        except UnicodeDecodeError as error:  # SQLite quotes what it cannot read
+            raise self.damaged() from error
 
     def _error_for(self, error: sqlite3.Error) -> RtspkError:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # without the extended part
@@ -322,9 +331,7 @@ class GalleryFile:
                 "got it locked by another program; try again"
             )
         if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-            return DamagedGalleryError(
-                f"wanted a sound gallery, got a damaged one at {self.where}: {WAY_OUT}"
-            )
+            return self.damaged()
         if code in REFUSED:
             return StorageError(f"wanted to read and write the gallery {self.where}, got: {error}")
         return DamagedGalleryError(f"wanted a sound gallery at {self.where}, got: {error}")

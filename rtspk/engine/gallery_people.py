@@ -74,8 +74,10 @@ class People:
     def detail(self, name: str) -> SpeakerDetail:
         """One name with all its prints."""
         speaker = self.need(name)
-        created = self._file.read("SELECT created FROM speakers WHERE id = ?", speaker)[0][0]
-        return SpeakerDetail(name, str(created), self.exemplars(speaker))
+        rows = self._file.read("SELECT created FROM speakers WHERE id = ?", speaker)
+        if not rows:  # the index of names is not the table's
+            raise self._file.damaged()
+        return SpeakerDetail(name, str(rows[0][0]), self.exemplars(speaker))
 
     def records(self) -> list[SpeakerRecord]:
         """All names, in the order of their characters."""

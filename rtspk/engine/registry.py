@@ -36,6 +36,7 @@ class InstalledModel:
     licence: str
     in_use: bool
     error_rates: dict[str, float]  # equal error rate by length, from `metrics.toml`; empty where unknown
+    accuracy: dict[str, float]  # of the classifier of training by closed set, likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,14 +194,15 @@ def _described(folder: Path, stage: str, *, in_use: bool) -> InstalledModel:
         size=sum(network.stat().st_size for network in networks if network.is_file()),
         licence=card.licence,
         in_use=in_use,
-        error_rates=_error_rates(folder / "metrics.toml"),
+        error_rates=_metrics(folder, "eer"),
+        accuracy=_metrics(folder, "accuracy"),
     )
 
 
-def _error_rates(path: Path) -> dict[str, float]:
-    """The table `[eer]` of a `metrics.toml`; what cannot be read says nothing."""
+def _metrics(folder: Path, table: str) -> dict[str, float]:
+    """A table of a model's `metrics.toml`; what cannot be read says nothing."""
     try:
-        rates = tomllib.loads(path.read_text(encoding="utf-8")).get("eer", {})
+        rates = tomllib.loads((folder / "metrics.toml").read_text(encoding="utf-8")).get(table, {})
     except (OSError, ValueError):
         return {}
     if not isinstance(rates, dict):

@@ -101,7 +101,9 @@ class Hub:
             self._warn_of_lag(place, link, lag)
             if now - place.begun > self._config.limits.session_seconds and not stream.ending:
                 self._wind_up(place, "time_limit", "the session is as long as this server allows")
-            if now >= link.beat_at and not place.over:
+            if place.over and now >= place.lingers_until:
+                link.close()
+            elif now >= link.beat_at:
                 link.beat_at = now + stream.start.options.heartbeat_seconds
                 if stream.is_live:
                     self._telemetry.waits.observe(lag)
@@ -117,6 +119,8 @@ class Hub:
         for place in self._places:
             if place.link is None:
                 self._drop(place)
+            elif place.over:
+                place.link.close()
             else:
                 self._wind_up(place, "draining", "the server is going down; this is the end of the session")
 
@@ -195,13 +199,13 @@ class Hub:
         self._places.unpark(place)
         place.link = link
         place.stream.rewind()
-        if place.stream.ending:  # the client may not know that its `end` arrived
-            link.protocol.drain()
+        lingers = place.stream.start.options.linger_seconds > 0
+        link.protocol.resume(lingers=lingers, ending=place.stream.ending)
         self._telemetry.resumed.inc()
         self._greet(place, link, resumed=True, now=now)
         for text in missed:
             link.say_text(text)
-        if place.over:
+        if place.over and now >= place.lingers_until:
             link.close()
 
     def _greet(self, place: Place, link: Link, *, resumed: bool, now: float) -> None:
@@ -260,6 +264,9 @@ class Hub:
             if link is not None:
                 link.say_text(text)
         place.over = place.over or ended
+        now = self.rounds.now()
+        if ended and not self.draining:
+            place.lingers_until = now + stream.start.options.linger_seconds
         if link is None:
             if outcome.failure is not None:
                 self._drop(place)  # nobody should come back to it
@@ -272,7 +279,7 @@ class Hub:
             link.room.set()
         if outcome.failure is not None:
             self._refuse(link, outcome.failure)
-        elif ended:
+        elif ended and now >= place.lingers_until:
             link.close()
 
     def _warn_of_lag(self, place: Place, link: Link, lag: float) -> None:

@@ -91,6 +91,10 @@ class Options(_Asked):
         Field(description="live sound is dropped when the server cannot keep up; a file is made to wait"),
     ] = "live"
     heartbeat_seconds: Annotated[float, Field(ge=0.5, le=60.0)] = 2.0
+    linger_seconds: Annotated[
+        float,
+        Field(ge=0.0, le=3600.0, description="for which labels and merges may follow behind `end`"),
+    ] = 0.0
 
 
 class Resume(_Asked):

@@ -24,6 +24,7 @@ class Place:
     link: Link | None = None
     parked_until: float = 0.0
     over: bool = False  # `end` or an error is said
+    lingers_until: float = 0.0  # behind `end`
     is_behind: bool = False  # and its client knows
 
 

@@ -6,6 +6,9 @@
 
     open --(the server drains)--> draining: what still comes is passed over
 
+A session that lingers takes labels, merges and flushes while it is ending too, and passes over what a client
+that came back sends again.
+
 The caller reads messages from a socket, hands them to `receive_text` and `receive_audio` with its clock, and
 does what comes back; after a `Refuse` it says the error and closes.
 """
@@ -92,6 +95,7 @@ class Protocol:
 
     def __init__(self, limits: Limits) -> None:
         self.state: State = "waiting"
+        self.lingers = False
         self._binary = _Allowance(limits.messages_per_second)
         self._orders = _Allowance(limits.orders_per_second)
 
@@ -107,16 +111,11 @@ class Protocol:
             return self.refuse(*_fault(text, str(error)))
         if isinstance(message, Start):
             return self._start(message)
-        if self.state != "open":
-            wanted = "start" if self.state == "waiting" else "nothing after end"
-            return self.refuse("bad_state", f"wanted {wanted}, got {message.type}")
-        if isinstance(message, EndRequest):
-            self.state = "ending"
-        return Do(message)
+        return self._order(message)
 
     def receive_audio(self, data: bytes, now: float) -> Command | None:
         """Take a binary message that came at `now`."""
-        if self.state == "draining":
+        if self.state == "draining" or (self.lingers and self.state == "ending"):
             return None
         if self.state != "open":
             wanted = "start before the first sound" if self.state == "waiting" else "no sound after end"
@@ -134,13 +133,32 @@ class Protocol:
         if self.state == "open":
             self.state = "draining"
 
+    def resume(self, *, lingers: bool, ending: bool) -> None:
+        """Go on with a session that may have had its `end`: the client may not know that it arrived."""
+        self.lingers = lingers
+        if ending and lingers:
+            self.state = "ending"
+        elif ending:
+            self.drain()
+
     def _start(self, start: Start) -> Command:
         if self.state != "waiting":
             return self.refuse("bad_state", "wanted one start, got a second one")
         if start.version != VERSION:
             return self.refuse(*_other_version(start.version))
-        self.state = "open"
+        self.state, self.lingers = "open", start.options.linger_seconds > 0
         return Begin(start)
+
+    def _order(self, message: Label | Merge | Flush | EndRequest) -> Command | None:
+        late = self.lingers and self.state == "ending"
+        if late and isinstance(message, EndRequest):
+            return None
+        if self.state != "open" and not late:
+            wanted = "start" if self.state == "waiting" else "nothing after end"
+            return self.refuse("bad_state", f"wanted {wanted}, got {message.type}")
+        if isinstance(message, EndRequest):
+            self.state = "ending"
+        return Do(message)
 
 
 def _fault(text: str, said: str) -> tuple[str, str]:

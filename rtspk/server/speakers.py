@@ -126,6 +126,7 @@ def _enrolment(enrolled: Enrolment) -> dict[str, object]:
         "name": enrolled.name,
         "net_speech": round(seconds_of(enrolled.net_speech), 3),
         "exemplars": enrolled.exemplars,
+        "complete": enrolled.complete,
         "quality": enrolled.quality,
         "near": None if near is None else {"name": near.name, "probability": round(near.probability, 4)},
         "warnings": list(enrolled.warnings),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rtspk.errors import AudioError, FormatError, ReportError
 from rtspk.train.headers import Header, read_headers
-from rtspk.train.manifest import Fault, Utterance, parse_manifest
+from rtspk.train.manifest import MISSING, NO_SOUND, Fault, Utterance, parse_manifest
 from rtspk.types import samples_of, seconds_of
 
 __all__ = ["Audit", "Finding", "audit", "audit_manifest", "read_audited"]
@@ -27,8 +27,8 @@ class Finding:
     examples: tuple[str, ...]
 
     def __str__(self) -> str:
-        more = ", ..." if self.count > len(self.examples) else ""
-        return f"- {self.kind}: {self.count} ({', '.join(self.examples)}{more})"
+        more = "; ..." if self.count > len(self.examples) else ""
+        return f"- {self.kind}: {self.count} ({'; '.join(self.examples)}{more})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +104,9 @@ def _of_files(headers: dict[Path, Header | AudioError]) -> list[Fault]:
         if isinstance(header, Header):
             continue
         if path.is_file():
-            faults.append(Fault("files that are no sound", str(path)))
+            faults.append(Fault(NO_SOUND, str(path)))
         else:
-            faults.append(Fault("missing files", str(path)))
+            faults.append(Fault(MISSING, str(path)))
     return faults
 
 

@@ -25,6 +25,8 @@ COLUMNS = ("file", "speaker")
 WHOLE = (*COLUMNS, "dataset", "start", "end")  # of those that a table has, none may be lacking in a line
 WRITTEN = ("file", "speaker", "dataset", "licence", "lang", "gender", "start", "end", "target", "speed")
 LEAST_AT_SPEED: int = samples_of(2.0)  # a shorter utterance says little of its speaker at any speed
+MISSING: str = "missing files"
+NO_SOUND: str = "files that are no sound"
 NO_LENGTH: str = "utterances without length"
 UNREADABLE: str = "lines that cannot be read"
 
@@ -71,8 +73,8 @@ def read_manifest(path: Path) -> list[Utterance]:
     The table is CSV with at least `file` and `speaker`. Optional columns: `start` and `end` in seconds (else
     the utterance is the file), `dataset` (else the table's name), `lang`, `gender`, `licence`, `target` (row
     of the teachers' embeddings), `speed` (how much faster the utterance is played; another speed is another
-    speaker), `sample_rate` (checked against the file). Files are relative to the table. A row without a
-    speaker teaches by its target alone. For lhotse see `rtspk.train.cuts`.
+    speaker), `sample_rate` (checked against the file), `id` (checked to come once). Files are relative to the
+    table. A row without a speaker teaches by its target alone. For lhotse see `rtspk.train.cuts`.
 
     Raises:
         FormatError: for a missing column, a number that is none, an utterance without length, or a file
@@ -198,9 +200,11 @@ def _utterance(
     if any(row.get(column, "") is None for column in WHOLE) or not row["file"]:
         wanted = ", ".join(column for column in WHOLE if column in row)
         return Fault(UNREADABLE, f"wanted {wanted} in {path} line {line}, got fewer")
-    length = 0 if row.get("end") else lengths[path.parent / row["file"]]
+    file = path.parent / row["file"]
+    length = 0 if row.get("end") else lengths[file]
     if isinstance(length, AudioError):
-        return Fault(UNREADABLE, f"wanted the length of a file in {path} line {line}, got {length}")
+        kind = NO_SOUND if file.is_file() else MISSING
+        return Fault(kind, f"wanted the length of a file in {path} line {line}, got {length}")
     try:
         start, end = float(row.get("start") or 0.0), float(row.get("end") or seconds_of(length))
         target = int(row.get("target") or -1)
@@ -216,7 +220,7 @@ def _utterance(
     name = row["speaker"] if speed == 1.0 else f"{row['speaker']}@{speed:g}"
     dataset = row.get("dataset") or path.stem
     return Utterance(
-        path=path.parent / row["file"],
+        path=file,
         start=samples_of(start),
         end=samples_of(end),
         speaker=f"{dataset}/{name}" if row["speaker"] else "",
@@ -226,5 +230,6 @@ def _utterance(
         licence=row.get("licence") or "not stated",
         target=max(-1, target),
         speed=speed,
+        name=row.get("id") or "",
         rate=rate,
     )

@@ -86,6 +86,23 @@ def test_a_file_and_the_same_sound_on_stdin_give_the_same_events_with_names(rtsp
         assert from_pipe.stdout == from_file.stdout
 
 
+def test_a_label_is_enrolled_under_its_name_once_the_sound_is_over(rtspk, talk, tmp_path):
+    said = rtspk("listen", talk[0], "--gallery", tmp_path / "new.db", "--label", "S2=O'Neil = Bo")
+    assert (said.returncode, said.stderr) == (0, "S2 is enrolled as O'Neil = Bo\n")
+    events = events_of(said.stdout)
+    assert events[-1]["type"] == "end"
+    assert seconds_of("O'Neil = Bo", last_said(events)) > 3.0
+    again = rtspk("listen", talk[0], "--gallery", tmp_path / "new.db").stdout
+    assert seconds_of("O'Neil = Bo", last_said(events_of(again))) > 3.0
+
+
+def test_a_label_that_nobody_has_leaves_the_outputs_and_says_so(rtspk, talk, tmp_path):
+    said = rtspk("listen", talk[0], "--gallery", tmp_path / "new.db", "--label", "S9=Anna")
+    assert (said.returncode, said.stderr.count("\n")) == (2, 1)
+    assert "got 'S9'" in said.stderr
+    assert events_of(said.stdout)[-1]["type"] == "end"
+
+
 def test_rttm_is_written_whole_under_the_stem_and_the_names(rtspk, talk, gallery):
     path, _ = talk
     done = rtspk("listen", path, "--gallery", gallery, "--output", "out.rttm")

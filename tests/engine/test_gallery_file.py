@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from rtspk.engine.gallery import Gallery
-from rtspk.errors import GalleryError, StorageError
+from rtspk.errors import DamagedGalleryError, GalleryError, StorageError
 from tests.engine.conftest import MODEL, message, open_gallery, prints
 from tests.engine.conftest import PRINT_DIMENSION as DIMENSION
 
@@ -55,6 +55,19 @@ def test_another_models_gallery_is_refused_and_left_alone(path, model, dimension
     assert path.read_bytes() == before
 
 
+def schema_of_no_text(path):
+    open_gallery(path).close()
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE", b"CREATE \x98ABLE"))
+
+
+def a_counter_that_is_no_number(path):
+    open_gallery(path).close()
+    other = sqlite3.connect(path)
+    other.execute("INSERT OR REPLACE INTO meta VALUES ('unclean', 'x'), ('removals', 'x')")
+    other.commit()
+    other.close()
+
+
 def foreign(path):
     other = sqlite3.connect(path)
     other.execute("CREATE TABLE bookmarks (url TEXT)")
@@ -94,6 +107,8 @@ def overwritten(path):
         (newer, "wanted a gallery of version 2, got version 9"),
         (cut_short, "got a damaged one at"),
         (overwritten, "got a damaged one at"),
+        (schema_of_no_text, "got a damaged one at"),
+        (a_counter_that_is_no_number, "got a damaged one at"),
     ],
 )
 def test_a_file_that_is_no_sound_gallery_is_refused_in_one_line_and_left_alone(path, make, wanted):
@@ -133,6 +148,17 @@ def test_a_vector_that_was_damaged_inside_the_file_is_noticed(path):
     other.close()
     with open_gallery(path) as gallery, pytest.raises(GalleryError, match="got damaged ones"):
         gallery.search(prints(1)[0].vector, 1)
+
+
+def test_a_name_that_the_index_of_names_places_elsewhere_is_noticed(path):
+    with open_gallery(path) as gallery:
+        gallery.add("Anna", prints(1), "a")
+        gallery.add("Ben", prints(2), "b")
+    data = path.read_bytes()
+    assert b"\x01Ben\x02" in data
+    path.write_bytes(data.replace(b"\x01Ben\x02", b"\x01Ben\x63"))
+    with open_gallery(path) as gallery, pytest.raises(DamagedGalleryError, match="got a damaged one"):
+        gallery.show("Ben")
 
 
 def test_a_gallery_that_nobody_closes_is_closed_when_it_goes(path):

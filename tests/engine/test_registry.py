@@ -25,7 +25,7 @@ def exported(tmp_path):
     card = (SHIPPED / "card.toml").read_text()
     (folder / "card.toml").write_text(card.replace(card.split('"')[1], "mine-1", 1))
     (folder / "README.md").write_text("# mine-1\n")
-    (folder / "metrics.toml").write_text('[eer]\nfull = 0.04\n"1.5" = 0.07\n')
+    (folder / "metrics.toml").write_text('[eer]\nfull = 0.04\n"1.5" = 0.07\n[accuracy]\ntest = 0.98\n')
     (folder / "checkpoint.pt").write_text("stays where it is")
     for name in COPIED:
         shutil.copyfile(SHIPPED / name, folder / name)
@@ -54,6 +54,7 @@ def test_an_added_model_is_found_by_its_id_and_by_its_folder(registry, exported)
     mine = registry.models()[1]
     assert (mine.id, mine.stage, mine.in_use) == ("mine-1", "staging", False)
     assert mine.error_rates == {"full": 0.04, "1.5": 0.07}
+    assert mine.accuracy == {"test": 0.98}
     assert mine.size == sum(path.stat().st_size for path in exported.glob("*.onnx"))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import socket as sockets
 import subprocess
 import threading
 
@@ -86,6 +87,41 @@ def test_naming_a_label_and_merging_two_revise_what_was_said(serve, wire, conver
     assert "S77" in refused[0]["message"]
     last = [m for m in messages if m["type"] == "segment" and m["speaker"] == "S1"][-1]
     assert last["name"] == "Zoë" or any(m["type"] == "revise" for m in messages)
+
+
+def test_a_session_that_lingers_is_named_and_kept_behind_its_end(serve, wire, conversation, own_engine):
+    server = serve(engine=own_engine)
+    socket = server.connect()
+    socket.send(wire.start(options={"pace": "file", "linger_seconds": 600, "heartbeat_seconds": 0.5}))
+    for piece in wire.pieces(conversation):
+        socket.send(piece)
+    socket.send('{"type":"end"}')
+    ready, *_, end = wire.said(socket)
+    wire.said(socket, "heartbeat")
+    socket.socket.shutdown(sockets.SHUT_RDWR)  # broken, and resumed behind the end
+    socket = server.connect()
+    resume = {"token": ready["resume_token"], "seq": end["seq"]}
+    socket.send(wire.start(resume=resume))
+    wire.said(socket, "ready")
+    socket.send('{"type":"label","speaker":"S1","name":"Zoë","scope":"gallery"}')
+    socket.send('{"type":"flush","id":5}')
+    named, revised = wire.said(socket, "revise")
+    assert (named["name"], named["seq"]) == ("Zoë", end["seq"] + 1)
+    assert {change["name"] for change in revised["changes"]} == {"Zoë"}
+    assert wire.said(socket, "ack")[-1]["flush"] == 5
+    assert json.loads(server.request("GET", "/v1/speakers")[1])["speakers"][0]["name"] == "Zoë"
+    server.stop()  # it does not wait for who lingers
+    with pytest.raises(ConnectionClosed):
+        wire.said(socket)
+
+
+def test_a_session_that_lingered_for_long_enough_is_closed(serve, wire):
+    socket = serve().connect()
+    socket.send(wire.start(options={"linger_seconds": 0.1}))
+    socket.send('{"type":"end"}')
+    assert wire.said(socket)[-1]["type"] == "end"
+    with pytest.raises(ConnectionClosed):
+        wire.said(socket)
 
 
 def test_draining_finishes_sessions_and_refuses_new_ones(serve, wire, conversation, local_events):

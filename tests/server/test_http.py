@@ -3,12 +3,14 @@
 import contextlib
 import gc
 import json
+import re
 import socket as sockets
 import ssl
 import threading
 
 import pytest
 
+from rtspk.engine.gallery_records import LONGEST_NAME
 from rtspk.server import connection
 from tests.server.conftest import ADMIN, LISTENER, bearer
 
@@ -86,6 +88,11 @@ def test_the_page_is_served_with_headers_that_keep_it_safe(serve):
     assert "script-src" not in headers["Content-Security-Policy"]  # default-src 'self' holds: nothing inline
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
     assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_page_takes_names_as_long_as_the_gallery_does(serve):
+    body = serve().request("GET", "/")[1].decode()
+    assert re.findall(r'maxlength="(\d+)"', body) == [str(LONGEST_NAME)] * 2
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,17 @@ def test_a_start_that_does_not_read_is_no_matter_of_its_version():
     assert code_of(command) == "bad_message"
 
 
+def test_a_session_that_lingers_obeys_behind_its_end_too_and_passes_over_what_comes_again():
+    protocol = opened(linger_seconds=60)
+    protocol.receive_text('{"type":"end"}', 0.1)
+    assert protocol.receive_text('{"type":"end"}', 0.2) is None
+    assert protocol.receive_audio(b"ab", 0.2) is None
+    assert isinstance(protocol.receive_text('{"type":"label","speaker":"S1","name":"Anna"}', 0.2), Do)
+    again = opened()
+    again.resume(lingers=True, ending=True)
+    assert isinstance(again.receive_text('{"type":"flush"}', 0.1), Do)
+
+
 def test_another_version_is_told_which_one_there_is():
     for more in ("", ',"language":"nl"', ',"format":{"encoding":"flac"}'):
         command = Protocol(Limits()).receive_text(f'{{"type":"start","version":9{more}}}', 0.0)

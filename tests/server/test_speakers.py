@@ -28,6 +28,7 @@ def test_a_voice_is_enrolled_shown_renamed_and_forgotten(serve, own_engine, clip
     status, body, _ = server.request("POST", "/v1/speakers/J%C3%BCrgen%20%C3%9F", clip)
     assert status == 201
     assert json.loads(body)["name"] == "Jürgen ß"
+    assert 0.1 < json.loads(body)["complete"] <= 1.0
     names = json.loads(server.request("GET", "/v1/speakers")[1])["speakers"]
     assert [one["name"] for one in names] == ["Jürgen ß"]
     detail = json.loads(server.request("GET", "/v1/speakers/J%C3%BCrgen%20%C3%9F")[1])

@@ -77,11 +77,24 @@ def test_the_same_stretch_at_another_speed_is_no_repetition(folder):
     assert (finding.count, finding.examples[0].endswith("at speed 0.9")) == (1, True)
 
 
+def test_files_whose_length_was_asked_for_are_told_as_what_they_are(folder):
+    (folder / "m.csv").write_text("file,speaker\na.wav,1\nnone.wav,1\ntext.wav,1\n")
+    found = {one.kind: one.examples for one in audit_manifest(folder / "m.csv", quiet).problems}
+    assert list(found) == ["missing files", "files that are no sound"]
+    assert "line 3, got " in found["missing files"][0]
+
+
+def test_ids_of_a_table_come_once(folder):
+    (folder / "m.csv").write_text("id,file,speaker,start,end\nu1,a.wav,1,0,1\nu1,a.wav,1,1,2\n,a.wav,2,0,1\n")
+    (finding,) = audit_manifest(folder / "m.csv", quiet).problems
+    assert (finding.kind, finding.examples) == ("ids that come more than once", ("u1",))
+
+
 def test_a_report_names_the_first_few_cases_alone(folder):
     (folder / "m.csv").write_text(HEAD + "".join(f"none{i}.wav,{i},s,0,1,\n" for i in range(30)))
     (finding,) = audit_manifest(folder / "m.csv", quiet).problems
     assert finding.count == 30
-    assert str(finding).endswith("none11.wav, ...)")
+    assert str(finding).endswith("none11.wav; ...)")
 
 
 def test_ids_that_come_twice_are_found(folder):
