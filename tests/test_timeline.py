@@ -80,6 +80,25 @@ def test_the_truth_stands_above_the_answer_in_matching_colours(tmp_path):
     assert bars.count(timeline.COLOURS[1]) == 2  # A is S2
 
 
+def test_lanes_follow_the_first_words_and_turns_that_touch_or_overlap_are_one_stretch():
+    talk = [
+        turn(5, 6, "S2"),
+        turn(4, 7, "S1", "Anna"),
+        turn(3, 5.5, "S2"),
+        turn(0, 3, "S2"),
+        turn(8, 9, "S2"),
+    ]
+    two, anna = timeline._lanes(talk)
+    assert (two.name, two.enrolled, anna.name, anna.enrolled) == ("S2", False, "Anna", True)
+    assert two.stretches == (turn(0, 6, "").segment, turn(8, 9, "").segment)
+    assert anna.stretches == (turn(4, 7, "").segment,)
+
+
+def test_who_shares_no_time_with_anybody_has_a_colour_of_their_own():
+    truth, answer = timeline._lanes([turn(0, 1, "A")]), timeline._lanes([turn(1, 2, "S1")])
+    assert timeline._matched_colours(truth, answer) == [1]
+
+
 def test_overlap_is_marked_only_where_there_is_some(tmp_path):
     assert any("several at once" in text for text in texts(svg(tmp_path, TALK)))
     alone = [turn(0, 4, "S1"), turn(4, 6, "S2"), turn(5, 7, "S2")]
