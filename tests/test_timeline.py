@@ -61,8 +61,8 @@ def test_enrolled_names_are_bold_and_labels_are_not(tmp_path):
 
 
 def test_times_are_in_minutes_and_seconds(tmp_path):
-    shown = texts(svg(tmp_path, TALK, end=75 * SAMPLE_RATE))
-    assert {"0:00", "0:10", "1:10"} <= shown.keys()
+    shown = texts(svg(tmp_path, TALK, end=80 * SAMPLE_RATE))
+    assert {"0:00", "0:10", "1:20"} <= shown.keys()
     assert {"5.0 s", "3.0 s", "0:23"} <= shown.keys()  # how long each speaks
     long = texts(svg(tmp_path, [turn(0, 30_000, "S1")]))
     assert "8:00:00" in long
