@@ -142,6 +142,20 @@ def test_what_is_no_sign_is_drawn_as_such(tmp_path, sign):
     assert {"A\ufffdB", "talk\ufffd.wav"} <= texts(picture.decode()).keys()
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("", ""),
+        ("Margaret", "Margaret"),
+        ("Margarete", "Margare…"),
+        ("山田太郎", "山田太郎"),
+        ("山田太郎と", "山田太…"),
+    ],
+)
+def test_of_a_long_name_stands_what_fits_and_wide_signs_take_two_places(name, shown):
+    assert timeline._shortened(name, 8) == shown
+
+
 def test_signs_of_formulas_and_markup_stay_as_they_are(tmp_path):
     picture = svg(tmp_path, [turn(0, 2, "S1", "$x_1$ & <b>")], title="Costs $5 and $6")
     assert {"$x_1$ &amp; &lt;b&gt;", "Costs $5 and $6"} <= texts(picture).keys()
