@@ -61,8 +61,8 @@ def test_enrolled_names_are_bold_and_labels_are_not(tmp_path):
 
 
 def test_times_are_in_minutes_and_seconds(tmp_path):
-    shown = texts(svg(tmp_path, TALK, end=75 * SAMPLE_RATE))
-    assert {"0:00", "0:10", "1:10"} <= shown.keys()
+    shown = texts(svg(tmp_path, TALK, end=80 * SAMPLE_RATE))
+    assert {"0:00", "0:10", "1:20"} <= shown.keys()
     assert {"5.0 s", "3.0 s", "0:23"} <= shown.keys()  # how long each speaks
     long = texts(svg(tmp_path, [turn(0, 30_000, "S1")]))
     assert "8:00:00" in long
@@ -78,6 +78,25 @@ def test_the_truth_stands_above_the_answer_in_matching_colours(tmp_path):
     assert set(bars) == set(timeline.COLOURS[:4])
     assert bars.count(timeline.COLOURS[3]) == 1  # D is nobody's
     assert bars.count(timeline.COLOURS[1]) == 2  # A is S2
+
+
+def test_lanes_follow_the_first_words_and_turns_that_touch_or_overlap_are_one_stretch():
+    talk = [
+        turn(5, 6, "S2"),
+        turn(4, 7, "S1", "Anna"),
+        turn(3, 5.5, "S2"),
+        turn(0, 3, "S2"),
+        turn(8, 9, "S2"),
+    ]
+    two, anna = timeline._lanes(talk)
+    assert (two.name, two.enrolled, anna.name, anna.enrolled) == ("S2", False, "Anna", True)
+    assert two.stretches == (turn(0, 6, "").segment, turn(8, 9, "").segment)
+    assert anna.stretches == (turn(4, 7, "").segment,)
+
+
+def test_who_shares_no_time_with_anybody_has_a_colour_of_their_own():
+    truth, answer = timeline._lanes([turn(0, 1, "A")]), timeline._lanes([turn(1, 2, "S1")])
+    assert timeline._matched_colours(truth, answer) == [1]
 
 
 def test_overlap_is_marked_only_where_there_is_some(tmp_path):
@@ -121,6 +140,20 @@ def test_what_is_no_sign_is_drawn_as_such(tmp_path, sign):
     picture = (tmp_path / "talk.svg").read_bytes()
     ET.fromstring(picture)
     assert {"A\ufffdB", "talk\ufffd.wav"} <= texts(picture.decode()).keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("", ""),
+        ("Margaret", "Margaret"),
+        ("Margarete", "Margare…"),
+        ("山田太郎", "山田太郎"),
+        ("山田太郎と", "山田太…"),
+    ],
+)
+def test_of_a_long_name_stands_what_fits_and_wide_signs_take_two_places(name, shown):
+    assert timeline._shortened(name, 8) == shown
 
 
 def test_signs_of_formulas_and_markup_stay_as_they_are(tmp_path):

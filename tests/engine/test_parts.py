@@ -33,6 +33,8 @@ def test_a_share_that_is_too_short_is_not_somebody_elses():
     assert [share.label for share in shares(beside[1:], 2, {1: 2, 2: 1})] == [1]
     just = Part(1, HOP, HOP + SHORTEST)
     assert [share.label for share in shares([Part(0, 0, HOP), just], 1, {0: 1, 1: 2})] == [1, 2]
+    later = Part(2, 2 * HOP, 3 * HOP)
+    assert [share.label for share in shares([just, later], 1, {1: 2, 2: 1})] == [2, 1]
 
 
 @pytest.mark.parametrize(
@@ -44,6 +46,12 @@ def test_what_is_too_short_goes_to_who_speaks_before_or_at_the_beginning_behind(
     found = shares(own, 1, {0: 1, 1: 2, 2: 1, 3: 2})
     assert [share.label for share in found] == labels
     assert [part for share in found for part in share.parts] == own
+
+
+def test_a_turn_that_is_too_short_for_two_is_one_persons():
+    both = [Part(0, 0, SHORTEST // 4), Part(1, SHORTEST // 4, SHORTEST // 2)]
+    (share,) = shares(both, 7, {0: 1, 1: 2})
+    assert (share.label, list(share.parts)) == (1, both)
 
 
 def test_pauses_between_shares_are_nobodys():
