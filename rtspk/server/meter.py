@@ -7,7 +7,7 @@ import numpy as np
 from rtspk.errors import AudioError
 from rtspk.server.messages import AudioFormat
 
-__all__ = ["Meter", "meter_of", "packet_seconds", "pcm_type"]
+__all__ = ["OPUS_RATES", "Meter", "meter_of", "packet_seconds", "pcm_type"]
 
 OPUS_RATES: tuple[int, ...] = (8_000, 12_000, 16_000, 24_000, 48_000)
 OPUS_LARGEST: int = 61_440  # bytes of a packet: 48 frames of 1275 (RFC 6716, section 3.2) and their lengths

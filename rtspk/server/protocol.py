@@ -27,6 +27,7 @@ from rtspk.server.messages import (
     Merge,
     Start,
 )
+from rtspk.server.meter import OPUS_RATES
 from rtspk.server.wire import read_client_message, version_of
 
 __all__ = ["CLOSE_CODES", "Audio", "Begin", "Command", "Do", "Protocol", "Refuse"]
@@ -167,7 +168,8 @@ def _fault(text: str, said: str) -> tuple[str, str]:
     if version is not None and version != VERSION:  # its words are not ours to judge
         return _other_version(version)
     if "start.format" in said:
-        accepted = "s16le or f32le at 1000 to 384000 Hz with 1 to 32 channels, or opus"
+        opus = f"opus at {', '.join(map(str, OPUS_RATES))} Hz with 1 or 2"
+        accepted = f"s16le or f32le at 1000 to 384000 Hz with 1 to 32 channels, or {opus}"
         return "unsupported_format", f"{said}; accepted: {accepted}"
     return "bad_message", said
 

@@ -13,6 +13,7 @@ from tests.server.chromium import Page, file_script, merge_lanes, name_lane, nee
 pytestmark = needs_chromium
 
 ENTER, ESCAPE = 13, 27
+IS_NAMED = "[...document.querySelectorAll('.lane .head span')].some((e) => e.textContent === 'Zoë')"
 
 
 @pytest.fixture
@@ -45,12 +46,18 @@ def test_enter_keeps_a_name(finished):
     finished.do("document.querySelector('.lane .head').click()")
     finished.do("document.getElementById('name-input').value = 'Zoë'")
     finished.key("Enter", ENTER)
-    assert "Zoë" in finished.names()
+    finished.until(IS_NAMED)
 
 
-def test_a_stream_that_is_over_can_be_named_and_merged_before_it_is_downloaded(finished):
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_stream_that_is_over_can_be_named_and_merged_before_it_is_downloaded(finished, closed):
+    if closed:
+        finished.do("sockets.at(-1).close()")
+        finished.until("sockets.at(-1).readyState === WebSocket.CLOSED")
     name_lane(finished, 0, "Zoë")
+    finished.until(IS_NAMED)
     merge_lanes(finished)
+    finished.until("[...document.querySelectorAll('.lane .head span')].every((e) => e.textContent !== 'Ben')")
     assert finished.names()[0] == "Zoë"
     assert "Ben" not in finished.names()
     finished.do(
@@ -123,6 +130,21 @@ def test_a_voice_that_is_kept_is_among_the_known_at_once(watched, serve):
     page.do("document.querySelector('#name-dialog [value=save]').click()")
     page.until("document.getElementById('voices').textContent.startsWith('Kim, ')")
     assert page.do("document.getElementById('known').options[0].value") == "Kim"
+
+
+def test_a_voice_of_a_file_that_is_over_can_be_kept(watched, serve):
+    fresh = Engine.load(":memory:", device="cpu")
+    page = watched(serve(engine=fresh))
+    page.do(file_script(DEMO / "conversation.opus"))
+    page.until("document.getElementById('state').textContent === 'done'")
+    assert page.do("document.getElementById('listen').getAttribute('aria-pressed')") == "false"
+    page.do("document.querySelector('.lane .head').click()")
+    page.do("document.getElementById('name-input').value = 'Kim'")
+    page.do("document.getElementById('name-keep').click()")
+    page.do("document.querySelector('#name-dialog [value=save]').click()")
+    page.until("document.getElementById('voices').textContent.startsWith('Kim, ')")
+    assert [one.name for one in fresh.gallery.speakers()] == ["Kim"]
+    assert "Kim" in page.names()
 
 
 def test_a_token_that_the_server_does_not_know_is_asked_for_in_the_settings(watched, serve, known):

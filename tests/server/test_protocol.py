@@ -77,7 +77,7 @@ def test_a_wrong_format_is_told_what_is_accepted():
     text = '{"type":"start","format":{"encoding":"mp3","rate":16000,"channels":1}}'
     command = Protocol(Limits()).receive_text(text, 0.0)
     assert code_of(command) == "unsupported_format"
-    for word in ("s16le", "f32le", "opus", "384000"):
+    for word in ("s16le", "f32le", "384000", "opus at 8000, 12000, 16000, 24000, 48000 Hz"):
         assert word in command.error.message
 
 

@@ -153,6 +153,8 @@ function finish(milliseconds) {
   $("lag").textContent = "–";
   $("lag").classList.remove("bad");
   lanes.now = Math.max(lanes.now, milliseconds / 1000);
+  lanes.stop();
+  showClient("open");
 }
 
 // What is seen
@@ -165,10 +167,11 @@ function showChanges(changes) {
 function showClient(name) {
   const open = hearing.microphone ? "listening" : hearing.going ? "working" : "finishing";
   const words = { connecting: "connecting", open, reconnecting: "connection lost, coming back", closed: "done" };
+  if (name === "open" && hearing.client.done) return showState("closed", words.closed);
   showState(name, words[name]);
-  if (name !== "closed") return;
+  if (name !== "closed") return undefined;
   lanes.stop();
-  naming.settle(hearing.client.orders);
+  return naming.settle(hearing.client.orders);
 }
 
 function showFault({ code, message }) {

@@ -32,6 +32,8 @@ export class RtspkClient extends EventTarget {
     this.attempt = 0;
     this.ended = false; // by us
     this.over = false; // by the server
+    this.lingers = options.linger_seconds > 0; // labels and merges may follow behind the end
+    this.done = false; // the end is said, and the session lingers
     this.orders = []; // [{ message, flush, told }] that the server may not have; once closed, will not have
     this.flushes = 0;
   }
@@ -80,7 +82,7 @@ export class RtspkClient extends EventTarget {
     this.#order({ type: "merge", speaker, into });
   }
 
-  // No more sound; what is left to say still comes, then "closed".
+  // No more sound; what is left to say still comes, then "closed". A session that lingers is closed by `close`.
   end() {
     if (this.ended) return;
     this.ended = true;
@@ -99,7 +101,7 @@ export class RtspkClient extends EventTarget {
   #order(message) {
     const order = { message, flush: ++this.flushes, told: 0 };
     this.orders.push(order);
-    if (this.state === "open" && !this.ended) this.#tellOrder(order);
+    if (this.state === "open" && (!this.ended || this.lingers)) this.#tellOrder(order);
   }
 
   #tellOrder(order) {
@@ -129,7 +131,7 @@ export class RtspkClient extends EventTarget {
       default:
         if (!Number.isInteger(message.seq) || message.seq <= this.seq) return undefined; // of a later protocol
         this.seq = message.seq;
-        this.over ||= message.type === "end";
+        if (message.type === "end") this[this.lingers ? "done" : "over"] = true;
         return this.#tell("message", message);
     }
   }
@@ -178,7 +180,7 @@ export class RtspkClient extends EventTarget {
 
   #lost(why) {
     clearTimeout(this.silence);
-    if (this.over) return this.#set("closed");
+    if (this.over || this.done) return this.#set("closed");
     if (why) {
       this.over = true;
       this.#tell("fault", { code: "closed", message: why });

@@ -7,6 +7,7 @@
 import { RtspkClient } from "./client.js";
 import { decodeFile, Microphone } from "./microphone.js";
 
+const LINGER_SECONDS = 600; // for which voices can be kept behind the end
 const FILE_SECONDS = 0.5; // of a file in one message
 const FORGOTTEN = new Set(["resume_unknown", "resume_lost"]); // a server that was started anew knows no session
 
@@ -83,13 +84,14 @@ export class Hearing extends EventTarget {
   }
 
   #connect(rate, pace) {
-    const options = { latency: this.latency, pace, heartbeat_seconds: 1 };
+    const options = { latency: this.latency, pace, heartbeat_seconds: 1, linger_seconds: LINGER_SECONDS };
     const client = new RtspkClient(this.url, { rate, options, token: this.token });
     this.client = client;
     const pass = (type, change = (detail) => detail) => {
       client.addEventListener(type, ({ detail }) => client === this.client && this.#tell(type, change(detail)));
     };
     for (const type of ["message", "warning", "arrived"]) pass(type);
+    client.addEventListener("message", ({ detail }) => detail.type === "end" && client === this.client && this.#halt());
     pass("heartbeat", (beat) => ({ ...beat, audio_ms: beat.audio_ms + Math.round(this.seconds * 1000) }));
     client.addEventListener("state", ({ detail }) => client === this.client && this.#state(detail));
     client.addEventListener("fault", ({ detail }) => client === this.client && this.#fault(detail, client));
