@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +72,8 @@ class CalibrationReport:
         for line in (
             f"{self.trials} trials, {self.target} of one voice; each half measured by the other half's fit",
             f"log odds = ({found.scale:.2f} {found.speech_scale:+.2f} ln s) * score {found.offset:+.2f} "
-            f"{found.log_speech:+.2f} ln s {found.cohort:+.2f} * standing, s seconds of speech",
+            f"{found.log_speech:+.2f} ln s {found.cohort:+.2f} * standing"
+            f"{f' {found.quality:+.2f} * (quality - 1)' if found.quality else ''}, s seconds of speech",
             f"at most {self.false_accept:.2%} false accepts: probability {self.threshold:.3f} or more "
             f"(a cosine {self.margin:+.3f} from even odds at 3 s); "
             f"measured FA {self.measured_false_accept:.2%}, FR {self.measured_false_reject:.2%}",
@@ -93,16 +94,19 @@ class _Pairs:
     score: NDArray[np.float64]
     net_speech: NDArray[np.int64]
     standing: NDArray[np.float64] | None
+    quality: NDArray[np.float64] | None  # None where it is not to count
     whole: NDArray[np.bool_]  # whether both sides are whole clips
 
     def chosen(self, rows: NDArray[np.bool_]) -> "_Pairs":
         standing = None if self.standing is None else self.standing[rows]
+        quality = None if self.quality is None else self.quality[rows]
         return _Pairs(
             self.trial[rows],
             self.target[rows],
             self.score[rows],
             self.net_speech[rows],
             standing,
+            quality,
             self.whole[rows],
         )
 
@@ -116,16 +120,29 @@ class _Pairs:
 
     def _fitted(self, *, steeper: bool) -> Calibration:
         return Calibration.fit(
-            self.score, self.target, self.net_speech, prior=PRIOR, standing=self.standing, steeper=steeper
+            self.score,
+            self.target,
+            self.net_speech,
+            prior=PRIOR,
+            standing=self.standing,
+            quality=self.quality,
+            steeper=steeper,
         )
 
     def odds(self, calibration: Calibration) -> NDArray[np.float64]:
         standing = 0.0 if self.standing is None else self.standing
-        return calibration.with_prior(0.5).odds(self.score, self.net_speech, standing=standing)
+        quality = 1.0 if self.quality is None else self.quality
+        even = calibration.with_prior(0.5)
+        return even.odds(self.score, self.net_speech, standing=standing, quality=quality)
 
 
 def calibrate(
-    engine: Engine, path: Path, false_accept: float, progress: Callable[[int, int], None]
+    engine: Engine,
+    path: Path,
+    false_accept: float,
+    progress: Callable[[int, int], None],
+    *,
+    with_quality: bool = False,
 ) -> CalibrationReport:
     """Fit the engine's probabilities to trials.
 
@@ -137,6 +154,7 @@ def calibrate(
         path: the list, `0|1 path path` a line, paths relative to it
         false_accept: share of trials of two voices that may be accepted
         progress: called with clips heard and clips in all
+        with_quality: let it count too how clean the second clip is; a stream counts as clean
 
     Raises:
         FormatError: too few trials of a kind, or scores that do not tell voices apart.
@@ -146,6 +164,8 @@ def calibrate(
         raise ConfigError(f"wanted a rate of false accepts between 0 and 1, got {false_accept:g}")
     trials = read_trials(path)
     pairs, unheard = _heard(engine, trials, path.parent, progress)
+    if not with_quality:
+        pairs = replace(pairs, quality=None)
     own = np.unique(pairs.trial[pairs.target])
     if min(len(own), len(np.unique(pairs.trial)) - len(own)) < LEAST:
         raise FormatError(
@@ -206,7 +226,7 @@ def _heard(
         heard = [_print(engine, samples, length) for length in LENGTHS]
         prints[name] = [one for one in heard if one is not None]
         progress(number, len(names))
-    rows: list[tuple[int, bool, float, int, float, bool]] = []
+    rows: list[tuple[int, bool, float, int, float, float, bool]] = []
     unheard, cohort = 0, engine.embedder.cohort
     for number, trial in enumerate(trials):
         wholes, others = prints[trial.one], prints[trial.other]
@@ -218,16 +238,18 @@ def _heard(
             standing = 0.0 if cohort is None else float(cohort.nearness(other.vector[None])[0])
             score = float(one.vector @ other.vector)
             least = min(one.net_speech, other.net_speech)
-            rows.append((number, trial.target, score, least, standing, place == len(others)))
+            quality = other.quality.score
+            rows.append((number, trial.target, score, least, standing, quality, place == len(others)))
     if not rows:
         raise FormatError(f"wanted trials with speech in their clips, got none of {len(trials)}")
-    number_, target, scores, net, standings, whole = zip(*rows, strict=True)
+    number_, target, scores, net, standings, qualities, whole = zip(*rows, strict=True)
     pairs = _Pairs(
         np.array(number_, np.int64),
         np.array(target, np.bool_),
         np.array(scores, np.float64),
         np.array(net, np.int64),
         None if cohort is None else np.array(standings, np.float64),
+        np.array(qualities, np.float64),
         np.array(whole, np.bool_),
     )
     return pairs, unheard

@@ -23,6 +23,10 @@ def calibrate(
         bool,
         typer.Option("--keep/--dry-run", help="Keep it in the gallery, for all that is named from now on."),
     ] = True,
+    with_quality: Annotated[
+        bool,
+        typer.Option("--quality", help="Let it count how clean a clip is; a stream counts as clean."),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE.toml", help="Write it as a model's naming.toml too.")
     ] = None,
@@ -49,7 +53,13 @@ def calibrate(
     with progress() as advance:
         wanted = ":memory:" if is_made else gallery
         engine = Engine.load(wanted, model=model, device=device, create=False)
-        report = fit(engine, file, false_accept, lambda done, of: advance("clips", done, of))
+        report = fit(
+            engine,
+            file,
+            false_accept,
+            lambda done, of: advance("clips", done, of),
+            with_quality=with_quality,
+        )
     if as_json:
         say(report.to_json())
     else:

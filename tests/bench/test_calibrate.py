@@ -3,6 +3,7 @@
 import io
 import json
 import tomllib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,6 +66,34 @@ def test_probabilities_of_other_trials_come_true_and_cost_less_than_before(trial
     assert report.measured_false_accept <= 0.1
     assert 0.0 < report.threshold < 1.0
     assert report.calibration.cohort == 0.0
+
+
+class Uneven(Noisy):
+    """Half of the voices were recorded badly, and sound less like themselves."""
+
+    def voiceprint(self, samples):
+        heard = super().voiceprint(samples)
+        if round(float(np.median(samples)) * 1000) % 4 < 2:
+            return replace(heard, quality=ClipQuality(30.0, 0.0))
+        noise = self._rng.normal(size=DIMENSION) * 0.3
+        vector = (heard.vector + noise).astype(np.float32)
+        return replace(heard, vector=vector / np.linalg.norm(vector), quality=ClipQuality(0.0, 0.0))
+
+
+def test_how_clean_a_clip_is_counts_where_it_is_asked_for(trials):
+    without = calibrate(Uneven(), trials, 0.05, quiet)
+    told = calibrate(Uneven(), trials, 0.05, quiet, with_quality=True)
+    assert without.calibration.quality == 0.0
+    assert told.calibration.quality < 0.0  # a bad clip that is as near says more
+    assert told.cost < without.cost
+    assert "* (quality - 1)" in text_of(told)
+    assert "quality" not in text_of(without)
+
+
+def text_of(report):
+    console = Console(file=io.StringIO(), width=200)
+    report.table(console)
+    return console.file.getvalue()
 
 
 def test_a_list_that_alternates_the_two_kinds_is_as_good_as_another(trials):
