@@ -77,6 +77,7 @@ def test_the_users_choice_of_folder_is_kept(tmp_path, monkeypatch):
 
 def test_the_first_time_is_announced_and_the_second_is_not(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(jit, "__file__", str(tmp_path / "jit.py"))  # nothing is compiled beside it
     for said in (["compiling for this processor, the first time: this takes up to a minute"], []):
         caplog.clear()
         jit._cache_directory.cache_clear()
