@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rtspk.engine.gallery_file import GalleryFile, marks
+from rtspk.engine.gallery_file import GalleryFile
+from rtspk.engine.gallery_tables import marks
 from rtspk.engine.voice_codes import TRAINED_ON, VoiceCodes
 from rtspk.engine.voice_index import centroids
 from rtspk.errors import GalleryError

@@ -20,7 +20,7 @@ from rtspk.engine.gallery_tables import APPLICATION, FROM_FIRST, MAGIC, PAGE, SC
 from rtspk.errors import DamagedGalleryError, GalleryError, RtspkError, StorageError
 from rtspk.types import FloatArray
 
-__all__ = ["STORED", "WAY_OUT", "GalleryFile", "Value", "default_gallery", "marks", "vectors_of"]
+__all__ = ["STORED", "WAY_OUT", "GalleryFile", "Value", "default_gallery", "vectors_of"]
 
 Value = str | int | float | bytes
 
@@ -338,11 +338,6 @@ class GalleryFile:
 
     def _disk_is_full(self) -> bool:
         return self._path is not None and shutil.disk_usage(self._path.parent).free < LITTLE_ROOM
-
-
-def marks(values: Sequence[int]) -> str:
-    """What stands for so many values in a query."""
-    return ",".join("?" * len(values))
 
 
 def vectors_of(blobs: Sequence[Value], dimension: int, where: str) -> FloatArray:

@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterable
 import numpy as np
 
 from rtspk.engine.gallery_codes import CodesRecord, build_codes, read_codes
-from rtspk.engine.gallery_file import GalleryFile, marks
+from rtspk.engine.gallery_file import GalleryFile
+from rtspk.engine.gallery_tables import marks
 from rtspk.engine.voice_codes import VoiceCodes
 from rtspk.engine.voice_index import VoiceIndex, centroids
 from rtspk.errors import RtspkError

@@ -4,8 +4,9 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from rtspk.engine.gallery_file import STORED, GalleryFile, Value, marks, vectors_of
+from rtspk.engine.gallery_file import STORED, GalleryFile, Value, vectors_of
 from rtspk.engine.gallery_records import Exemplar, SpeakerDetail, SpeakerRecord, is_fresh
+from rtspk.engine.gallery_tables import marks
 from rtspk.errors import UnknownNameError
 from rtspk.types import FloatArray
 

@@ -1,6 +1,8 @@
 """The gallery's tables: what makes an empty file, and what brings one of an older version to today's."""
 
-__all__ = ["APPLICATION", "FROM_FIRST", "MAGIC", "PAGE", "SCHEMA", "VERSION"]
+from collections.abc import Sequence
+
+__all__ = ["APPLICATION", "FROM_FIRST", "MAGIC", "PAGE", "SCHEMA", "VERSION", "marks"]
 
 MAGIC = b"SQLite format 3\x00"  # what every SQLite file begins with
 APPLICATION = 0x72747370  # "rtsp": tells our files from other programs' (PRAGMA application_id)
@@ -39,3 +41,8 @@ FROM_FIRST = (  # what makes a file of version 2 of one of version 1
     CODES,
     f"PRAGMA user_version = {VERSION}",
 )
+
+
+def marks(values: Sequence[int]) -> str:
+    """What stands for so many values in a query."""
+    return ",".join("?" * len(values))

@@ -1,7 +1,8 @@
 """The one numba decorator of the house.
 
-Compiled code is kept on disk under a digest of every kernel's source. Numba alone watches only the file of
-the outer function, so that a changed helper in another file would leave stale machine code behind.
+Compiled code is kept on disk under a digest of every kernel's source, and of what the processor can do. Numba
+alone watches only the file of the outer function, so that a changed helper in another file would leave stale
+machine code behind.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from typing import TypeVar, cast
 import numba
 import numpy as np
 
+from rtspk.kernels.processor import features
 from rtspk.types import FloatArray
 
 __all__ = ["Scalar", "aligned", "contiguous", "kernel"]
@@ -38,7 +40,7 @@ FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 def _cache_directory() -> str:
     """Where the compiled kernels lie: beside the sources, or with the user where those are read-only."""
     here = Path(__file__).parent
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(" ".join(sorted(features())).encode())
     for source in sorted(here.glob("*.py")):
         digest.update(source.read_bytes())
     if os.environ.get("NUMBA_CACHE_DIR"):

@@ -1,7 +1,5 @@
 """The engine end to end on a real conversation: names enrolled, names said, strangers left unnamed."""
 
-import contextlib
-import sqlite3
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from rtspk.data import DEMO
 from rtspk.engine.events import EndEvent, SegmentEvent
 from rtspk.engine.pipeline import Engine
 from rtspk.engine.settings import SessionConfig
-from rtspk.errors import AudioError, ConfigError, GalleryError, SessionError, StorageError
+from rtspk.errors import AudioError, ConfigError, GalleryError, SessionError
 from rtspk.metrics import diarization_error
 from rtspk.rttm import read_rttm, to_rttm_turns
 from rtspk.transcript import Transcript
@@ -220,12 +218,6 @@ def test_another_process_may_load_the_like_of_an_engine_whose_voices_are_in_a_fi
     assert Engine.load(tmp_path / "voices.db", device="cpu").can_be_repeated
 
 
-def test_a_gallery_that_the_environment_names_and_is_missing_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setenv("RTSPK_GALLERY", str(tmp_path / "none.db"))
-    with pytest.raises(GalleryError, match="got nothing there"):
-        Engine.load(create=False)
-
-
 def test_a_name_that_is_none_is_refused_before_anything_is_heard(engine, tmp_path):
     with pytest.raises(GalleryError, match="wanted a name, got an empty one"):
         engine.enroll(" ", tmp_path / "missing.wav")
@@ -290,32 +282,6 @@ def test_a_clip_that_is_kept_is_decoded_once(engine, monkeypatch):
     ((source, sound),) = engine.gallery.clips("Anna")
     assert source == ANNA.name
     assert sound == pytest.approx(read_audio(ANNA), abs=1e-4)
-
-
-def test_a_gallery_that_was_named_and_is_missing_is_an_error(tmp_path):
-    with pytest.raises(GalleryError, match="got nothing there"):
-        Engine.load(tmp_path / "none.db", create=False)
-
-
-def test_a_gallery_that_was_named_is_made_and_remembers(tmp_path):
-    Engine.load(gallery=str(tmp_path / "voices.db")).enroll("Anna", ANNA)
-    assert Engine.load(tmp_path / "voices.db").identify(ANNA).name == "Anna"
-
-
-def test_the_default_gallery_is_not_made_by_listening(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.delenv("RTSPK_GALLERY", raising=False)
-    assert len(Engine.load(create=False).gallery) == 0
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_locked_gallery_is_waited_for_as_long_as_the_engine_is_told(tmp_path):
-    engine = Engine.load(tmp_path / "voices.db", device="cpu", busy_seconds=0.05)
-    other = sqlite3.connect(tmp_path / "voices.db", isolation_level=None)
-    with contextlib.closing(other), contextlib.closing(engine.gallery):
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StorageError, match=r"within 0\.05 s, got it locked"):
-            engine.enroll("Anna", ANNA)
 
 
 def test_the_demo_is_labelled_as_it_was(engine):

@@ -67,6 +67,17 @@ def test_the_folder_changes_with_any_kernels_source(tmp_path, monkeypatch):
     assert all(Path(folder).is_relative_to(tmp_path / "__pycache__") for folder in folders)
 
 
+def test_the_folder_changes_with_the_processor(monkeypatch):
+    """So that what was compiled on another one is neither taken over nor passed off as ready."""
+    folders = set()
+    for known in ({"avx2"}, {"avx2", "avx512f"}, {"avx2"}):
+        monkeypatch.setattr(jit, "features", lambda known=known: known)
+        jit._cache_directory.cache_clear()
+        folders.add(jit._cache_directory())
+    jit._cache_directory.cache_clear()
+    assert len(folders) == 2
+
+
 def test_the_users_choice_of_folder_is_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     jit._cache_directory.cache_clear()
