@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtspk.errors import ModelError
+from rtspk.kernels.jit import aligned
 from rtspk.kernels.products import LANES, LARGEST, QUAD, packed
 from rtspk.types import FloatArray
 
@@ -48,7 +49,7 @@ class Matrix:
         filled = outputs + -outputs % (blocks * LANES)
         table = np.zeros((filled, self.inputs), np.int8)
         table[:outputs, :inputs] = weights
-        self.weights = packed(table, blocks)
+        self.weights = aligned(packed(table, blocks))
         self.scales = np.zeros(filled, np.float32)
         self.scales[:outputs] = scales
         self.starts = -nought * table.astype(np.int32).sum(1, dtype=np.int32)

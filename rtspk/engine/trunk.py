@@ -13,7 +13,7 @@ import numpy as np
 
 from rtspk.engine.network import Network
 from rtspk.errors import ModelError
-from rtspk.kernels.processor import prefers_pairs
+from rtspk.kernels.processor import prefers_own_kernels
 from rtspk.types import FloatArray
 
 __all__ = ["Trunk", "TrunkFrames", "picture"]
@@ -61,7 +61,8 @@ class Trunk:
     """A network from pictures to frames, one for each group of rows; shared and read-only.
 
     Kernels of our own run it where they are faster and its tables are there: on one thread of a processor
-    with AVX2 and neither VNNI nor AVX-512. They answer as ONNX Runtime does, which runs it elsewhere.
+    with AVX-512 and VNNI, or with AVX2 and neither of them. They answer as ONNX Runtime does, which runs it
+    elsewhere.
     """
 
     def __init__(self, path: Path, group: int, threads: int = 1, tables: Path | None = None) -> None:
@@ -83,7 +84,7 @@ class Trunk:
 
 
 def _fastest(path: Path, threads: int, tables: Path) -> Callable[[FloatArray], FloatArray]:
-    if threads > 1 or not prefers_pairs():
+    if threads > 1 or not prefers_own_kernels():
         return _by_onnx(path, threads)
     from rtspk.engine.picture_network import PictureNetwork  # its kernels are compiled where they are wanted
 

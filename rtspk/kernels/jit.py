@@ -18,6 +18,7 @@ from typing import TypeVar, cast
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from rtspk.kernels.processor import features
 from rtspk.types import FloatArray
@@ -30,6 +31,7 @@ Scalar = float | np.float32
 _log = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., object])
+Number = TypeVar("Number", bound=np.generic)
 
 # Sums may be reordered and multiply-adds fused, which is what lets loops run in SIMD lanes. The flags that
 # let the compiler assume "no NaN, no infinity" stay off: absurd input must come out absurd, not undefined.
@@ -108,10 +110,10 @@ def kernel(signature: str | None = None, *, exact: bool = False) -> Callable[[F]
     return decorate
 
 
-def aligned(values: FloatArray) -> FloatArray:
+def aligned(values: NDArray[Number]) -> NDArray[Number]:
     """Copy an array to where a cache line begins: a SIMD load that straddles two lines costs twice."""
     line = 64 // values.itemsize
-    room = np.empty(values.size + line, dtype=np.float32)
+    room = np.empty(values.size + line, values.dtype)
     first = -(room.ctypes.data // values.itemsize) % line
     out = room[first : first + values.size].reshape(values.shape)
     out[...] = values

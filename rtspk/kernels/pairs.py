@@ -8,7 +8,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from rtspk.kernels.lanes import I32, LANES, PAIRS, SUMS, Lanes, Value
+from rtspk.kernels.lanes import I32, LANES, Lanes, Value
 
 __all__ = ["PAIR", "STEP", "packed", "tile"]
 
@@ -72,10 +72,10 @@ def tile(rows: int, blocks: int) -> Callable[..., None]:
 def _emit(lanes: Lanes, arguments: Value, rows: int, blocks: int) -> None:
     x, step, runs, run, inputs, weights, out, width, later = arguments
     builder = lanes.builder
-    sums = [[lanes.place(SUMS) for _ in range(blocks)] for _ in range(rows)]
+    sums = [[lanes.place(lanes.sums) for _ in range(blocks)] for _ in range(rows)]
     for places in sums:
         for place in places:
-            builder.store(ir.Constant(SUMS, None), place)
+            builder.store(ir.Constant(lanes.sums, None), place)
     rounds = builder.sdiv(inputs, lanes.count(STEP))
     bytes_of_round = STEP // PAIR * blocks * REGISTER
     with lanes.rounds(runs) as outer:
@@ -89,12 +89,12 @@ def _emit(lanes: Lanes, arguments: Value, rows: int, blocks: int) -> None:
             for pair in range(STEP // PAIR):
                 offset = lanes.times(loop.index, bytes_of_round), lanes.count(pair * blocks * REGISTER)
                 own = [
-                    lanes.load(lanes.sum(table, *offset, lanes.count(block * REGISTER)), PAIRS)
+                    lanes.load(lanes.sum(table, *offset, lanes.count(block * REGISTER)), lanes.pairs)
                     for block in range(blocks)
                 ]
                 for start, places in zip(starts, sums, strict=True):
                     at = lanes.sum(start, lanes.times(loop.index, 2 * STEP), lanes.count(2 * PAIR * pair))
-                    two = builder.bitcast(lanes.everywhere(lanes.load(at, I32), SUMS), PAIRS)
+                    two = builder.bitcast(lanes.everywhere(lanes.load(at, I32), lanes.sums), lanes.pairs)
                     for place, weight in zip(places, own, strict=True):
                         builder.store(builder.add(builder.load(place), lanes.products(two, weight)), place)
     for row, places in enumerate(sums):

@@ -13,7 +13,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from rtspk.kernels.lanes import BYTES, I32, LANES, NUMBERS, PAIRS, SUMS, Lanes, Value
+from rtspk.kernels.lanes import I32, LANES, WIDEST, Lanes, Value
 from rtspk.kernels.processor import features, sums_fours
 
 __all__ = ["LANES", "LARGEST", "QUAD", "ZERO", "packed", "tile"]
@@ -66,7 +66,9 @@ def tile(rows: int, blocks: int) -> Callable[..., None]:
         del x, step, inputs, weights, starts, scales, sizes, bias, bias_width, out, width
 
         def emit(context: Value, builder: ir.IRBuilder, _signature: object, arguments: Value) -> Value:
-            _emit(Lanes(builder, arguments[1].type), Tile(*arguments), rows, blocks)
+            size = WIDEST if not blocks * LANES % WIDEST else LANES
+            lanes = Lanes(builder, arguments[1].type, size)
+            _emit(lanes, Tile(*arguments), rows, blocks * LANES // size)
             return context.get_dummy_value()
 
         address, count = types.uintp, types.intp
@@ -94,31 +96,31 @@ class Tile(NamedTuple):
 
 
 def _emit(lanes: Lanes, own: Tile, rows: int, blocks: int) -> None:
+    """`blocks` is of registers."""
     builder = lanes.builder
-    block_bytes = [lanes.count(4 * block * LANES) for block in range(blocks)]
-    sums = [[lanes.place(SUMS) for _ in range(blocks)] for _ in range(rows)]
+    block_bytes = [lanes.count(4 * block * lanes.size) for block in range(blocks)]
+    sums = [[lanes.place(lanes.sums) for _ in range(blocks)] for _ in range(rows)]
     for places in sums:
         for place, offset in zip(places, block_bytes, strict=True):
-            builder.store(lanes.load(lanes.sum(own.starts, offset), SUMS, 4), place)
+            builder.store(lanes.load(lanes.sum(own.starts, offset), lanes.sums, 4), place)
     with lanes.rounds(builder.sdiv(own.inputs, lanes.count(QUAD))) as loop:
-        first = lanes.times(loop.index, blocks * QUAD * LANES)
+        first = lanes.times(loop.index, blocks * QUAD * lanes.size)
         tables = [
-            lanes.load(lanes.sum(own.weights, first, lanes.count(block * QUAD * LANES)), BYTES, 1)
+            lanes.load(lanes.sum(own.weights, first, lanes.count(block * QUAD * lanes.size)), lanes.bytes, 1)
             for block in range(blocks)
         ]
         for number, places in enumerate(sums):
             at = lanes.sum(own.x, lanes.times(own.step, number), lanes.times(loop.index, QUAD))
-            four = builder.bitcast(lanes.everywhere(lanes.load(at, I32, 1), SUMS), BYTES)
+            four = builder.bitcast(lanes.everywhere(lanes.load(at, I32, 1), lanes.sums), lanes.bytes)
             for table, place in zip(tables, places, strict=True):
                 builder.store(_add(lanes, builder.load(place), four, table), place)
     for number, places in enumerate(sums):
-        step = lanes.load(lanes.sum(own.sizes, lanes.count(4 * number)), NUMBERS.element, 4)
-        size = lanes.everywhere(step, NUMBERS)
+        size = lanes.splat(lanes.sum(own.sizes, lanes.count(4 * number)), lanes.numbers)
         biases, outs = (lanes.times(width, 4 * number) for width in (own.bias_width, own.width))
         for place, offset in zip(places, block_bytes, strict=True):
-            scale = builder.fmul(lanes.load(lanes.sum(own.scales, offset), NUMBERS, 4), size)
-            bias = lanes.load(lanes.sum(own.bias, biases, offset), NUMBERS, 4)
-            number_of = builder.sitofp(builder.load(place), NUMBERS)
+            scale = builder.fmul(lanes.load(lanes.sum(own.scales, offset), lanes.numbers, 4), size)
+            bias = lanes.load(lanes.sum(own.bias, biases, offset), lanes.numbers, 4)
+            number_of = builder.sitofp(builder.load(place), lanes.numbers)
             value = builder.fadd(builder.fmul(number_of, scale, flags=["contract"]), bias, flags=["contract"])
             lanes.store(value, lanes.sum(own.out, outs, offset), 4)
 
@@ -127,18 +129,18 @@ def _add(lanes: Lanes, sums: Value, x: Value, weights: Value) -> Value:
     """Sums, and four products more in each: `x` without sign, `weights` with one."""
     builder, known = lanes.builder, features()
     if sums_fours(known):
-        words = (builder.bitcast(value, SUMS) for value in (x, weights))
-        return lanes.call("llvm.x86.avx512.vpdpbusd.256", SUMS, [sums, *words])
+        words = (builder.bitcast(value, lanes.sums) for value in (x, weights))
+        return lanes.call(f"llvm.x86.avx512.vpdpbusd.{32 * lanes.size}", lanes.sums, [sums, *words])
     # Of each four the first and third, then the others: in 16 bits a product has room, a sum of two has not.
-    byte, half = lanes.all(PAIRS, 8), lanes.all(SUMS, 16)
-    words, tables = (builder.bitcast(value, PAIRS) for value in (x, weights))
+    byte, half = lanes.all(lanes.pairs, 8), lanes.all(lanes.sums, 16)
+    words, tables = (builder.bitcast(value, lanes.pairs) for value in (x, weights))
     first = builder.lshr(builder.shl(words, byte), byte), builder.ashr(builder.shl(tables, byte), byte)
     second = builder.lshr(words, byte), builder.ashr(tables, byte)
     for pair in (first, second):
         if "avx2" in known:
             sums = builder.add(sums, lanes.products(*pair))
             continue
-        products = builder.bitcast(builder.mul(*pair), SUMS)
+        products = builder.bitcast(builder.mul(*pair), lanes.sums)
         low = builder.ashr(builder.shl(products, half), half)
         sums = builder.add(builder.add(sums, low), builder.ashr(products, half))
     return sums

@@ -13,7 +13,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from rtspk.kernels.lanes import HALF, I32, LANES, NUMBERS, PAIRS, SUMS, Lanes, Value
+from rtspk.kernels.lanes import I16, I32, LANES, Lanes, Value
 
 __all__ = ["AT_ONCE", "LARGEST_SUM", "answers", "points", "weights_at_points"]
 
@@ -123,7 +123,7 @@ def _emit_points(lanes: Lanes, arguments: Value, size: int) -> None:
         columns = []
         for column in range(size):
             corner = lanes.sum(x, offset, lanes.times(place, column))
-            values = [lanes.load(lanes.sum(corner, lanes.times(row, r)), PAIRS) for r in range(size)]
+            values = [lanes.load(lanes.sum(corner, lanes.times(row, r)), lanes.pairs) for r in range(size)]
             columns.append(_to_points(lanes, values))
         for r in range(size):
             for column, value in enumerate(_to_points(lanes, [values[r] for values in columns])):
@@ -133,19 +133,18 @@ def _emit_points(lanes: Lanes, arguments: Value, size: int) -> None:
 def _emit_answers(lanes: Lanes, arguments: Value, n: int, *, added: bool) -> None:
     sums, plane, bias, scales, zero, out, row, place, other, ratios = arguments
     builder, size = lanes.builder, n + 2 if n > 1 else 1
-    nought = lanes.everywhere(builder.trunc(zero, I32), SUMS)
-    number = NUMBERS.element
+    nought = lanes.everywhere(builder.trunc(zero, I32), lanes.sums)
+    half = ir.VectorType(I16, LANES)
     factors = [
-        lanes.everywhere(lanes.load(lanes.sum(ratios, lanes.count(4 * i)), number), NUMBERS)
-        for i in range(3 if added else 0)
+        lanes.splat(lanes.sum(ratios, lanes.count(4 * i)), lanes.numbers) for i in range(3 if added else 0)
     ]
     with lanes.rounds(lanes.count(AT_ONCE // LANES)) as loop:
         words, halves = lanes.times(loop.index, 4 * LANES), lanes.times(loop.index, 2 * LANES)
-        own_bias = lanes.load(lanes.sum(bias, words), SUMS, 4)
-        scale = lanes.load(lanes.sum(scales, words), NUMBERS, 4)
+        own_bias = lanes.load(lanes.sum(bias, words), lanes.sums, 4)
+        scale = lanes.load(lanes.sum(scales, words), lanes.numbers, 4)
         grid = [
             [
-                lanes.load(lanes.sum(sums, words, lanes.times(plane, size * r + column)), SUMS, 4)
+                lanes.load(lanes.sum(sums, words, lanes.times(plane, size * r + column)), lanes.sums, 4)
                 for r in range(size)
             ]
             for column in range(size)
@@ -155,20 +154,14 @@ def _emit_answers(lanes: Lanes, arguments: Value, n: int, *, added: bool) -> Non
             for column, total in enumerate(_from_points(lanes, [values[r] for values in columns])):
                 value = total
                 if n == 4:
-                    value = builder.mul(value, lanes.all(SUMS, NINTH))
+                    value = builder.mul(value, lanes.all(lanes.sums, NINTH))
                 if twos := TWOS[n][r] + TWOS[n][column]:
-                    value = builder.ashr(value, lanes.all(SUMS, twos))
-                scaled = builder.fmul(builder.sitofp(builder.add(value, own_bias), NUMBERS), scale)
-                value = lanes.within(builder.add(lanes.rounded(scaled), nought), 0, 255)
+                    value = builder.ashr(value, lanes.all(lanes.sums, twos))
+                value = lanes.in_eight_bits(builder.add(value, own_bias), scale, nought)
                 at = lanes.sum(halves, lanes.times(row, r), lanes.times(place, column))
                 if factors:
-                    own, its, start = factors
-                    wide = builder.zext(lanes.load(lanes.sum(other, at), HALF), SUMS)
-                    rest = [builder.sitofp(wide, NUMBERS), its, start]
-                    more = lanes.call("llvm.fma.v8f32", NUMBERS, rest)
-                    both = [builder.sitofp(value, NUMBERS), own, more]
-                    value = lanes.within(lanes.rounded(lanes.call("llvm.fma.v8f32", NUMBERS, both)), 0, 255)
-                lanes.store(builder.trunc(value, HALF), lanes.sum(out, at))
+                    value = lanes.with_other(value, lanes.load(lanes.sum(other, at), half), factors)
+                lanes.store(builder.trunc(value, half), lanes.sum(out, at))
 
 
 def _to_points(lanes: Lanes, x: Sequence[Value]) -> list[Value]:

@@ -5,12 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from rtspk.engine.by_tiles import ByTiles
 from rtspk.engine.embedder import BUNDLED, load_embedder
 from rtspk.engine.picture_network import KEPT, PictureNetwork
 from rtspk.engine.trunk import Trunk
 from rtspk.errors import ModelError
 from rtspk.kernels.mel import log_mel
-from rtspk.kernels.processor import features
+from rtspk.kernels.processor import features, has_wide_registers
 
 TABLES = BUNDLED / "embedder" / "trunk.npz"
 ONNX = BUNDLED / "embedder" / "trunk.onnx"
@@ -18,8 +19,34 @@ SAME = {"avx2", "fma"} <= features()  # elsewhere ONNX Runtime rounds sums other
 
 
 @pytest.fixture(scope="module")
-def network():
-    return PictureNetwork.read(TABLES)
+def tables():
+    with np.load(TABLES) as read:
+        return dict(read)
+
+
+def by_bytes():
+    from rtspk.engine.by_bytes import ByBytes
+
+    return ByBytes
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        lambda: ByTiles,
+        pytest.param(
+            by_bytes, marks=pytest.mark.skipif(not has_wide_registers(), reason="no AVX-512 with VNNI here")
+        ),
+    ],
+    ids=["tiles", "bytes"],
+)
+def way(request):
+    return request.param()
+
+
+@pytest.fixture(scope="module")
+def network(tables, way):
+    return PictureNetwork(tables, way)
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +54,9 @@ def twin():
     return Trunk(ONNX, 8)
 
 
-@pytest.fixture(scope="module")
-def tables():
-    with np.load(TABLES) as read:
-        return dict(read)
+def test_the_way_is_the_fastest_that_the_processor_has(tables):
+    wanted = by_bytes() if has_wide_registers() else ByTiles
+    assert PictureNetwork(tables)._way is wanted
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +112,8 @@ def test_threads_hear_beside_each_other(network, rows):
     assert all(np.array_equal(one, other) for one, other in zip(heard, wanted * 3, strict=True))
 
 
-def test_room_for_a_print_is_kept_and_for_a_longer_picture_not(tables, rows):
-    network = PictureNetwork(tables)
+def test_room_for_a_print_is_kept_and_for_a_longer_picture_not(tables, way, rows):
+    network = PictureNetwork(tables, way)
     network(rows[: KEPT + 1])
     assert not network._rooms
     network(rows[:600])

@@ -165,7 +165,7 @@ def test_a_trunk_of_two_inputs_is_refused():
 def test_own_kernels_run_the_trunk_where_they_are_faster(
     monkeypatch, conversation, embedder, prefers, threads, own
 ):
-    monkeypatch.setattr("rtspk.engine.trunk.prefers_pairs", lambda: prefers)
+    monkeypatch.setattr("rtspk.engine.trunk.prefers_own_kernels", lambda: prefers)
     trunk = load_embedder(threads=threads).trunk
     assert isinstance(trunk._frames, PictureNetwork) is own
     rows = log_mel(conversation[: samples_of(3.0)], embedder.card.features)[:48]
@@ -176,20 +176,20 @@ def test_own_kernels_run_the_trunk_where_they_are_faster(
 
 
 def test_a_trunk_without_tables_is_run_by_onnx_runtime(monkeypatch):
-    monkeypatch.setattr("rtspk.engine.trunk.prefers_pairs", lambda: True)
+    monkeypatch.setattr("rtspk.engine.trunk.prefers_own_kernels", lambda: True)
     assert not isinstance(Trunk(BUNDLED / "embedder" / "trunk.onnx", 8)._frames, PictureNetwork)
 
 
 @pytest.mark.parametrize("prefers", [False, True])
 def test_tables_that_a_card_names_have_to_be_there(monkeypatch, tmp_path, prefers):
     """Whoever would run the trunk: a folder that lacks a file is one that was copied badly."""
-    monkeypatch.setattr("rtspk.engine.trunk.prefers_pairs", lambda: prefers)
+    monkeypatch.setattr("rtspk.engine.trunk.prefers_own_kernels", lambda: prefers)
     with pytest.raises(ModelError, match=r"wanted the tables of trunk\.onnx at .*none\.npz, got nothing"):
         Trunk(BUNDLED / "embedder" / "trunk.onnx", 8, tables=tmp_path / "none.npz")
 
 
 def test_damaged_tables_are_refused(monkeypatch, tmp_path):
-    monkeypatch.setattr("rtspk.engine.trunk.prefers_pairs", lambda: True)
+    monkeypatch.setattr("rtspk.engine.trunk.prefers_own_kernels", lambda: True)
     (tmp_path / "trunk.npz").write_bytes(b"no tables")
     with pytest.raises(ModelError, match=r"wanted a network over pictures in .*, got others in trunk\.npz"):
         Trunk(BUNDLED / "embedder" / "trunk.onnx", 8, tables=tmp_path / "trunk.npz")

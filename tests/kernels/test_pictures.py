@@ -9,6 +9,7 @@ import pytest
 
 from rtspk.kernels.pairs import STEP, packed
 from rtspk.kernels.pictures import BLOCKS, ROWS, SLACK, convolve, convolve_by_tiles
+from rtspk.kernels.processor import features
 from rtspk.kernels.winograd import AT_ONCE, LARGEST_SUM, weights_at_points
 
 BORDER = 7  # what nought is stored as in what is written
@@ -159,12 +160,15 @@ def test_the_largest_numbers_are_exact_place_by_place(value, weight):
     assert np.array_equal(out[1:5, 1:6], wanted)
 
 
-def test_a_processor_without_these_instructions_answers_the_same(tmp_path):
+@pytest.mark.parametrize(("name", "has"), [("generic", "+sse2"), ("haswell", "+sse2,+avx,+avx2,+fma")])
+def test_processors_with_other_instructions_answer_the_same(tmp_path, name, has):
     """In a process that compiles for one."""
+    if not {one[1:] for one in has.split(",")} <= features():
+        pytest.skip("such code does not run here")
     environment = {
         **os.environ,
-        "NUMBA_CPU_NAME": "generic",
-        "NUMBA_CPU_FEATURES": "+sse2",
+        "NUMBA_CPU_NAME": name,
+        "NUMBA_CPU_FEATURES": has,
         "NUMBA_CACHE_DIR": str(tmp_path),
     }
     names = [

@@ -12,15 +12,18 @@ from rtspk.kernels import processor
         ({"avx2"}, False),
         ({"avx", "sse2"}, False),
         ({"avx2", "fma", "avxvnni"}, False),
-        ({"avx2", "fma", "avx512vnni", "avx512vl"}, False),
-        ({"avx2", "fma", "avx512f", "avx512vl"}, False),
+        ({"avx2", "fma", "avx512f", "avx512vnni", "avx512vl"}, False),
+        ({"avx2", "fma", "avx512f", "avx512vnni", "avx512vl", "avx512bw"}, True),
+        ({"avx2", "fma", "avx512f", "avx512vl", "avx512bw"}, False),
         ({"neon", "dotprod"}, False),
         (set(), False),
     ],
 )
-def test_pairs_are_preferred_where_there_is_avx2_and_no_sum_of_fours(monkeypatch, known, wanted):
+def test_own_kernels_are_preferred_with_wide_registers_or_where_nothing_sums_fours(
+    monkeypatch, known, wanted
+):
     monkeypatch.setattr(processor, "features", lambda: known)
-    assert processor.prefers_pairs() is wanted
+    assert processor.prefers_own_kernels() is wanted
 
 
 def test_what_numba_is_told_goes_before_what_the_processor_has(monkeypatch):

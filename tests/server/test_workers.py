@@ -120,6 +120,8 @@ def test_sessions_on_processes_outlive_the_process_of_another(serve, wire, load,
         socket.send(wire.start())
         wire.said(socket, "ready")
         socket.send(wire.pieces(conversation)[0])
+        socket.send('{"type":"flush","id":1}')
+    heard_until_flush(bad)  # its process knows it: one that does not would be begun anew, and nothing lost
     os.kill(processes_of(server)[1], signal.SIGKILL)
     bad.send('{"type":"flush"}')
     error = wire.said(bad, "error")[-1]

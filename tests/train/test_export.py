@@ -133,7 +133,7 @@ def test_every_network_is_exported_as_it_answers(name, tmp_path):
 
 @pytest.mark.filterwarnings("ignore")  # likewise
 def test_a_trunk_of_whole_sixteens_has_tables_that_answer_as_it_does(tmp_path, monkeypatch):
-    monkeypatch.setattr("rtspk.engine.trunk.prefers_pairs", lambda: True)
+    monkeypatch.setattr("rtspk.engine.trunk.prefers_own_kernels", lambda: True)
     head = ConformerConfig(channels=4, width=16, blocks=1, heads=2, **END)
     sizes = ResidualConformerConfig(16, (1, 2, 1, 1), (16, 16, 16, 16), head)
     model = NetworkConfig("residual_conformer", residual_conformer=sizes)
