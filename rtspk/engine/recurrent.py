@@ -17,20 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtspk.engine.convolutions import Convolutions, Norm
-from rtspk.engine.network import Network
+from rtspk.engine.filters import Filters, places_of
 from rtspk.engine.powerset import CLASSES
 from rtspk.engine.recurrence import Recurrence
 from rtspk.engine.rows import raw_rows
 from rtspk.errors import ModelError
+from rtspk.kernels.filters import HOP as FILTER_HOP
+from rtspk.kernels.filters import LENGTH as FILTER
+from rtspk.kernels.filters import POOLED
 from rtspk.types import FloatArray, samples_of
 
 __all__ = ["FRAME", "HEARD", "PARTS", "Hearing", "RecurrentNetwork"]
 
 # The parts of the network, as `rtspk.train.adopt` writes them.
-PARTS = ("filters.onnx", "convolutions.npz", "recurrence.npz")
+PARTS = ("filters.npz", "convolutions.npz", "recurrence.npz")
 
-FILTER, FILTER_HOP = 251, 10  # samples of a filter, and between two of its answers (arXiv:1808.00158)
-PLACE: int = 3 * FILTER_HOP  # samples between two of the loudest of three answers
+PLACE: int = POOLED * FILTER_HOP  # samples between two of the loudest of three answers
 PLACES: int = 9  # places between two frames,
 WIDE: int = 25  # and heard by one
 FRAME: int = PLACES * PLACE  # samples between two frames
@@ -80,7 +82,7 @@ class Hearing:
 class RecurrentNetwork:
     """Shared and read-only; a `Hearing` is the stream's."""
 
-    def __init__(self, folder: Path, threads: int = 1, refresh: int = 2) -> None:
+    def __init__(self, folder: Path, refresh: int = 2) -> None:
         """Read the parts; every `refresh` hops a window is heard as a whole."""
         missing = [name for name in PARTS if not (folder / name).is_file()]
         if missing:
@@ -88,7 +90,7 @@ class RecurrentNetwork:
                 f"wanted {', '.join(PARTS)} in {folder}, got no {', '.join(missing)}; "
                 "`rtspk export` makes them of pyannote's ONNX file"
             )
-        self._filters = Network(folder / PARTS[0], threads)
+        self._filters = Filters.read(folder / PARTS[0])
         self.convolutions = Convolutions.read(folder / PARTS[1])
         self.recurrence = Recurrence.read(folder / PARTS[2])
         told, heard = self.convolutions.width, self.recurrence.inputs
@@ -96,11 +98,15 @@ class RecurrentNetwork:
         self.group = heard // told  # frames of a step of the recurrences
         # The public network was taught whole windows, ours what there is (`rtspk.train.recurrent_set`).
         self._fills = self.group == 1
-        if heard % told:
-            raise ModelError(
-                f"wanted the parts of one network in {folder}, got frames of {told} numbers in {PARTS[1]} "
-                f"and of {heard} in {PARTS[2]}"
-            )
+        for (one, said), (other, taken) in (
+            ((PARTS[0], self._filters.channels), (PARTS[1], self.convolutions.channels)),
+            ((PARTS[1], told), (PARTS[2], heard)),
+        ):
+            if taken % said:
+                raise ModelError(
+                    f"wanted the parts of one network in {folder}, got frames of {said} numbers in {one} "
+                    f"and of {taken} in {other}"
+                )
 
     def empty(self) -> Hearing:
         """Before the first sample."""
@@ -161,8 +167,7 @@ class RecurrentNetwork:
     @staticmethod
     def frames_of(samples: int) -> int:
         """How many frames so many samples make whole."""
-        places = ((samples - FILTER) // FILTER_HOP + 1) // 3
-        return max(0, (places - WIDE) // PLACES + 1)
+        return max(0, (places_of(samples) - WIDE) // PLACES + 1)
 
     def at(self, samples: NDArray[np.int64], classes: FloatArray, begin: int) -> FloatArray:
         """Chances at some samples, float32 [shape=(n, 7)]; outside of all steps those of the nearest.
@@ -182,8 +187,8 @@ class RecurrentNetwork:
     def _filter(self, block: FloatArray, hearing: Hearing) -> None:
         """How loud each filter is in the new places."""
         sound = np.concatenate([hearing.tail, block])
-        places = ((len(sound) - FILTER) // FILTER_HOP + 1) // 3
-        if places <= 0:
+        places = places_of(len(sound))
+        if not places:
             hearing.tail = sound
             return
         heard = sound[: places * PLACE - FILTER_HOP + FILTER]
@@ -197,15 +202,7 @@ class RecurrentNetwork:
 
     def _loudness(self, samples: FloatArray, levels: Iterable[tuple[int, float, float]]) -> FloatArray:
         """How loud each filter is, float32 [shape=(places, 80)]; not scaled yet."""
-        mean, deviation = _level(levels)
-        (loudness,) = self._filters.run(
-            {
-                "samples": samples[None, None],
-                "mean": np.array([mean], np.float32),
-                "deviation": np.array([deviation], np.float32),
-            }
-        )
-        return np.ascontiguousarray(loudness[0].T)
+        return self._filters(samples, *_level(levels))
 
     def _listen_anew(self, end: int, hearing: Hearing) -> None:
         """Forget all but the loudness of the filters, and hear the last seconds as one window.

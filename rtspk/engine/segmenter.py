@@ -57,7 +57,7 @@ class Segmenter:
         self._network = (
             Network(folder / card.file, threads)
             if card.input == "log-mel"
-            else RecurrentNetwork(folder, threads, card.refresh)
+            else RecurrentNetwork(folder, card.refresh)
         )
         self.frames = round(card.seconds * SAMPLE_RATE / ACTIVITY_HOP)  # of the longest window
 

@@ -17,6 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from rtspk.audio import read_audio
 from rtspk.data import CONVERSATION
 from rtspk.engine.eight_bits import Tables, in_eight_bits
+from rtspk.engine.filters import halves
 from rtspk.engine.powerset import CLASSES
 from rtspk.engine.recurrence import DIRECTIONS, STATES
 from rtspk.engine.recurrent import PARTS
@@ -24,7 +25,6 @@ from rtspk.errors import ModelError
 from rtspk.files import bytes_of, make_folder, write_atomically
 from rtspk.kernels.convolution import POOLED, SLOPE
 from rtspk.train.card import identity_of
-from rtspk.train.onnx_file import halved
 from rtspk.types import FloatArray, samples_of
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def adopt_segmenter(path: Path, out: Path, licence: str) -> str:
     """
     weights = read_weights(path)
     parts = {
-        "filters.onnx": halved(_filters(weights)),
+        "filters.npz": _filters(weights),
         "convolutions.npz": _convolutions(weights),
         "recurrence.npz": recurrence_tables(weights.recurrences, weights.layers),
     }
@@ -145,6 +145,12 @@ def read_weights(path: Path) -> Weights:
         [weights(node)[:3] for node in nodes["LSTM"]],
         [[weights(node)[0], bias] for node, bias in zip(nodes["MatMul"], biases, strict=True)],
     )
+    try:
+        halves(read.filters[:, 0])
+    except ValueError as error:
+        raise ModelError(
+            f"wanted even filters of 251 samples and odd ones behind them in {path}, got others"
+        ) from error
     classes = read.layers[-1][0].shape[-1]
     if classes != CLASSES:
         raise ModelError(f"wanted {CLASSES} classes a frame of {path}, got {classes}")
@@ -163,32 +169,11 @@ def _nodes(graph: "onnx.GraphProto") -> "Iterator[onnx.NodeProto]":
                 yield from _nodes(attribute.g)
 
 
-def _filters(weights: Weights) -> "onnx.ModelProto":
-    """Samples, their mean and deviation, to how loud each filter is in each 30 samples; not scaled yet."""
-    from onnx import TensorProto, helper, numpy_helper
-
+def _filters(weights: Weights) -> bytes:
+    """The tables of `rtspk.engine.filters`."""
     scale, offset = weights.wave
-    tables = {"lift": np.array([offset / scale], np.float32), "filters": weights.filters}
-    nodes = [
-        helper.make_node("Sub", ["samples", "mean"], ["centred"]),
-        helper.make_node("Mul", ["deviation", "lift"], ["lifted"]),
-        helper.make_node("Add", ["centred", "lifted"], ["heard"]),
-        helper.make_node("Conv", ["heard", "filters"], ["said"], strides=[10]),
-        helper.make_node("Abs", ["said"], ["loud"]),
-        helper.make_node("MaxPool", ["loud"], ["loudness"], kernel_shape=[POOLED], strides=[POOLED]),
-    ]
-
-    def values(name: str, *shape: int | str) -> "onnx.ValueInfoProto":
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-
-    graph = helper.make_graph(
-        nodes,
-        "rtspk",
-        [values("samples", 1, 1, "n"), values("mean", 1), values("deviation", 1)],
-        [values("loudness", 1, len(weights.filters), "places")],
-        [numpy_helper.from_array(table, name) for name, table in tables.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    even, odd = (half.astype(np.float16) for half in halves(weights.filters[:, 0]))
+    return _file({"even": even, "odd": odd, "lift": np.array(offset / scale, np.float32)})
 
 
 def _convolutions(weights: Weights) -> bytes:

@@ -320,8 +320,11 @@ def test_a_segmenter_that_is_sure_of_barks_wants_more_for_a_new_voice_where_noth
     assert gates()[0] > gates()[1]
 
 
-def test_threads_are_for_both_networks_and_change_no_answer(engine):
-    several = Engine.load(":memory:", device="cpu", threads=2)
-    assert several.segmenter._network._filters._session.get_session_options().intra_op_num_threads == 2
-    rows = engine.segmenter.rows(read_audio(TALK)[: samples_of(12.0)])
-    assert np.array_equal(several.segmenter.speech(rows), engine.segmenter.speech(rows))
+def test_threads_are_for_both_networks_and_change_no_answer():
+    one, several = (
+        Engine.load(":memory:", device="cpu", segmenter="light", threads=threads) for threads in (1, 2)
+    )
+    for network in (several.segmenter._network, several.embedder._network):
+        assert network._session.get_session_options().intra_op_num_threads == 2
+    rows = one.segmenter.rows(read_audio(TALK)[: samples_of(12.0)])
+    assert np.array_equal(several.segmenter.speech(rows), one.segmenter.speech(rows))

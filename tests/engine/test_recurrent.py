@@ -65,17 +65,17 @@ def unlike(one, other):
 
 
 def test_behind_a_whole_window_the_answer_is_that_of_the_window_alone(network, conversation):
-    compared = 0
+    apart = []
     for hearing in played(network, conversation[: samples_of(20.0)]):
         if hearing.since or len(hearing.frames) < recurrent.WINDOW:
             continue
         begin = hearing.begin * FRAME
         alone = network.classes(conversation[begin : hearing.received], hearing.received - begin)
         assert len(alone) == len(hearing.classes)
-        # The level of the sound is that of the last ten seconds; it counts for next to nothing.
-        assert np.abs(alone - hearing.classes).mean() < 0.01
-        compared += 1
-    assert compared >= 9
+        apart.append(np.abs(alone - hearing.classes).mean())
+    assert len(apart) >= 9
+    # The level of the sound is that of the last ten seconds; it counts for next to nothing.
+    assert np.mean(apart) < 0.003
 
 
 def test_a_stream_that_has_just_begun_is_heard_as_a_window_that_ends_early(network, conversation):
@@ -219,13 +219,13 @@ def test_a_constant_under_the_sound_does_not_matter(segmenter, conversation):
 
 def test_a_folder_with_other_networks_is_refused(tmp_path):
     for name in recurrent.PARTS:
-        (tmp_path / name).write_bytes((BUNDLED / "filters.onnx").read_bytes())
+        (tmp_path / name).write_bytes(b"no tables")
     with pytest.raises(ModelError, match="wanted the parts of a segmenter on samples in"):
         RecurrentNetwork(tmp_path)
 
 
 def test_a_folder_without_the_parts_says_how_to_make_them(tmp_path):
-    (tmp_path / "filters.onnx").write_bytes(b"")
+    (tmp_path / "filters.npz").write_bytes(b"")
     with pytest.raises(ModelError, match=r"got no convolutions.npz, recurrence.npz; `rtspk export`"):
         RecurrentNetwork(tmp_path)
 

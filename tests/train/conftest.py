@@ -148,7 +148,7 @@ def conversations(tmp_path_factory: pytest.TempPathFactory, write_teacher: Write
     return folder
 
 
-FILTERS, CHANNELS, HIDDEN, LAYERS = 6, 5, 16, 2
+FILTERS, EVEN, CHANNELS, HIDDEN, LAYERS = 6, 4, 5, 16, 2
 WritePublic = Callable[..., Path]
 
 
@@ -172,9 +172,13 @@ def write_public() -> WritePublic:
             nodes.append(helper.make_node(kind, inputs, [f"v{len(nodes)}"], **attributes))
             return nodes[-1].output[0]
 
+        half = rng.normal(0, 0.3, (FILTERS, 1, 125)).astype(np.float32)
+        signs = np.where(np.arange(FILTERS) < EVEN, 1, -1).astype(np.float32)[:, None, None]
+        middle = np.abs(half[:, :, :1]) * (signs > 0)
+        filters = np.concatenate([half, middle, signs * half[:, :, ::-1]], axis=2)
         wave = [table(values=np.array([value], np.float32)) for value in (0.9, 0.02)]
         x = add("InstanceNormalization", "x", *wave, epsilon=1e-5)
-        x = add("Abs", add("Conv", x, table(FILTERS, 1, 251), strides=[10]))
+        x = add("Abs", add("Conv", x, table(values=filters), strides=[10]))
         width = FILTERS
         for stage in range(3):
             x = add("MaxPool", x, kernel_shape=[3], strides=[3])
