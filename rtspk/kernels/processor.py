@@ -30,9 +30,8 @@ def prefers_own_kernels() -> bool:
     """Whether our kernels for pictures are faster than ONNX Runtime's.
 
     They are with wide registers, and where sums of products go fastest by two in 16 bits at a time (AVX2).
-    Between, where other ways have instructions for four and our kernels do not, they are not.
+    They have not the instructions for four of narrow registers, nor those for whole tiles (AMX): it has.
     """
     known = features()
-    return has_wide_registers() or (
-        {"avx2", "fma"} <= known and "avx512f" not in known and not sums_fours(known)
-    )
+    by_two = {"avx2", "fma"} <= known and "avx512f" not in known and not sums_fours(known)
+    return by_two or (has_wide_registers() and "amx-int8" not in known)

@@ -14,6 +14,7 @@ from rtspk.kernels import processor
         ({"avx2", "fma", "avxvnni"}, False),
         ({"avx2", "fma", "avx512f", "avx512vnni", "avx512vl"}, False),
         ({"avx2", "fma", "avx512f", "avx512vnni", "avx512vl", "avx512bw"}, True),
+        ({"avx2", "fma", "avx512f", "avx512vnni", "avx512vl", "avx512bw", "amx-int8"}, False),
         ({"avx2", "fma", "avx512f", "avx512vl", "avx512bw"}, False),
         ({"neon", "dotprod"}, False),
         (set(), False),
