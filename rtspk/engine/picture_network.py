@@ -14,6 +14,8 @@ import numpy as np
 from rtspk.engine.eight_bits import Tables, read_tables
 from rtspk.engine.picture_steps import Call, Picture, Size, Step, Way
 from rtspk.errors import ModelError
+from rtspk.kernels.jit import contiguous
+from rtspk.kernels.levels import read_bytes, read_words, store_bytes, store_words
 from rtspk.kernels.processor import has_wide_registers
 from rtspk.kernels.winograd import AT_ONCE, LARGEST_SUM
 from rtspk.types import FloatArray
@@ -34,12 +36,14 @@ class Pictures:
 
     first : [shape=(rows, places, 1)], the input with its border
     calls : kernels and what they take, which make the answers of all steps, one after the other
-    last : [shape=(rows, places, channels)], the answers of the last step
+    last : [shape=(rows, places, channels)], the answers of the last step, with their border
+    frames : the shape of what these stand for, a frame for each row
     """
 
     first: Picture
     calls: list[Call]
     last: Picture
+    frames: Size
 
 
 class Room:
@@ -90,7 +94,7 @@ class Room:
             other = out if step.added < 0 else pictures[step.added]
             calls.append(self._way.call(step, pack, pictures[step.source], other, out, sizes[number]))
         down, across = sizes[-1]
-        return Pictures(pictures[0], calls, pictures[-1][1 : down + 1, 1 : across + 1])
+        return Pictures(pictures[0], calls, pictures[-1], (down, across * self._steps[-1].outputs))
 
 
 class PictureNetwork:
@@ -144,18 +148,18 @@ class PictureNetwork:
         if rows.ndim != 2 or not rows.size or self._steps[0].inputs != 1:
             raise ModelError(f"wanted a picture of one channel, got shape {rows.shape}")
         room = self._room(*rows.shape)
-        pictures, (height, width) = room.pictures(len(rows)), rows.shape
+        pictures = room.pictures(len(rows))
+        store, read = (store_bytes, read_bytes) if pictures.first.itemsize == 1 else (store_words, read_words)
         # What is no number is as little as can be, as with ONNX Runtime.
-        stored = np.fmin(np.fmax(np.rint(rows / self._levels[0]), -self._nought), 255 - self._nought)
-        pictures.first[1 : height + 1, 1 : width + 1, 0] = stored + self._nought
-        pictures.first[height + 1 :] = self._nought
+        store(contiguous(rows), self._levels[0], self._nought, pictures.first)
+        pictures.first[len(rows) + 1 :] = self._nought
         for kernel, arguments in pictures.calls:
             kernel(*arguments)
-        inside = pictures.last.transpose(0, 2, 1)
-        frames = ((inside.astype(np.int16) - self._last) * self._levels[1]).reshape(len(inside), -1)
+        frames = np.empty(pictures.frames, np.float32)
+        read(pictures.last, self._last, self._levels[1], frames)
         if room.height <= KEPT:
             self._rooms.append(room)
-        return np.asarray(frames, np.float32)
+        return frames
 
     def _room(self, height: int, width: int) -> Room:
         """Room that no other call has."""

@@ -234,13 +234,13 @@ def _share(samples: int, half: float) -> float:
 def _linked_cosines(heard: Heard, state: TrackerState) -> list[float]:
     """Of the window remembered last, to those of its local speaker that hear hardly any of its sound."""
     hop, memory = hop_of(heard.piece), state.memory
-    wanted = [
+    wanted = {
         piece
         for piece, samples in heard.links
         if NEAREST <= hop - hop_of(piece) <= FARTHEST and samples >= samples_of(SHARED)
-    ]
-    earlier = memory.pieces[:-1]
-    return [float(cosine) for cosine in memory.products[-1, :-1][np.isin(earlier, wanted)]] if wanted else []
+    }
+    earlier = enumerate(memory.pieces[:-1].tolist())
+    return [float(memory.products[-1, row]) for row, piece in earlier if piece in wanted] if wanted else []
 
 
 def _linked(links: Links, state: TrackerState) -> tuple[Chances, int]:
