@@ -21,7 +21,7 @@ from rtspk.cli.options import (
     given,
 )
 from rtspk.cli.screen import answers, note, plain, progress, say
-from rtspk.errors import ConfigError
+from rtspk.errors import ConfigError, GalleryError
 
 if TYPE_CHECKING:
     from rtspk.bench.report import Result
@@ -98,11 +98,13 @@ def diarization(
     gallery: Annotated[
         Path | None,
         typer.Option(
-            "--gallery", metavar="PATH", help="Enrolled voices: how soon do they get their names? Only read."
+            "--gallery",
+            metavar="PATH",
+            help="Enrolled voices: how soon do they get their names? It is only read.",
         ),
     ] = None,
     gallery_audio: Annotated[
-        Path | None, typer.Option("--gallery-audio", metavar="DIR", help=f"For that: {GALLERY_AUDIO}")
+        Path | None, typer.Option("--gallery-audio", metavar="DIR", help=GALLERY_AUDIO)
     ] = None,
     config: ConfigFile = None,
     model: ModelFolder = None,
@@ -129,6 +131,8 @@ def diarization(
         raise ConfigError(f"wanted a folder for --pictures, got the file {pictures}")
     if gallery is not None and gallery_audio is not None:
         raise ConfigError(f"wanted --gallery or --gallery-audio, got {gallery} and {gallery_audio}")
+    if gallery is not None and gallery.is_file() and not gallery.stat().st_size:  # it would be made one
+        raise GalleryError(f"wanted a gallery at {gallery}, got an empty file: enroll a voice first")
     people = {} if gallery_audio is None else people_to_enrol(gallery_audio)
     speakers = speakers_in(reference, audio, uem)  # what is missing is missed before anybody is enrolled
     reports = []
@@ -144,7 +148,9 @@ def diarization(
                 f"{_some(speakers)}; {plain(str(source))} has {_some(names)}"
             )
         if gallery_audio is not None and (refused := enrol_all(engine, people, gallery_audio, advance)):
-            note(f"rtspk: not enrolled for want of speech in their clips: {_some(refused)}")
+            note(
+                f"rtspk: not enrolled for want of speech in their clips, and so never named: {_some(refused)}"
+            )
         for one in settings:
             folder = pictures / f"{one.latency:g}s" if pictures is not None and grid else pictures
             report = evaluate_diarization(

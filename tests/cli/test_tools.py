@@ -147,6 +147,10 @@ def test_a_gallery_of_others_and_none_at_all_are_told_before_the_work(rtspk, voi
     assert (none.returncode, none.stderr.count("\n")) == (2, 1)
     assert "wanted a gallery at none.db, got nothing there" in none.stderr
     assert not (tmp_path / "none.db").exists()
+    (tmp_path / "empty.db").touch()
+    empty = rtspk("evaluate", "diarization", *folders, "--gallery", "empty.db")
+    assert empty.stderr == "rtspk: wanted a gallery at empty.db, got an empty file: enroll a voice first\n"
+    assert (tmp_path / "empty.db").read_bytes() == b""
     assert rtspk("enroll", "anna", voices.a1, "--gallery", "voices.db").returncode == 0
     done = rtspk("evaluate", "diarization", *folders, "--gallery", "voices.db", "--json")
     assert done.returncode == 0, done.stderr
