@@ -14,6 +14,7 @@ import numpy as np
 
 from rtspk.audio import stream_audio
 from rtspk.bench.diarization_report import DiarizationReport, FileResult, Score
+from rtspk.bench.named_stream import NamedStream
 from rtspk.bench.said import Said
 from rtspk.engine.pipeline import Engine
 from rtspk.engine.settings import SessionConfig
@@ -24,12 +25,20 @@ from rtspk.rttm import ScoredRegion, SpeakerTurn, read_rttm, read_uem, to_turns
 from rtspk.timeline import draw_timeline
 from rtspk.types import FloatArray, samples_of, seconds_of
 
-__all__ = ["evaluate_diarization"]
+__all__ = ["evaluate_diarization", "speakers_in"]
 
 CHUNK_SECONDS: float = 0.1  # what a live source hands over
 NAMED: int = 5  # recordings in a note
 SLACK_SECONDS: float = 0.5  # by which a reference may outlast its recording, rounded as it is
 REST_SECONDS: float = 1.0  # of silence behind the latency, so that the last words become final
+
+
+def speakers_in(reference: Path, audio: Path, uem: Path | None) -> set[str]:
+    """Who speaks in the references, which are looked for with all that belongs to them.
+
+    Args and errors are those of `evaluate_diarization`.
+    """
+    return {turn.speaker for case in _cases(reference, audio, _sounds(audio), uem) for turn in case.turns}
 
 
 def evaluate_diarization(
@@ -41,6 +50,7 @@ def evaluate_diarization(
     collar: float,
     progress: Callable[[int, int], None],
     *,
+    enrolled: Collection[str] = (),
     config: SessionConfig | None = None,
     pictures: Path | None = None,
     chunk_seconds: float = CHUNK_SECONDS,
@@ -48,13 +58,15 @@ def evaluate_diarization(
     """Stream every recording that has a reference through a session of its own, and score the answers.
 
     Args:
-        engine: what is measured; its gallery's names play no part in the score
+        engine: what is measured; its gallery's names play no part in the error rates
         reference: a folder of RTTM files, one for each recording, or one file for all
         audio: a folder of recordings of the same stems, of any kind
         uem: a folder of UEM files of the same stems, or one file for all; None scores whole files
         latency: seconds; it takes the place of that of `config`
         collar: seconds left out around each boundary of the reference, half before and half after
         progress: called with recordings done and recordings in all
+        enrolled: speakers of the references whose voices the engine's gallery has: how soon each gets the
+            correct name is measured too, over the whole recording
         config: all other settings of the sessions
         pictures: a folder for a picture of each recording, reference above answer; None for none
         chunk_seconds: what is handed over at once; it changes nothing but the delays
@@ -69,7 +81,7 @@ def evaluate_diarization(
     notes = _left_out(sounds.keys() - {case.name for case in cases})
     files = []
     for number, case in enumerate(cases, start=1):
-        result, length = _evaluate(engine, case, settings, collar, pictures, chunk_seconds)
+        result, length = _evaluate(engine, case, enrolled, settings, collar, pictures, chunk_seconds)
         files.append((case.name, result))
         notes += _too_short(case, length)
         progress(number, len(cases))
@@ -90,13 +102,15 @@ class _Case:
 def _evaluate(
     engine: Engine,
     case: _Case,
+    enrolled: Collection[str],
     settings: SessionConfig,
     collar: float,
     pictures: Path | None,
     chunk_seconds: float,
 ) -> tuple[FileResult, int]:
     """Score one recording; also its length in samples."""
-    said, length, seconds = Said(samples_of(settings.latency)), 0, 0.0
+    said, names = Said(samples_of(settings.latency)), NamedStream(case.turns, enrolled)
+    length, seconds = 0, 0.0
     with engine.session(config=settings) as session:
         now = 0
         for samples, is_sound in _padded(case.sound, settings.latency, chunk_seconds):
@@ -106,10 +120,12 @@ def _evaluate(
             now += len(samples)
             length += len(samples) if is_sound else 0
             said.hear(events, now)
+            names.hear(events, now)
         begin = time.process_time()
         events = session.finish()
         seconds += time.process_time() - begin
         said.hear(events, now)
+        names.hear(events, now)
         said.end()
     regions = case.regions or [ScoredRegion(case.name, 0.0, seconds_of(length))]
     first, revised = (
@@ -136,6 +152,7 @@ def _evaluate(
         tuple(said.delays[number] for number in sorted(said.final & said.delays.keys())),
         seconds,
         seconds_of(now),
+        names.result(length),
     )
     return result, length
 

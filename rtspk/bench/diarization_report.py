@@ -7,6 +7,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from rtspk.bench.named_stream import StreamResult, percentiles
 from rtspk.metrics import DiarizationError, JaccardError, SpeakerCountError
 from rtspk.metrics.pooled import Pooled
 
@@ -52,6 +53,7 @@ class FileResult(Pooled):
     delays: tuple[float, ...] = ()  # seconds from the start of each segment to its first label
     processing_seconds: float = 0.0  # of the processor, so that a busy machine does not count
     audio_seconds: float = 0.0
+    names: StreamResult = field(default_factory=StreamResult)
 
     def to_json(self) -> Json:
         """The first-said rates, seconds of reference speech, and what goes with both answers."""
@@ -81,24 +83,33 @@ class DiarizationReport:
         return sum((result for _, result in self.files), FileResult())
 
     def to_json(self) -> str:
-        """One object on one line."""
+        """One object on one line; `time_to_name` is in it where anybody is enrolled."""
         total = self.total
+        files: dict[str, Json] = {name: result.to_json() for name, result in self.files}
+        everything = total.to_json()
+        if total.names.delays:
+            everything["time_to_name"] = total.names.time_to_name()
+            for name, result in self.files:
+                files[name]["time_to_name"] = result.names.time_to_name()
+        for name, result in self.files:
+            files[name]["revised"] = result.revised.to_json()
         keys: Json = {
             "latency": self.latency,
             "collar": self.collar,
             "overlap": True,
             "region": self.region,
             "speech_activity": "own",
-            "files": {
-                name: {**result.to_json(), "revised": result.revised.to_json()} for name, result in self.files
-            },
-            "total": total.to_json(),
+            "files": files,
+            "total": everything,
             "revised": total.revised.to_json(),
         }
         return json.dumps(keys)
 
     def table(self, console: Console) -> None:
-        """Print a row for each recording and one for all, and say how they were scored."""
+        """Print a row for each recording and one for all, and say how they were scored.
+
+        How soon the enrolled got their names is a table of its own, where anybody is enrolled.
+        """
         region = "inside the UEM" if self.region == "uem" else "whole files"
         table = Table(
             title=f"latency {self.latency:g} s, as first said",
@@ -127,6 +138,34 @@ class DiarizationReport:
         table.add_row("all", *_cells(total.first, total), style="bold")
         table.add_row("all, revised", *_cells(total.revised, None))
         console.print(table)
+        if total.names.delays:
+            console.print(self._names_table())
+
+    def _names_table(self) -> Table:
+        table = Table(
+            title=f"latency {self.latency:g} s, time to the correct name",
+            title_justify="left",
+            caption="from an enrolled person's first word until something of theirs is shown under their "
+            "name: time of the stream, and their own speech in it",
+            caption_justify="left",
+        )
+        table.add_column("file")
+        columns = ("named", "name after, median", "p95", "own speech until then, median", "p95")
+        for column in columns:
+            table.add_column(column, justify="right")
+        for name, result in self.files:
+            table.add_row(name, *_name_cells(result.names))
+        table.add_section()
+        table.add_row("all", *_name_cells(self.total.names), style="bold")
+        return table
+
+
+def _name_cells(names: StreamResult) -> list[str]:
+    if not names.delays:
+        return ["-"] * 5
+    times = (*percentiles(names.waits), *percentiles(names.delays))
+    cells = ("never" if seconds is None else f"{seconds:.2f} s" for seconds in times)
+    return [f"{names.named} of {len(names.delays)}", *cells]
 
 
 def _cells(score: Score, result: FileResult | None) -> list[str]:

@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from rtspk.audio import read_audio
+from rtspk.bench.enrolled import enrol_all, enrolled_among, people_to_enrol, word_of
 from rtspk.bench.identification_report import IdentificationReport, Probe
 from rtspk.bench.named_stream import NamedStream, StreamResult
 from rtspk.engine.pipeline import Engine
 from rtspk.engine.settings import SessionConfig
 from rtspk.errors import AudioError, FormatError
-from rtspk.people import NOT_SOUND, people_in
-from rtspk.rttm import SpeakerTurn, as_word, read_rttm
+from rtspk.people import NOT_SOUND
+from rtspk.rttm import SpeakerTurn, read_rttm
 from rtspk.types import FloatArray, Segment, samples_of, seconds_of
 
 __all__ = ["evaluate_identification", "pieces_alone"]
@@ -58,25 +59,16 @@ def evaluate_identification(
         AudioError: a recording or a clip that is missing or cannot be read; clips without speech of anybody.
     """
     settings = replace(config or SessionConfig(), latency=latency)
-    people = _people(gallery_audio)
+    people = people_to_enrol(gallery_audio)
     cases = [(path, _sound_of(path, audio)) for path in _references(reference)]
-    truths = [read_rttm(path) for path, _ in cases]
+    truths = [[replace(turn, speaker=word_of(turn.speaker)) for turn in read_rttm(path)] for path, _ in cases]
     who = {turn.speaker for turns in truths for turn in turns}
-    known = who & set(people)
+    known = enrolled_among(people, who)
     if not known or known == who:
         raise FormatError(
             f"wanted enrolled people and strangers in {reference}, got {len(known)} of {len(who)} enrolled"
         )
-    refused = []
-    for number, (name, clips) in enumerate(people.items(), start=1):
-        sounds = [read_audio(clip) for clip in clips]
-        try:
-            engine.enroll(name, *sounds)
-        except AudioError:
-            refused.append(name)
-        progress("enrolling", number, len(people))
-    if len(refused) == len(people):
-        raise AudioError(f"wanted clips with speech in {gallery_audio}, got none of {len(people)} people")
+    refused = enrol_all(engine, people, gallery_audio, progress)
     probes: list[Probe] = []
     stream = StreamResult()
     for number, ((_, sound), turns) in enumerate(zip(cases, truths, strict=True), start=1):
@@ -92,7 +84,7 @@ def evaluate_identification(
             raise FormatError(f"wanted a piece of {segment:g} s of {whose} alone, got none in {reference}")
     threshold = settings.identity.probability
     return IdentificationReport(
-        len(known), tuple(refused), len(who - known), segment, latency, threshold, tuple(probes), stream
+        len(known), refused, len(who - known), segment, latency, threshold, tuple(probes), stream
     )
 
 
@@ -154,17 +146,6 @@ def _streamed(
             heard.hear(session.push(chunk), now)
         heard.hear(session.finish(), now)
     return heard.result(len(samples))
-
-
-def _people(gallery_audio: Path) -> dict[str, list[Path]]:
-    """Clips of the people to enrol, under the names that references have for them."""
-    people: dict[str, list[Path]] = {}
-    for name, clips in people_in(gallery_audio).items():
-        word = as_word(name)
-        if word in people:
-            raise FormatError(f"wanted names that differ in RTTM too, got {word} for two people")
-        people[word] = clips
-    return people
 
 
 def _references(reference: Path) -> list[Path]:

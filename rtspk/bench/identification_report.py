@@ -1,8 +1,6 @@
 """What came of open-set identification: rates of pieces and of streams, tables, JSON."""
 
 import json
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +8,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from rtspk.bench.named_stream import StreamResult
+from rtspk.bench.named_stream import SOON, StreamResult, percentiles
 from rtspk.metrics import (
     OpenSetCounts,
     expected_calibration_error,
@@ -21,7 +19,6 @@ from rtspk.metrics import (
 __all__ = ["RATES", "IdentificationReport", "Probe"]
 
 RATES: tuple[float, ...] = (0.001, 0.01, 0.05)  # of strangers that are given a name
-SOON: float = 3.0  # seconds of speech within which a name should come
 
 Json = dict[str, object]
 
@@ -86,7 +83,6 @@ class IdentificationReport:
             threshold, counts = self.at_false_alarm(rate)
             far[str(rate)] = {"threshold": round(max(0.0, threshold), 5), **_rates(counts)}
         stream = self.stream
-        delays, waits = _percentiles(stream.delays), _percentiles(stream.waits)
         keys: Json = {
             "enrolled": self.enrolled,
             "refused": list(self.refused),
@@ -99,14 +95,7 @@ class IdentificationReport:
             "far": far,
             "as_shipped": {"threshold": self.probability, **_rates(self.as_shipped)},
             "ece": round(self.calibration_error, 5),
-            "time_to_name": {
-                "p50": delays[0],
-                "p95": delays[1],
-                "within_3s": round(stream.named_within(SOON), 4),
-                "ever": round(stream.named_within(1e12), 4),
-                "wait_p50": waits[0],
-                "wait_p95": waits[1],
-            },
+            "time_to_name": stream.time_to_name(),
             "stream": {
                 "latency": self.latency,
                 "detection_error": round(stream.detection_error, 4),
@@ -139,13 +128,13 @@ class IdentificationReport:
         table.add_row("as shipped", f"{self.probability:.3f}", *_cells(self.as_shipped))
         console.print(table)
         stream = self.stream
-        delays = _percentiles(stream.delays)
+        delays = percentiles(stream.delays)
         lines = [
             f"calibration error of the best name's probability: {self.calibration_error:.3f}",
             f"streams at latency {self.latency:g} s, {len(stream.delays)} voices of enrolled people:",
             f"  correct name after {_text(delays[0])} (p50) and {_text(delays[1])} (p95) of their speech, "
             f"within {SOON:g} s for {stream.named_within(SOON):.1%}, "
-            f"ever for {stream.named_within(1e12):.1%}",
+            f"ever for {stream.named / (len(stream.delays) or 1):.1%}",
             f"  detection error {stream.detection_error:.1%} of their speech as first said, "
             f"{stream.revised_detection_error:.1%} as revised",
             f"  strangers: {stream.stranger_named / (stream.stranger_speech or 1.0):.1%} of their speech "
@@ -171,16 +160,6 @@ def _cells(counts: OpenSetCounts) -> tuple[str, str, str]:
         f"{counts.identification_rate:.1%}",
         f"{counts.false_alarm_rate:.2%}",
     )
-
-
-def _percentiles(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """The value that half, and that 95 %, stay at or below; None where that is never."""
-    if not values:
-        return None, None
-    order = sorted(values)
-    found = [order[math.ceil(share * len(order)) - 1] for share in (0.5, 0.95)]
-    half, most = (round(value, 3) if math.isfinite(value) else None for value in found)
-    return half, most
 
 
 def _text(seconds: float | None) -> str:

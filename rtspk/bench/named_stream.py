@@ -1,26 +1,29 @@
 """What a session says of names, against who really spoke: how soon, how rightly, and of whom it should not.
 
-Names are compared as they are: no mapping makes a wrong name right.
+Names are compared as RTTM has them, with underscores for blanks: no mapping makes a wrong name right.
 """
 
+import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rtspk.bench.enrolled import word_of
 from rtspk.bench.said import NOWHERE
 from rtspk.engine.events import Event, ReviseEvent, SegmentEvent, SpeakerEvent
 from rtspk.metrics.pooled import Pooled
 from rtspk.rttm import SpeakerTurn
 from rtspk.types import Segment, samples_of, seconds_of
 
-__all__ = ["NamedStream", "StreamResult"]
+__all__ = ["SOON", "NamedStream", "StreamResult", "percentiles"]
 
 Row = NDArray[np.bool_]
 Rows = dict[str, Row]
 
 GRID: int = samples_of(0.01)  # what names are compared on
+SOON: float = 3.0  # seconds of speech within which a name should come
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,25 @@ class StreamResult(Pooled):
         """Share of the enrolled people whose name came within so much of their speech."""
         return sum(delay <= seconds for delay in self.delays) / len(self.delays) if self.delays else 0.0
 
+    @property
+    def named(self) -> int:
+        """How many of the enrolled people ever had their name; a person counts once in each recording."""
+        return sum(math.isfinite(delay) for delay in self.delays)
+
+    def time_to_name(self) -> dict[str, float | None]:
+        """How soon the names came, for JSON; a time that more than half (or 5 %) never reach is None."""
+        (p50, p95), (wait_p50, wait_p95) = percentiles(self.delays), percentiles(self.waits)
+        return {
+            "enrolled": len(self.delays),
+            "named": self.named,
+            "p50": p50,
+            "p95": p95,
+            "within_3s": round(self.named_within(SOON), 4),
+            "ever": round(self.named / len(self.delays), 4) if self.delays else 0.0,
+            "wait_p50": wait_p50,
+            "wait_p95": wait_p95,
+        }
+
 
 @dataclass(slots=True)
 class NamedStream:
@@ -68,11 +90,13 @@ class NamedStream:
 
     Args:
         turns: who spoke when, strangers included
-        enrolled: whose voices the session could know
+        enrolled: those of them whose voices the session could know
     """
 
     turns: Sequence[SpeakerTurn]
     enrolled: Collection[str]
+    _starts: NDArray[np.int64] = field(init=False)  # samples, of the turns
+    _ends: NDArray[np.int64] = field(init=False)
     _spans: dict[int, Segment] = field(default_factory=dict)
     _labels: dict[int, str] = field(default_factory=dict)
     _names: dict[int, str | None] = field(default_factory=dict)  # as they stand now
@@ -82,6 +106,12 @@ class NamedStream:
     _known: dict[str, str | None] = field(default_factory=dict)  # names of labels
     _reached: dict[str, int] = field(default_factory=dict)  # stream time of each correct name
     _strangers: set[str] = field(default_factory=set)  # of whom a segment ever had a name
+
+    def __post_init__(self) -> None:
+        self.turns = [replace(turn, speaker=word_of(turn.speaker)) for turn in self.turns]
+        self.enrolled = {word_of(name) for name in self.enrolled}
+        self._starts = np.array([samples_of(turn.start) for turn in self.turns], np.int64)
+        self._ends = np.array([samples_of(turn.end) for turn in self.turns], np.int64)
 
     def hear(self, events: Sequence[Event], now: int) -> None:
         """Take the events that came at stream time `now`, in samples."""
@@ -155,11 +185,11 @@ class NamedStream:
         name, span = self._names[number], self._spans[number]
         if name is None or not span.duration:
             return
+        shared = np.minimum(self._ends, span.end) - np.maximum(self._starts, span.start)
         shares: dict[str, int] = {}
-        for turn in self.turns:
-            shared = span.overlap(Segment(samples_of(turn.start), samples_of(turn.end)))
-            if shared:
-                shares[turn.speaker] = shares.get(turn.speaker, 0) + shared
+        for turn in np.flatnonzero(shared > 0).tolist():
+            speaker = self.turns[turn].speaker
+            shares[speaker] = shares.get(speaker, 0) + int(shared[turn])
         if not shares:
             return
         speaker = max(shares, key=lambda one: shares[one])
@@ -167,7 +197,7 @@ class NamedStream:
             return
         if speaker not in self.enrolled:
             self._strangers.add(speaker)
-        elif speaker == name:
+        elif speaker == word_of(name):
             self._reached.setdefault(speaker, now)
 
     def _delay(self, name: str) -> float:
@@ -194,12 +224,22 @@ class NamedStream:
         return seconds_of(missed * GRID), seconds_of(wrong * GRID), seconds_of(named * GRID)
 
     def _truth(self, length: int) -> Rows:
-        """When each person speaks: bool [shape=(grid,)]."""
+        """When each person speaks who speaks before the end: bool [shape=(grid,)]."""
         rows: Rows = {}
         for turn in self.turns:
             row = rows.setdefault(turn.speaker, np.zeros(-(-length // GRID), np.bool_))
             _mark(row, Segment(samples_of(turn.start), samples_of(turn.end)))
-        return rows
+        return {name: row for name, row in rows.items() if row.any()}
+
+
+def percentiles(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """The value that half, and that 95 %, stay at or below; None where that is never."""
+    if not values:
+        return None, None
+    order = sorted(values)
+    found = [order[math.ceil(share * len(order)) - 1] for share in (0.5, 0.95)]
+    half, most = (round(value, 3) if math.isfinite(value) else None for value in found)
+    return half, most
 
 
 def _rows(said: Sequence[tuple[Segment, str | None]], grid: int) -> Rows:
@@ -207,7 +247,7 @@ def _rows(said: Sequence[tuple[Segment, str | None]], grid: int) -> Rows:
     rows: Rows = {}
     for span, name in said:
         if name is not None:
-            _mark(rows.setdefault(name, np.zeros(grid, np.bool_)), span)
+            _mark(rows.setdefault(word_of(name), np.zeros(grid, np.bool_)), span)
     return rows
 
 

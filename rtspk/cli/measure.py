@@ -1,7 +1,7 @@
 """`rtspk evaluate` and `rtspk bench`: how well, and how fast."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +21,7 @@ from rtspk.cli.options import (
     given,
 )
 from rtspk.cli.screen import answers, note, plain, progress, say
-from rtspk.errors import ConfigError
+from rtspk.errors import ConfigError, GalleryError
 
 if TYPE_CHECKING:
     from rtspk.bench.report import Result
@@ -39,6 +39,9 @@ SUITES: dict[str, tuple[str, ...]] = {
     "throughput": (),
     "accuracy": ("model",),
 }
+
+GALLERY_AUDIO = "Clips of the people to enrol: a folder or a clip each, or what `simulate --enrol` wrote."
+NAMED: int = 5  # people in a note
 
 
 def trials(
@@ -92,14 +95,29 @@ def diarization(
         Path | None,
         typer.Option("--pictures", metavar="DIR", help="Draw each recording: the reference, the answer."),
     ] = None,
+    gallery: Annotated[
+        Path | None,
+        typer.Option(
+            "--gallery",
+            metavar="PATH",
+            help="Enrolled voices: how soon do they get their names? It is only read.",
+        ),
+    ] = None,
+    gallery_audio: Annotated[
+        Path | None, typer.Option("--gallery-audio", metavar="DIR", help=GALLERY_AUDIO)
+    ] = None,
     config: ConfigFile = None,
     model: ModelFolder = None,
     segmenter: SegmenterFolder = None,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Diarization error rate with its parts, over a folder of conversations; overlap counts."""
-    from rtspk.bench.diarization import evaluate_diarization
+    """Diarization error rate with its parts, over a folder of conversations; overlap counts.
+
+    With enrolled voices also how soon those who speak get their own names, which are those of the reference.
+    """
+    from rtspk.bench.diarization import evaluate_diarization, speakers_in
+    from rtspk.bench.enrolled import enrol_all, enrolled_among, people_to_enrol
     from rtspk.engine.pipeline import Engine
     from rtspk.engine.settings import session_config
 
@@ -111,9 +129,28 @@ def diarization(
         raise ConfigError(f"wanted a --collar of 0 seconds or more, got {collar:g}")
     if pictures is not None and pictures.exists() and not pictures.is_dir():
         raise ConfigError(f"wanted a folder for --pictures, got the file {pictures}")
+    if gallery is not None and gallery_audio is not None:
+        raise ConfigError(f"wanted --gallery or --gallery-audio, got {gallery} and {gallery_audio}")
+    if gallery is not None and gallery.is_file() and not gallery.stat().st_size:  # it would be made one
+        raise GalleryError(f"wanted a gallery at {gallery}, got an empty file: enroll a voice first")
+    people = {} if gallery_audio is None else people_to_enrol(gallery_audio)
+    speakers = speakers_in(reference, audio, uem)  # what is missing is missed before anybody is enrolled
     reports = []
     with progress() as advance:
-        engine = Engine.load(":memory:", model=model, segmenter=segmenter, device=device)
+        engine = Engine.load(
+            gallery or ":memory:", model=model, segmenter=segmenter, device=device, create=False
+        )
+        names = people or [one.name for one in engine.gallery.speakers()]
+        enrolled = enrolled_among(names, speakers)
+        if not enrolled and (source := gallery or gallery_audio) is not None:
+            note(
+                f"rtspk: nobody in the references is enrolled, so no times to a name: they have "
+                f"{_some(speakers)}; {plain(str(source))} has {_some(names)}"
+            )
+        if gallery_audio is not None and (refused := enrol_all(engine, people, gallery_audio, advance)):
+            note(
+                f"rtspk: not enrolled for want of speech in their clips, and so never named: {_some(refused)}"
+            )
         for one in settings:
             folder = pictures / f"{one.latency:g}s" if pictures is not None and grid else pictures
             report = evaluate_diarization(
@@ -124,6 +161,7 @@ def diarization(
                 one.latency,
                 collar,
                 lambda done, of: advance("recordings", done, of),
+                enrolled=enrolled,
                 config=one,
                 pictures=folder,
             )
@@ -136,6 +174,16 @@ def diarization(
         return
     for report in reports:
         report.table(answers())
+
+
+def _some(names: Collection[str]) -> str:
+    """The first of some names, or "nobody".
+
+    >>> _some({"Ben", "Anna"}), _some([])
+    ('Anna, Ben', 'nobody')
+    """
+    first = sorted(names)[:NAMED]
+    return plain(", ".join(first)) + ", ..." * (len(names) > NAMED) if first else "nobody"
 
 
 def _latencies(grid: str) -> list[float]:
@@ -151,14 +199,7 @@ def _latencies(grid: str) -> list[float]:
 
 
 def identification(
-    gallery_audio: Annotated[
-        Path,
-        typer.Option(
-            "--gallery-audio",
-            metavar="DIR",
-            help="Clips of the people to enrol: a folder or a clip each, or what `simulate --enrol` wrote.",
-        ),
-    ],
+    gallery_audio: Annotated[Path, typer.Option("--gallery-audio", metavar="DIR", help=GALLERY_AUDIO)],
     audio: Annotated[Path, typer.Option("--audio", metavar="DIR", help="Conversations.")],
     reference: Annotated[
         Path, typer.Option("--reference", metavar="DIR", help="An RTTM of the same stem for each.")

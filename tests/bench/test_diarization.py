@@ -1,5 +1,6 @@
 import io
 import json
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,7 +9,7 @@ from rich.console import Console
 
 from rtspk.audio import write_wav
 from rtspk.bench import diarization
-from rtspk.bench.diarization import evaluate_diarization
+from rtspk.bench.diarization import evaluate_diarization, speakers_in
 from rtspk.bench.latency import voices
 from rtspk.engine.embedder import EmbedderCard
 from rtspk.engine.events import Change, EndEvent, ReviseEvent, SegmentEvent, SpeakerEvent
@@ -231,6 +232,14 @@ def test_the_table_says_how_it_was_scored(talk):
         "talk",
     ):
         assert words in out.getvalue()
+
+
+def test_who_is_enrolled_is_measured_up_to_their_name(talk):
+    named = (6.0, SpeakerEvent("named", "S1", name="Anna"))
+    script = Script([*spoken(1, 0, 4, "S1"), named, *spoken(2, 5, 9, "S2")])
+    report = evaluate_diarization(script, talk, talk, None, 1.0, 0.0, quiet, enrolled={"Anna", "Ben"})
+    assert (report.total.names.delays, report.total.names.waits) == ((4.0, math.inf), (6.0, math.inf))
+    assert speakers_in(talk, talk, None) == {"Anna", "Ben"}
 
 
 def test_a_picture_says_all_of_how_it_was_scored(talk, monkeypatch):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rtspk.bench.named_stream import NamedStream, StreamResult
+from rtspk.bench.named_stream import NamedStream, StreamResult, percentiles
 from rtspk.engine.events import Change, ReviseEvent, SegmentEvent, SpeakerEvent
 from rtspk.rttm import SpeakerTurn
 from rtspk.types import Segment, Turn, samples_of
@@ -108,3 +108,43 @@ def test_a_segment_that_is_cut_counts_as_it_was_for_what_was_said_and_by_its_par
     )
     assert (result.wrong, result.stranger_named) == pytest.approx((5.0, 4.0))
     assert (result.revised_wrong, result.revised_stranger_named) == (0.0, 0.0)
+
+
+def test_blanks_of_a_name_are_underscores_in_its_reference():
+    stream = NamedStream([SpeakerTurn("t", 0, 4, "Ana_Jose\u0301")], {"Ana Jos\u00e9"})
+    stream.hear([segment(1, 0, 4, "S1", "Ana Jos\u00e9")], samples_of(4.5))
+    result = stream.result(samples_of(5.0))
+    assert result.delays == pytest.approx((4.0,))
+    assert (result.missed, result.wrong) == (0.0, 0.0)
+
+
+def test_a_piece_that_is_mostly_somebody_elses_gives_nobody_their_name():
+    result = heard((9.5, segment(1, 3, 9, "S1", "Anna")), (14, segment(3, 4, 10.5, "S3", "Ben")))
+    assert result.delays == (float("inf"), float("inf"))
+    assert result.named == 0
+
+
+def test_who_speaks_behind_the_end_alone_is_nobody_to_be_named():
+    stream = NamedStream(TURNS, {"Anna", "Ben"})
+    stream.hear([segment(1, 0, 4, "S1", "Anna")], samples_of(4.0))
+    result = stream.result(samples_of(9.0))
+    assert result.delays == pytest.approx((4.0,))
+    assert (result.strangers, result.missed) == (1, 0.0)
+
+
+def test_times_to_names_are_told_of_all_and_never_is_none():
+    one = heard((5, segment(1, 0, 4, "S1", "Anna")))
+    assert one.named == 1
+    assert one.time_to_name() == {
+        "enrolled": 2,
+        "named": 1,
+        "p50": 4.0,
+        "p95": None,
+        "within_3s": 0.0,
+        "ever": 0.5,
+        "wait_p50": 5.0,
+        "wait_p95": None,
+    }
+    assert StreamResult().time_to_name()["p50"] is None
+    assert percentiles([3.0, 1.0, 2.0, float("inf")]) == (2.0, None)
+    assert percentiles([float(n) for n in range(1, 21)]) == (10.0, 19.0)

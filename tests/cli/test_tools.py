@@ -11,6 +11,7 @@ import pytest
 from rtspk.audio import read_audio, write_wav
 from rtspk.cli import build, doctor
 from rtspk.config import read_toml
+from rtspk.data import DEMO
 from rtspk.engine.calibration import Calibration
 from rtspk.engine.embedder import EmbedderCard, read_card
 from rtspk.engine.gallery import Gallery
@@ -110,6 +111,54 @@ def test_diarization_is_evaluated_in_the_promised_keys(rtspk, voices, tmp_path):
     report = json.loads(done.stdout)
     assert set(report) >= {"latency", "collar", "overlap", "files", "total"}
     assert report["total"]["der"] < 0.5
+    assert "time_to_name" not in report["total"]
+
+
+def test_the_bundled_conversation_tells_how_soon_the_enrolled_get_their_names(rtspk, tmp_path):
+    for folder in ("talk", "people"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "talk" / "talk.opus").write_bytes((DEMO / "conversation.opus").read_bytes())
+    turns = (DEMO / "conversation.rttm").read_text().replace(" Anna ", " Anna_Bell ")
+    (tmp_path / "talk" / "talk.rttm").write_text(turns)
+    for clip, name in (("Anna.opus", "Anna Bell"), ("Ben.opus", "Ben")):
+        (tmp_path / "people" / f"{name}.opus").write_bytes((DEMO / clip).read_bytes())
+    enrolled = rtspk("enroll", "--folder", "people", "--gallery", "voices.db")
+    assert enrolled.returncode == 0, enrolled.stderr
+    before = (tmp_path / "voices.db").read_bytes()
+    folders = ["--reference", "talk", "--audio", "talk"]
+    heard = rtspk("evaluate", "diarization", *folders, "--gallery", "voices.db", "--json")
+    assert heard.returncode == 0, heard.stderr
+    report = json.loads(heard.stdout)["total"]
+    assert report["time_to_name"].items() >= {"enrolled": 2, "named": 2}.items()
+    assert 0.0 < report["time_to_name"]["p50"] <= report["time_to_name"]["wait_p95"] < 10.0
+    assert (tmp_path / "voices.db").read_bytes() == before
+    clips = rtspk("evaluate", "diarization", *folders, "--gallery-audio", "people", "--grid", "1,2", "--json")
+    assert clips.returncode == 0, clips.stderr
+    first, second = (one["total"]["time_to_name"] for one in json.loads(clips.stdout)["grid"])
+    assert first == report["time_to_name"]
+    assert second["wait_p50"] > first["wait_p50"]
+
+
+def test_a_gallery_of_others_and_none_at_all_are_told_before_the_work(rtspk, voices, tmp_path):
+    (tmp_path / "talk.rttm").write_text("SPEAKER talk 1 0.300 5.400 <NA> <NA> Anna <NA> <NA>\n")
+    (tmp_path / "talk.opus").write_bytes(voices.a2.read_bytes())
+    folders = ["--reference", tmp_path, "--audio", tmp_path]
+    none = rtspk("evaluate", "diarization", *folders, "--gallery", "none.db")
+    assert (none.returncode, none.stderr.count("\n")) == (2, 1)
+    assert "wanted a gallery at none.db, got nothing there" in none.stderr
+    assert not (tmp_path / "none.db").exists()
+    (tmp_path / "empty.db").touch()
+    empty = rtspk("evaluate", "diarization", *folders, "--gallery", "empty.db")
+    assert empty.stderr == "rtspk: wanted a gallery at empty.db, got an empty file: enroll a voice first\n"
+    assert (tmp_path / "empty.db").read_bytes() == b""
+    assert rtspk("enroll", "anna", voices.a1, "--gallery", "voices.db").returncode == 0
+    done = rtspk("evaluate", "diarization", *folders, "--gallery", "voices.db", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "nobody in the references is enrolled" in done.stderr
+    assert "they have Anna; voices.db has anna" in done.stderr
+    assert "time_to_name" not in done.stdout
+    both = rtspk("evaluate", "diarization", *folders, "--gallery", "voices.db", "--gallery-audio", ".")
+    assert "wanted --gallery or --gallery-audio, got voices.db and ." in both.stderr
 
 
 @pytest.mark.parametrize(
