@@ -62,10 +62,9 @@ def train(
     if task := task_of(path):
         if task not in TASKS:
             raise ConfigError(f"wanted a task of {' or '.join(TASKS)}, or none for an embedder, got {task!r}")
-        for option, given in (("--sweep-workers", sweep), ("--track", track not in {"auto", "none"})):
-            if given:
-                raise ConfigError(f"wanted a segmenter's recipe without {option}, got it")
-        _say_checkpoint(_train_segmenter(path, task, data, out), as_json=as_json)
+        if sweep:
+            raise ConfigError("wanted a segmenter's recipe without --sweep-workers, got it")
+        _say_checkpoint(_train_segmenter(path, task, data, out, track), as_json=as_json)
         return
     wanted = Recipe.read(path)
     if sweep:
@@ -138,7 +137,7 @@ def _export_segmenter(checkpoint: Path, task: str, out: Path, licence: str) -> s
     return export_segmenter(checkpoint, out)
 
 
-def _train_segmenter(path: Path, task: str, data: Path, out: Path) -> Path:
+def _train_segmenter(path: Path, task: str, data: Path, out: Path, track: str) -> Path:
     from rtspk.train.distributed import Ranks
     from rtspk.train.recurrent_recipe import RecurrentRecipe
     from rtspk.train.segmenter_loop import SegmenterTrainer
@@ -149,7 +148,7 @@ def _train_segmenter(path: Path, task: str, data: Path, out: Path) -> Path:
         raise ConfigError(f"wanted one process for a segmenter, got {processes}: run it without torchrun")
     kind = RecurrentRecipe if task == RECURRENT else SegmenterRecipe
     with progress() as advance:
-        return SegmenterTrainer(kind.read(path), data, out, advance, note).run()
+        return SegmenterTrainer(kind.read(path), data, out, advance, note, track).run()
 
 
 def _say_checkpoint(checkpoint: Path, *, as_json: bool) -> None:

@@ -192,6 +192,7 @@ class App:
             if isinstance(command, Audio) and command.wait:
                 await asyncio.sleep(command.wait)
             await link.room.wait()
+            await link.caught_up.wait()
 
     async def _answer_request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Judge a request: None lets it become a websocket."""
@@ -229,14 +230,18 @@ async def _pass_over(socket: BodyConnection) -> None:
 
 async def _send(link: Link) -> None:
     """Send what is to be said, in order; then close if that is wanted."""
-    while True:
-        await link.wake.wait()
-        link.wake.clear()
-        while (text := link.next_text()) is not None:
-            await link.socket.send(text)
-        if link.closing is not None:
-            await link.socket.close(*link.closing)
-            return
+    try:
+        while True:
+            await link.wake.wait()
+            link.wake.clear()
+            while (text := link.next_text()) is not None:
+                await link.socket.send(text)
+                link.sent()
+            if link.closing is not None:
+                await link.socket.close(*link.closing)
+                return
+    finally:
+        link.let_on()
 
 
 async def run(app: App, announce: Callable[[int], None]) -> None:

@@ -35,13 +35,18 @@ class Limits:
     backlog_bytes: int = 8 << 20  # likewise: 10 s of many channels at a high rate would be half a gigabyte
     lag_seconds: float = 3.0  # live sound that has waited for longer is dropped, or ends the session
     outbox_bytes: int = 4 << 20  # said to a client that does not read; beyond it the connection ends
-    replay_bytes: int = 1 << 20  # of events kept for a client that comes back
+    replay_bytes: int = 1 << 20  # of events kept for a client that comes back, beside all that was not sent
     parked: int = 200  # broken sessions that are kept; beyond it the oldest ends
 
     def __post_init__(self) -> None:
         _check_numbers(self, "limits", ("sessions_per_token", "connections", "parked"))
         if self.sessions > MOST_SESSIONS:
             raise ConfigError(f"wanted limits.sessions of at most {MOST_SESSIONS}, got {self.sessions}")
+
+    @property
+    def unread_bytes(self) -> int:
+        """Of events of a session that broke: what waited, and as much for what is still worked on."""
+        return 2 * self.outbox_bytes
 
     @property
     def most_connections(self) -> int:

@@ -7,6 +7,7 @@ for how long its peer has been silent.
 
 import asyncio
 import contextlib
+from socket import SO_SNDBUF, SOL_SOCKET
 
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame, Opcode
@@ -20,6 +21,7 @@ __all__ = ["HEAD_SECONDS", "BodyConnection", "BodyError"]
 LONGEST_HEAD: int = 64 << 10  # bytes; the library has limits of its own for lines and their number
 LONGEST_NUMBER: int = 18  # digits of a length; Python refuses to read thousands, and no body is that long
 HEAD_SECONDS: float = 10.0  # for the whole head, or whoever sends a byte a minute holds a socket for it
+UNREAD: int = 256 << 10  # bytes of what was sent that the system holds, or twice that; by itself up to 4 MB
 MOST_PINGS: int = 100  # in a second, or answers to them; each costs more than the messages that have a limit
 SLICE: int = 16 << 10  # bytes
 PASSED_OVER: int = 64 << 20  # bytes of a body that nobody wants, for who reads the answer only behind it
@@ -49,6 +51,8 @@ class BodyConnection(ServerConnection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a connection, unless there are far too many; its request must not take long."""
         super().connection_made(transport)
+        if (socket := transport.get_extra_info("socket")) is not None:
+            socket.setsockopt(SOL_SOCKET, SO_SNDBUF, UNREAD)  # what is in there is lost where the line breaks
         self._heard_at = self.loop.time()
         self._hurry = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
         if len(self.server.handler_tasks) > most_sockets():

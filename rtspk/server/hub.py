@@ -203,8 +203,7 @@ class Hub:
         link.protocol.resume(lingers=lingers, ending=place.stream.ending)
         self._telemetry.resumed.inc()
         self._greet(place, link, resumed=True, now=now)
-        for text in missed:
-            link.say_text(text)
+        link.say_missed(missed)
         if place.over and now >= place.lingers_until:
             link.close()
 
@@ -263,6 +262,8 @@ class Hub:
             ended = ended or isinstance(event, EndEvent)
             if link is not None:
                 link.say_text(text)
+        unread = self._config.limits.unread_bytes if link is None or link.is_cut else link.waiting_bytes
+        stream.replay.forget(unread)
         place.over = place.over or ended
         now = self.rounds.now()
         if ended and not self.draining:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rtspk.server.access import Principal
@@ -38,6 +39,8 @@ class Link:
     waiting_bytes: int = 0
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     room: asyncio.Event = field(default_factory=_open_event)  # set while the stream can take more sound
+    caught_up: asyncio.Event = field(default_factory=_open_event)  # unset while much of what it missed waits
+    is_cut: bool = False
     beat_at: float = 0.0  # when the next heartbeat is due
     acked_seconds: float = 0.0
 
@@ -47,21 +50,32 @@ class Link:
 
     def say_text(self, text: str) -> None:
         """Queue a message; a client that does not read is cut off, and may come back."""
-        if self.closing is not None:
+        if self.closing is not None or self.is_cut:
             return
-        self.outbox.append(text)
-        self.waiting_bytes += len(text)
-        if self.waiting_bytes > self.limits.outbox_bytes:
+        self._queue(text)
+        most = self.limits.outbox_bytes
+        if not self.caught_up.is_set():  # nothing more is heard of it meanwhile, but what had arrived goes on
+            most += self.limits.replay_bytes + self.limits.unread_bytes
+        if self.waiting_bytes > most:
             self.cut()
-        self.wake.set()
+
+    def say_missed(self, texts: Sequence[str]) -> None:
+        """Queue what a client that came back has missed, however much; until it reads, it is not heard."""
+        for text in texts:
+            self._queue(text)
+        if self.waiting_bytes > self.limits.outbox_bytes:
+            self.caught_up.clear()
 
     def next_text(self) -> str | None:
-        """The next message to send."""
-        if not self.outbox:
-            return None
-        text = self.outbox.popleft()
-        self.waiting_bytes -= len(text)
-        return text
+        """The next message to send; it waits until it is `sent`."""
+        return self.outbox[0] if self.outbox else None
+
+    def sent(self) -> None:
+        """The next message is out."""
+        if self.outbox:  # it was cut off meanwhile
+            self.waiting_bytes -= len(self.outbox.popleft())
+        if self.waiting_bytes <= self.limits.outbox_bytes:
+            self.caught_up.set()
 
     def refuse(self, error: Error) -> None:
         """Say an error, then close."""
@@ -73,11 +87,22 @@ class Link:
         if self.closing is None:
             self.closing = code, reason
         self.wake.set()
-        self.room.set()
+        self.let_on()
 
     def cut(self) -> None:
         """Break the connection off."""
+        self.is_cut = True
         self.outbox.clear()
         self.waiting_bytes = 0
-        self.room.set()
+        self.let_on()
         self.socket.transport.abort()
+
+    def let_on(self) -> None:
+        """Nothing holds up any more whoever reads what the client says."""
+        self.room.set()
+        self.caught_up.set()
+
+    def _queue(self, text: str) -> None:
+        self.outbox.append(text)
+        self.waiting_bytes += len(text)
+        self.wake.set()

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, WrapValidator
 from pydantic.config import JsonDict
 
 from rtspk.engine.events import Reason
+from rtspk.engine.gallery_records import LONGEST_NAME
 from rtspk.engine.settings import MOST_SPEAKERS
 
 __all__ = [
@@ -123,7 +124,9 @@ class Label(_Asked):
 
     type: Literal["label"] = "label"
     speaker: Annotated[str, Field(max_length=40)]
-    name: Annotated[str, Field(max_length=400)]
+    name: Annotated[
+        str, Field(description=f"at most {LONGEST_NAME} characters in NFC; what is no name is `refused`")
+    ]
     scope: Annotated[Literal["session", "gallery"], Field(description="gallery keeps the voice too")] = (
         "session"
     )

@@ -19,7 +19,7 @@ from rtspk.server.messages import (
 
 __all__ = ["read_client_message", "read_server_message", "schema", "to_text", "version_of"]
 
-LONGEST: int = 1 << 14  # characters of what a client says; the longest that makes sense has some 1500
+LONGEST: int = 1 << 14  # characters of what a client says; a name of 300, all escaped, has some 5500
 SHOWN: int = 40  # characters of a client's own key in an error; no key of the protocol is longer
 LATER: frozenset[str] = frozenset({"union_tag_invalid", "literal_error"})  # faults of words that are not ours
 M = TypeVar("M")

@@ -22,6 +22,7 @@ from rtspk.train.recurrent_batches import RecurrentBatches, in_steps
 from rtspk.train.recurrent_network import GroupedRecurrences
 from rtspk.train.recurrent_recipe import RecurrentRecipe
 from rtspk.train.recurrent_set import RecurrentSet
+from rtspk.train.segmenter_card import activity_text, recurrent_text
 from rtspk.train.segmenter_recipe import SegmenterRecipe
 from rtspk.train.segmenter_scoring import LocalError, local_error, measure
 
@@ -45,6 +46,9 @@ class Lesson(Protocol):
 
     def beside(self) -> dict[str, Tensor]:
         """What a finished model holds beside the weights that it learns."""
+
+    def card(self, steps: int, error: dict[str, float]) -> str:
+        """What a finished model is and was made from, as Markdown; with what `error` said of it."""
 
 
 class ActivityLesson:
@@ -79,6 +83,10 @@ class ActivityLesson:
     def beside(self) -> dict[str, Tensor]:
         """Nothing."""
         return {}
+
+    def card(self, steps: int, error: dict[str, float]) -> str:
+        """The README that is exported."""
+        return activity_text(self._recipe, self._recipe.name, steps, self.network(), error)
 
 
 class RecurrentLesson:
@@ -125,6 +133,10 @@ class RecurrentLesson:
         """The files of what is in front of the recurrences, byte for byte."""
         files = {name: (self._parts / name).read_bytes() for name in PARTS[:-1]}
         return {name: torch.frombuffer(bytearray(data), dtype=torch.uint8) for name, data in files.items()}
+
+    def card(self, steps: int, error: dict[str, float]) -> str:
+        """In some lines."""
+        return recurrent_text(self._recipe, steps, error)
 
 
 def lesson_of(

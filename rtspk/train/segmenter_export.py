@@ -12,12 +12,11 @@ from rtspk.files import make_folder, write_atomically
 from rtspk.train.card import identity_of, toml_value
 from rtspk.train.checkpoint import read_finished
 from rtspk.train.onnx_file import exported
+from rtspk.train.segmenter_card import RATES, activity_text
 from rtspk.train.segmenter_recipe import SegmenterRecipe
 from rtspk.train.weights_file import halved
 
 __all__ = ["export_segmenter"]
-
-PARTS = ("der", "miss", "false_alarm", "confusion")  # of `LocalError.rates`
 
 
 def export_segmenter(path: Path, out: Path) -> str:
@@ -54,7 +53,7 @@ def export_segmenter(path: Path, out: Path) -> str:
     write_atomically(out / "model.onnx", program)
     write_atomically(out / "weights.safetensors", halved(network, about))
     write_atomically(out / "card.toml", _card(recipe, identity, steps).encode())
-    write_atomically(out / "README.md", _readme(recipe, identity, steps, network, error).encode())
+    write_atomically(out / "README.md", activity_text(recipe, identity, steps, network, error).encode())
     write_atomically(out / "metrics.toml", _metrics(error).encode())
     return identity
 
@@ -74,38 +73,8 @@ def _card(recipe: SegmenterRecipe, identity: str, steps: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _readme(
-    recipe: SegmenterRecipe, identity: str, steps: int, network: SegmenterNetwork, error: dict[str, float]
-) -> str:
-    parameters, seconds = sum(p.numel() for p in network.parameters()), recipe.data.crop_seconds
-    lines = [
-        f"# {identity}",
-        "",
-        f"Who of up to three local speakers is active in each 40 ms of {seconds:g} s of log-mel: one of the",
-        "seven powerset classes (nobody, 1, 2, 3, 1+2, 1+3, 2+3).",
-        f"{parameters / 1e6:.1f} M parameters; `model.onnx` multiplies matrices in eight bits.",
-        "",
-        f"Made by `rtspk train {recipe.name}` (seed {recipe.loop.seed}, {steps} steps). Licence: Apache-2.0.",
-        f"Trained on the conversations of `{recipe.data.train}` and their exact references.",
-    ]
-    if recipe.data.teacher:
-        share = recipe.data.teacher_share
-        lines.append(f"Of the target {share:.0%} is what the teacher `{recipe.data.teacher}` says.")
-    if error:
-        lines += [
-            "",
-            f"On the conversations of `{recipe.data.development}`, kept out of training, in windows of",
-            "that length under the best order of the local speakers, no collar:",
-            "",
-            "| local DER | miss | false alarm | confusion |",
-            "| --- | --- | --- | --- |",
-            f"| {' | '.join(f'{error[name]:.1%}' for name in PARTS)} |",
-        ]
-    return "\n".join(lines) + "\n"
-
-
 def _metrics(error: dict[str, float]) -> str:
     """What was measured, as TOML: shares of the speech; nothing where nothing was."""
     if not error:
         return ""
-    return "\n".join(["[local_error]", *(f"{name} = {error[name]:.6g}" for name in PARTS), ""])
+    return "\n".join(["[local_error]", *(f"{name} = {error[name]:.6g}" for name in RATES), ""])

@@ -22,6 +22,7 @@ from rtspk.train.progress import Progress
 from rtspk.train.recurrent_recipe import RecurrentRecipe
 from rtspk.train.resuming import read_run
 from rtspk.train.segmenter_recipe import SegmenterRecipe
+from rtspk.train.tracking import Row, open_tracker
 
 __all__ = ["SegmenterTrainer", "powerset_loss"]
 
@@ -35,6 +36,7 @@ class SegmenterTrainer:
         folder: the run's own: checkpoints and the log; a run that is there goes on
         progress: hears of every step
         tell: hears a line at every save
+        track: where the run can be watched, as `rtspk.train.tracking` names it
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class SegmenterTrainer:
         folder: Path,
         progress: Progress,
         tell: Callable[[str], None] = lambda _line: None,
+        track: str = "none",
     ) -> None:
         self.recipe, self.folder, self.progress, self.tell = recipe, folder, progress, tell
         make_folder(folder)
@@ -62,9 +65,20 @@ class SegmenterTrainer:
             self._resume(folder / "last.pt")
         elif recipe.start:
             self._start(folder.parent / recipe.start)
+        self.tracker = open_tracker(track, recipe, folder, self.step)
 
     def run(self) -> Path:
         """Train to the last step; returns the path of the finished model, for `rtspk export`."""
+        finished = False
+        try:
+            self._train()
+            path = self._finish()
+            finished = True
+        finally:
+            self.tracker.close(failed=not finished)
+        return path
+
+    def _train(self) -> None:
         loop = self.recipe.loop
         loader = DataLoader(
             Subset(self.lesson.batches, range(self.step, loop.steps)),
@@ -88,8 +102,13 @@ class SegmenterTrainer:
                 self._report(summed / done, seconds / done, waited / seconds)
                 summed, done, begun, waited = 0.0, 0, time.monotonic(), 0.0
             asked = time.monotonic()
-        state = {**self._state(), "error": self._error(), "beside": self.lesson.beside()}
-        return self._write("final.pt", state)
+
+    def _finish(self) -> Path:
+        """Write what ships: the averaged network, and what was measured of it."""
+        error = self._error()
+        path = self._write("final.pt", {**self._state(), "error": error, "beside": self.lesson.beside()})
+        self.tracker.finish(path, self.lesson.card(self.step, error))
+        return path
 
     def _learn(self, features: Tensor, wanted: Tensor) -> float:
         loop = self.recipe.loop
@@ -116,7 +135,7 @@ class SegmenterTrainer:
     def _report(self, loss: float, seconds: float, waiting: float) -> None:
         """Log the mean loss since the last save, and measure; seconds are of a step."""
         error = self._error()
-        row = {
+        row: Row = {
             "step": self.step,
             "loss": round(loss, 4),
             **{name: round(rate, 4) for name, rate in error.items()},
@@ -125,6 +144,7 @@ class SegmenterTrainer:
         }
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(row) + "\n")
+        self.tracker.log(row)
         steps = self.recipe.loop.steps
         measured = f"local DER {error['der']:.1%}, " if error else ""
         self.tell(

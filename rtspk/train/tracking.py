@@ -10,10 +10,13 @@ from typing import Protocol
 
 from rtspk.errors import ConfigError
 from rtspk.train.recipe import Recipe
+from rtspk.train.recurrent_recipe import RecurrentRecipe
+from rtspk.train.segmenter_recipe import SegmenterRecipe
 
 __all__ = ["TRACKERS", "Row", "Tracker", "measured", "open_tracker"]
 
 TRACKERS: tuple[str, ...] = ("auto", "none", "tensorboard", "mlflow")
+AnyRecipe = Recipe | SegmenterRecipe | RecurrentRecipe
 Row = dict[str, float | int | dict[str, float]]  # one line of the log
 VALUE_LENGTH: int = 500  # of a parameter; MLflow's own limit is 6000
 
@@ -47,7 +50,7 @@ class _Nothing:
 class _TensorBoard:
     """Event files in the run's folder; steps that a killed run wrote and will repeat are purged."""
 
-    def __init__(self, recipe: Recipe, folder: Path, step: int) -> None:
+    def __init__(self, recipe: AnyRecipe, folder: Path, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
@@ -77,7 +80,7 @@ class _MLflow:
     The store is MLFLOW_TRACKING_URI, or an SQLite file beside the run's folder, for all runs that lie there.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path) -> None:
+    def __init__(self, recipe: AnyRecipe, folder: Path) -> None:
         from mlflow import MlflowClient
         from mlflow.entities import Param
 
@@ -115,7 +118,7 @@ class _MLflow:
         self._client.set_terminated(self._run, "FAILED" if failed else "FINISHED")
 
 
-def open_tracker(kind: str, recipe: Recipe, folder: Path, step: int) -> Tracker:
+def open_tracker(kind: str, recipe: AnyRecipe, folder: Path, step: int) -> Tracker:
     """Begin to track a run, or go on with one.
 
     Args:
@@ -173,6 +176,6 @@ def _flat(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, 
             yield f"{prefix}{name}", value if isinstance(value, str) else json.dumps(value)
 
 
-def _as_markdown(recipe: Recipe) -> str:
+def _as_markdown(recipe: AnyRecipe) -> str:
     rows = [f"| {name} | {value} |" for name, value in _flat(asdict(recipe))]
     return "\n".join(["| setting | value |", "| --- | --- |", *rows])

@@ -75,13 +75,30 @@ def test_a_segmenters_recipe_becomes_a_checkpoint_and_that_a_model_folder(
     assert said.shape == (1, 125, 7)
 
 
-@pytest.mark.parametrize(
-    ("options", "named"), [({"sweep": "1,2"}, "--sweep-workers"), ({"track": "tensorboard"}, "--track")]
-)
-def test_what_a_segmenters_training_does_not_do_is_refused(options, named, recipe, data, tmp_path):
-    with pytest.raises(ConfigError, match=f"wanted a segmenter's recipe without {named}, got it"):
-        train(str(recipe), data, tmp_path / "run", **options)
+def test_what_a_segmenters_training_does_not_do_is_refused(recipe, data, tmp_path):
+    with pytest.raises(ConfigError, match="wanted a segmenter's recipe without --sweep-workers, got it"):
+        train(str(recipe), data, tmp_path / "run", sweep="1,2")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_segmenters_run_is_tracked_as_it_goes(recipe, data, tmp_path):
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(str(recipe), data, tmp_path / "run", track="tensorboard")
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    found = {name: [e.step for e in events.Scalars(name)] for name in events.Tags()["scalars"]}
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert found == {name: [2, 3] for name in log[0].keys() - {"step"}}
+    assert [e.value for e in events.Scalars("der")] == pytest.approx([row["der"] for row in log])
+    said = [events.Tensors(name)[0].tensor_proto.string_val[0].decode() for name in events.Tags()["tensors"]]
+    assert any("| task | segmenter |" in text for text in said)
+    assert any("# small" in text and "| local DER |" in text for text in said)
+
+
+def test_an_unknown_place_to_track_a_segmenter_is_named(recipe, data, tmp_path):
+    with pytest.raises(ConfigError, match="got 'paper'"):
+        train(str(recipe), data, tmp_path / "run", track="paper")
 
 
 def test_several_processes_do_not_train_one_segmenter(recipe, data, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import re
 import socket as sockets
 import subprocess
 import threading
+import unicodedata
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -87,6 +88,30 @@ def test_naming_a_label_and_merging_two_revise_what_was_said(serve, wire, conver
     assert "S77" in refused[0]["message"]
     last = [m for m in messages if m["type"] == "segment" and m["speaker"] == "S1"][-1]
     assert last["name"] == "Zoë" or any(m["type"] == "revise" for m in messages)
+
+
+@pytest.mark.parametrize("scope", ["session", "gallery"])
+def test_a_name_that_is_too_long_is_refused_and_the_session_goes_on(
+    serve, wire, conversation, own_engine, scope
+):
+    socket = serve(engine=own_engine).connect()
+    socket.send(wire.start())
+    for piece in wire.pieces(conversation):
+        socket.send(piece)
+    composed = "\u1e17" * 300  # two marks on a letter: 900 characters as they are sent
+    for name in ("x" * 301, "x" * 401, "x" * 16_000, unicodedata.normalize("NFD", composed)):
+        socket.send(json.dumps({"type": "label", "speaker": "S1", "name": name, "scope": scope}))
+    socket.send('{"type":"end"}')
+    messages = wire.said(socket)
+    refused = [message for message in messages if message["type"] == "warning"]
+    assert [message["code"] for message in refused] == ["refused"] * 3
+    lengths = (301, 401, 16_000)
+    wanted = [f"wanted a name of at most 300 characters, got {length}" for length in lengths]
+    assert [message["message"] for message in refused] == wanted
+    named = [m["name"] for m in messages if m["type"] == "speaker" and m["event"] == "named"]
+    assert named == [composed]
+    kept = [record.name for record in own_engine.gallery.speakers()]
+    assert kept == ([composed] if scope == "gallery" else [])
 
 
 def test_a_session_that_lingers_is_named_and_kept_behind_its_end(serve, wire, conversation, own_engine):

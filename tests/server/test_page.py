@@ -1,6 +1,7 @@
 """The page in real Chromium, with a file for its microphone."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -10,9 +11,38 @@ from rtspk.engine.pipeline import Engine
 from rtspk.remote import to_event
 from rtspk.server.wire import read_server_message
 from rtspk.transcript import Transcript
-from tests.server.chromium import file_script, needs_chromium
+from tests.server.chromium import Page, file_script, needs_chromium
 
 pytestmark = needs_chromium
+
+LINES = """[...document.querySelectorAll('.turns li')].map(({ children: [time, who, length] }) =>
+  [time.textContent, who.textContent, length.textContent])"""
+
+
+def segment(id_: int, rev: int, start: float, end: float, speaker: str, **more: object) -> dict[str, object]:
+    whole = {"id": id_, "rev": rev, "start": start, "end": end, "speaker": speaker, "name": None}
+    sure = {"score": 0.6, "confidence": 0.5 + id_ / 100, "overlap": False}
+    return {"type": "segment", **whole, "state": "final", **sure, **more}
+
+
+def cut_turns() -> list[dict[str, object]]:
+    """A turn of two people that is cut, one of whom spoke on beside it, and one that goes on in another."""
+    split = {"id": 2, "rev": 2, "speaker": "S3", "name": None, "reason": "split"}
+    back = {"id": 4, "rev": 2, "speaker": "S3", "name": None, "reason": "corrected"}
+    return [
+        {"type": "speaker", "event": "new", "speaker": "S1"},
+        {"type": "speaker", "event": "new", "speaker": "S2"},
+        segment(1, 1, 12.0, 18.0, "S1"),
+        {"type": "speaker", "event": "new", "speaker": "S3"},
+        segment(2, 1, 0.0, 10.0, "S2"),
+        {"type": "revise", "changes": [split]},
+        segment(2, 3, 0.0, 3.0, "S3"),
+        segment(3, 1, 3.0, 6.5, "S2"),
+        segment(4, 1, 6.5, 10.0, "S2"),
+        segment(5, 1, 8.0, 11.0, "S3"),
+        {"type": "revise", "changes": [back]},
+        segment(6, 1, 18.0, 21.0, "S1"),
+    ]
 
 
 def test_the_microphone_shows_the_right_names_live_and_a_lane_can_be_named(watched, serve, known):
@@ -56,6 +86,7 @@ def test_a_dropped_file_is_labelled_and_its_downloads_are_the_command_lines(watc
     page.until("window.saved")
     rttm = str(page.do("window.saved"))
     assert rttm.startswith("SPEAKER my_talk 1 ")
+    page.until(f"document.querySelectorAll('.turns li').length === {len(rttm.splitlines())}")
     assert {"Anna", "Ben"} <= {line.split()[7] for line in rttm.splitlines()}
     page.do("window.saved = null; document.querySelector('[data-format=json]').click()")
     page.until("window.saved")
@@ -65,10 +96,13 @@ def test_a_dropped_file_is_labelled_and_its_downloads_are_the_command_lines(watc
 
 
 @pytest.mark.parametrize("format_", ["rttm", "srt", "json"])
+@pytest.mark.parametrize("is_cut", [False, True], ids=["as heard", "cut"])
 def test_a_download_is_what_the_command_line_writes_of_the_same_events(
-    browser, serve, engine, local_events, format_
+    browser, serve, engine, local_events, is_cut, format_
 ):
-    numbered = [{**event, "seq": n} for n, event in enumerate(local_events, start=1)]
+    numbered = [
+        {**event, "seq": n} for n, event in enumerate(cut_turns() if is_cut else local_events, start=1)
+    ]
     transcript = Transcript()
     transcript.apply_all(to_event(read_server_message(json.dumps(event))) for event in numbered)
     page = browser()
@@ -98,6 +132,64 @@ def close(one: object, other: object) -> bool:
     if isinstance(one, float | int) and isinstance(other, float | int):
         return abs(one - other) <= 0.0011
     return one == other
+
+
+@pytest.fixture
+def listed(browser, serve, engine) -> Callable[[list[dict[str, object]]], Page]:
+    """Gives events to the list of turns of a page that hears nothing else, and waits until it is drawn."""
+    page = browser()
+    page.size(1000, 800)
+    page.open(f"http://127.0.0.1:{serve(engine=engine).port}/")
+    page.do(
+        """(async () => {
+          const { Transcript } = await import("/transcript.js");
+          const { Turns } = await import("/turns.js");
+          const transcript = new Transcript();
+          const turns = new Turns(document.getElementById("turns"), transcript);
+          window.hear = (events) => turns.update(events.flatMap((event) => transcript.apply(event)));
+        })()"""
+    )
+
+    def hear(events: list[dict[str, object]]) -> Page:
+        page.do(f"(hear({json.dumps(events)}), new Promise((drawn) => requestAnimationFrame(drawn)))")
+        return page
+
+    return hear
+
+
+def test_turns_that_touch_and_are_one_persons_are_one_line_as_in_files(listed):
+    page = listed([segment(2, 1, 0.0, 10.0, "S2", state="tentative")])
+    assert page.do(LINES) == [["0:00", "Speaker 2", "10.0 s"]]
+    listed(cut_turns())
+    assert page.do(LINES) == [
+        ["0:00", "Speaker 3", "3.0 s"],
+        ["0:03", "Speaker 2", "3.5 s"],
+        ["0:06", "Speaker 3", "4.5 s"],
+        ["0:12", "Speaker 1", "9.0 s"],
+    ]
+    page.shot("9-cut")
+    listed([segment(7, 1, 21.0, 22.0, "S1", state="tentative")])
+    assert page.do(LINES)[3] == ["0:12", "Speaker 1", "10.0 s"]
+    assert page.do("[...document.querySelectorAll('.turns li')].map((e) => e.className)")[2:] == [
+        "",
+        "tentative",
+    ]
+    listed([segment(7, 2, 21.0, 22.0, "S1")])
+    assert page.do("document.querySelectorAll('.turns .tentative').length") == 0
+    listed([{"type": "speaker", "event": "merged", "speaker": "S2", "into": "S3"}])
+    assert page.do(LINES) == [["0:00", "Speaker 3", "11.0 s"], ["0:12", "Speaker 1", "10.0 s"]]
+    assert page.complaints == []
+
+
+def test_of_hours_of_turns_the_last_are_listed_and_earlier_ones_come_where_some_become_one(listed):
+    page = listed([segment(n, 1, 10.0 * n, 10.0 * (n + 1), f"S{1 + n % 2}") for n in range(1, 1001)])
+    lines = page.do(LINES)
+    assert (len(lines), lines[0][0], lines[-1][0]) == (200, "2:13:30", "2:46:40")
+    change = {"rev": 2, "speaker": "S1", "name": None, "reason": "corrected"}
+    listed([{"type": "revise", "changes": [{"id": n, **change} for n in range(901, 1001)]}])
+    lines = page.do(LINES)
+    assert (len(lines), lines[0][0]) == (200, "1:56:50")
+    assert lines[-1] == ["2:30:00", "Speaker 1", "1010.0 s"]
 
 
 def test_two_lanes_are_merged_by_dragging_one_onto_the_other(watched, serve, known):

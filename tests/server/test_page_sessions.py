@@ -181,11 +181,11 @@ def test_many_messages_are_drawn_once(watched, serve, known):
           pen.clearRect = function (...box) { drawn += 1; clear.apply(this, box); };
           const turn = { type: "segment", rev: 1, speaker: "S1", name: null, state: "final", overlap: false };
           for (let n = 0; n < 300; n++) {
-            const place = { seq: 1000 + n, id: 1000 + n, start: n, end: n + 1, score: 1, confidence: 1 };
+            const place = { seq: 1000 + n, id: 1000 + n, start: n, end: n + 0.5, score: 1, confidence: 1 };
             sockets[0].onmessage({ data: JSON.stringify({ ...turn, ...place }) });
           }
           return drawn;
         })()"""
     )
     assert drawn == 0
-    assert page.do("document.querySelectorAll('.turns li').length") == 200
+    page.until("document.querySelectorAll('.turns li').length === 200")

@@ -4,11 +4,16 @@ import contextlib
 import json
 import random
 import socket as sockets
+import threading
 
 import pytest
 from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
+from rtspk.engine.events import SpeakerEvent
 from rtspk.server.config import Limits
+from rtspk.server.portion import Outcome, Portion
+from rtspk.server.round import Result, Round
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -94,6 +99,52 @@ def test_a_client_that_does_not_read_is_cut_off_and_may_come_back(serve, wire):
     again = server.connect()
     again.send(wire.start(resume={"token": ready["resume_token"], "seq": 0}))
     assert again.recv(timeout=30)
+
+
+def test_whoever_does_not_read_misses_nothing_however_much_waited(serve, wire):
+    """Nor what was in the buffers of the line, nor where they do not read when they come back."""
+    server = serve(limits=Limits(outbox_bytes=2 << 20))
+    hub, seq = server.app._hub, 0
+
+    def connect_deaf():
+        return server.links.enter_context(connect(server.url, compression=None, proxy=None, max_queue=1))
+
+    def talk(done):
+        """A hundred events of one round, about 200 bytes each."""
+        nonlocal seq
+        place = next(iter(hub._places))
+        events = [SpeakerEvent("named", "S1", f"{'x' * 120} {seq + n}") for n in range(1, 101)]
+        seq += len(events)
+        stream = place.stream
+        hub.finish_round(Round([Result(stream, Portion(stream.number), Outcome(events=events))]))
+        done.set()
+
+    def resume(socket):
+        socket.send(wire.start(resume={"token": token, "seq": 0}))
+        return wire.said(socket, "ready")[-1]
+
+    deaf = connect_deaf()
+    deaf.send(wire.start())
+    token = wire.said(deaf, "ready")[-1]["resume_token"]
+    link = next(iter(hub._places)).link
+    while not link.is_cut:
+        done = threading.Event()
+        link.socket.loop.call_soon_threadsafe(talk, done)
+        assert done.wait(30)
+    for _ in range(20):  # what was still worked on
+        link.socket.loop.call_soon_threadsafe(talk, done)
+    deaf = [deaf, *(connect_deaf() for _ in range(2))]
+    for socket in deaf[1:]:
+        assert resume(socket)["resumed"]
+        socket.send(bytes(4000))
+    back = server.connect()
+    assert resume(back)["received"] == 0
+    back.send(bytes(4000))
+    back.send('{"type":"flush","id":7}')
+    heard = [message for message in wire.said(back, "ack") if message["type"] == "speaker"]
+    assert [message["seq"] for message in heard] == list(range(1, seq + 1))
+    for socket in deaf:
+        socket.socket.shutdown(sockets.SHUT_RDWR)
 
 
 def test_who_comes_and_goes_does_not_cost_a_long_session_its_place(serve, wire, conversation):

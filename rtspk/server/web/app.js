@@ -29,7 +29,7 @@ let audioMs = 0;
 
 const token = () => $("token").value || null;
 const enrolment = new Enrolment(new Voices(token));
-const turns = new Turns($("turns"));
+const turns = new Turns($("turns"), transcript);
 const naming = new Naming({
   page: () => ({ transcript, hearing }),
   onChanges: showChanges,
@@ -116,7 +116,7 @@ function clear(name) {
   transcript = new Transcript();
   stem = name;
   audioMs = 0;
-  turns.clear();
+  turns.reset(transcript);
   $("warnings").replaceChildren();
   lanes.reset(transcript);
   lanes.start();

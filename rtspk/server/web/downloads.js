@@ -3,7 +3,7 @@
 export function rttm(transcript, stem) {
   const field = (text) => text.trim().replace(/\s+/gu, "_");
   return transcript
-    .joined()
+    .joined({ final: true })
     .map(({ start, end, speaker, name }) => {
       const length = (Math.round(end * 1000) - Math.round(start * 1000)) / 1000;
       const who = field(name ?? speaker);
@@ -14,16 +14,24 @@ export function rttm(transcript, stem) {
 
 export function srt(transcript) {
   return transcript
-    .joined()
+    .joined({ final: true })
     .map(({ start, end, speaker, name }, n) => `${n + 1}\n${stamp(start)} --> ${stamp(end)}\n${name ?? speaker}\n`)
     .join("\n");
 }
 
 export function json(transcript, stem) {
-  const speakers = transcript.lanes().map(({ label, name, spoken, sure }) => {
-    return { speaker: label, name, seconds: round(spoken), confidence: round(spoken ? sure / spoken : 0) };
+  const turns = transcript.joined({ final: true });
+  const first = new Map(); // label -> where it is first heard
+  const spoken = new Map(); // label -> seconds; nobody speaks twice at once, as merged lanes at times seem to
+  for (const { speaker, start } of transcript.segments.values()) {
+    first.set(speaker, Math.min(first.get(speaker) ?? start, start));
+  }
+  for (const { speaker, start, end } of turns) spoken.set(speaker, (spoken.get(speaker) ?? 0) + end - start);
+  const lanes = transcript.lanes().sort((a, b) => first.get(a.label) - first.get(b.label));
+  const speakers = lanes.map(({ label, name, spoken: sum, sure }) => {
+    return { speaker: label, name, seconds: round(spoken.get(label) ?? 0), confidence: round(sum ? sure / sum : 0) };
   });
-  const segments = transcript.joined().map(({ start, end, speaker, name, score, confidence, overlap }) => {
+  const segments = turns.map(({ start, end, speaker, name, score, confidence, overlap }) => {
     return { start, end, speaker, name, score: round(score), confidence: round(confidence), overlap };
   });
   return `${JSON.stringify({ file: stem, audio_ms: transcript.audioMs, speakers, segments }, null, 2)}\n`;

@@ -66,13 +66,14 @@ export class Transcript {
     return this.speakers.get(label)?.name ?? null;
   }
 
-  // Final turns by start; those of one person that touch are one, as in files.
-  joined() {
+  // Turns by start, all or the final ones, of what ends behind `since`; those of one person that touch are one, as in
+  // files. `ids` says of which segments each is made, and it is tentative while one of them is.
+  joined({ final = false, since = 0 } = {}) {
     const turns = [];
     const last = new Map();
-    const finals = [...this.segments.values()].filter((segment) => segment.state === "final");
-    const sorted = finals.sort((a, b) => a.start - b.start || a.end - b.end);
-    for (const segment of sorted) {
+    const wanted = ({ state, end }) => end >= since && (!final || state === "final");
+    const byStart = (a, b) => a.start - b.start || a.end - b.end || a.id - b.id;
+    for (const segment of [...this.segments.values()].filter(wanted).sort(byStart)) {
       const who = segment.name === null ? `label ${segment.speaker}` : `name ${segment.name}`;
       const before = last.get(who);
       if (before && segment.start <= before.end) {
@@ -82,8 +83,10 @@ export class Transcript {
         before.score += (segment.score - before.score) * share;
         before.end = Math.max(before.end, segment.end);
         before.overlap ||= segment.overlap;
+        if (segment.state === "tentative") before.state = "tentative";
+        before.ids.push(segment.id);
       } else {
-        const turn = { ...segment };
+        const turn = { ...segment, ids: [segment.id] };
         last.set(who, turn);
         turns.push(turn);
       }
