@@ -296,12 +296,19 @@ class Review:
         return _numbered(group)
 
     def _differ(self, one: int, other: int, state: TrackerState, apart: Collection[int]) -> bool:
-        """Whether two labels are two people for sure: by name, or known for long and not alike."""
+        """Whether two labels are two people for sure: by name, or known for long and not alike.
+
+        The means of what one voice says come closer to each other the longer it speaks.
+        """
         if one in apart and other in apart:
             return True
-        if min(self._seconds(one, state), self._seconds(other, state)) < self.config.known_seconds:
+        config, least = self.config, min(self._seconds(one, state), self._seconds(other, state))
+        if least < config.known_seconds:
             return False
-        return float(state.centroid(one) @ state.centroid(other)) < self.config.join_cosine
+        span = max(config.long_seconds - config.known_seconds, LEAST)
+        grown = min(1.0, (least - config.known_seconds) / span)
+        wanted = config.join_cosine + grown * (config.long_cosine - config.join_cosine)
+        return float(state.centroid(one) @ state.centroid(other)) < wanted
 
 
 def _numbered(group: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -81,7 +81,9 @@ class TrackerConfig:
     memory: int = 240  # windows that are grouped anew in every hop;
     group_cosine: float = 0.2  # groups whose pairs are this close in the mean are one voice's
     known_seconds: float = 8.0  # of speech; labels with so much are joined by the slow path alone
-    join_cosine: float = 0.55  # and only where they are so close
+    join_cosine: float = 0.55  # and only where they are so close;
+    long_cosine: float = 0.7  # the nearer to this the more either has spoken,
+    long_seconds: float = 60.0  # until it is so much
     slow_seconds: float = 4.0  # of talk between two slow paths, the first of which comes
     ripe_seconds: float = 10.0  # when so much is remembered;
     part_cosine: float = 0.28  # groups that are this close in the mean are what it starts from

@@ -167,3 +167,21 @@ def test_the_slow_path_joins_no_known_voices_that_are_not_alike():
     assert changes == [Regrouped()]
     assert talk.state.labels == list(known)
     assert [talk.tracker.nearest(talk.voice(n), talk.state)[0] for n in (0, 1)] == list(known)
+
+
+@pytest.mark.parametrize(("seconds", "changes"), [(9.0, [Joined(1, 0), Regrouped()]), (60.0, [Regrouped()])])
+def test_the_longer_labels_are_known_the_closer_they_have_to_be_to_be_joined(seconds, changes):
+    """Two labels whose means have a cosine of 0.62, by a slow path that starts with all in one group."""
+    talk = Talk(TrackerConfig(slow_seconds=NEVER))
+    assert known_two(talk) == (0, 1)
+    memory = talk.state.memory
+    for label, clean in ((0, (1.0, 0.0)), (1, (0.62, 0.785))):
+        own = memory.labels == label
+        memory.vectors[own] = 0.0
+        memory.vectors[np.ix_(own, [0, 1])] = clean
+        memory.weights[own] = seconds / own.sum()
+    memory.products[:] = memory.vectors @ memory.vectors.T
+    talk.state.centre()
+    assert talk.state.centroids[0] @ talk.state.centroids[1] == pytest.approx(0.62, abs=0.01)
+    talk.tracker = Tracker(TrackerConfig(part_cosine=-1.0), 20)
+    assert talk.hear(Heard(piece_of(talk.hop, 0), HOP, talk.window(0)))[1] == changes
