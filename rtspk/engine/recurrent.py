@@ -98,15 +98,10 @@ class RecurrentNetwork:
         self.group = heard // told  # frames of a step of the recurrences
         # The public network was taught whole windows, ours what there is (`rtspk.train.recurrent_set`).
         self._fills = self.group == 1
-        for (one, said), (other, taken) in (
-            ((PARTS[0], self._filters.channels), (PARTS[1], self.convolutions.channels)),
-            ((PARTS[1], told), (PARTS[2], heard)),
-        ):
-            if taken % said:
-                raise ModelError(
-                    f"wanted the parts of one network in {folder}, got frames of {said} numbers in {one} "
-                    f"and of {taken} in {other}"
-                )
+        if self._filters.channels != self.convolutions.channels:
+            raise _two_networks(folder, 0, self._filters.channels, self.convolutions.channels)
+        if heard % told:
+            raise _two_networks(folder, 1, told, heard)
 
     def empty(self) -> Hearing:
         """Before the first sample."""
@@ -251,6 +246,14 @@ class RecurrentNetwork:
         """What the recurrences take, float32 [shape=(steps, group * 60)]; the last frames may wait."""
         whole = frames[: len(frames) - len(frames) % self.group]
         return whole.reshape(len(whole) // self.group, -1)
+
+
+def _two_networks(folder: Path, part: int, told: int, heard: int) -> ModelError:
+    """What one part tells is not what the next one hears."""
+    return ModelError(
+        f"wanted the parts of one network in {folder}, got frames of {told} numbers in {PARTS[part]} "
+        f"and of {heard} in {PARTS[part + 1]}"
+    )
 
 
 def _forget(places: int, blocks: deque[FloatArray]) -> None:

@@ -244,3 +244,15 @@ def test_parts_of_two_networks_are_refused(tmp_path):
         ModelError, match=r"parts of one network in .*, got frames of 56 numbers in .* of 120 in"
     ):
         RecurrentNetwork(tmp_path)
+
+
+@pytest.mark.parametrize("kept", [0, 20, 39])
+def test_filters_of_another_network_are_refused(tmp_path, kept):
+    for name in recurrent.PARTS:
+        (tmp_path / name).write_bytes((BUNDLED / name).read_bytes())
+    path = tmp_path / "filters.npz"
+    with np.load(path) as file:
+        tables = {name: table[:kept] if table.ndim else table for name, table in file.items()}
+    np.savez(path, **tables)
+    with pytest.raises(ModelError, match=rf"got frames of {2 * kept} numbers in filters.npz and of 80 in"):
+        RecurrentNetwork(tmp_path)
