@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtspk.errors import ModelError
+from rtspk.kernels.dense import LEAST
 from rtspk.kernels.jit import aligned
 from rtspk.kernels.products import LANES, LARGEST, QUAD, packed
 from rtspk.types import FloatArray
 
-__all__ = ["SMALL", "Matrix", "Tables", "in_eight_bits", "read_tables"]
+__all__ = ["Matrix", "Tables", "in_eight_bits", "read_tables"]
 
-SMALL = np.float32(1e-12)  # a row of nought has steps too
 Tables = dict[str, NDArray[Any]]
 Made = TypeVar("Made")
 
@@ -29,7 +29,7 @@ def in_eight_bits(weights: FloatArray) -> tuple[NDArray[np.int8], FloatArray]:
     Returns:
         int8 [shape=(outputs, inputs)], float32 [shape=(outputs,)]
     """
-    scales = np.maximum(np.abs(weights).max(1), SMALL) / np.float32(LARGEST)
+    scales = np.maximum(np.abs(weights).max(1), LEAST) / np.float32(LARGEST)
     return np.rint(weights / scales[:, None]).astype(np.int8), scales.astype(np.float32)
 
 

@@ -1,6 +1,6 @@
 """Voices as unit vectors: any ONNX embedder whose card says how it wants to be fed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +10,7 @@ import numpy as np
 from rtspk.config import read_toml
 from rtspk.engine.calibration import Calibration
 from rtspk.engine.cohort import Cohort
+from rtspk.engine.head import AT_ONCE, Head, MaskedFrames
 from rtspk.engine.network import Network
 from rtspk.engine.trunk import Trunk, picture
 from rtspk.engine.voicing import Voicing
@@ -30,6 +31,8 @@ __all__ = [
     "refuse_silent",
 ]
 
+Answer = Callable[[Sequence[MaskedFrames]], Iterable[FloatArray]]
+
 BUNDLED: Path = Path(__file__).parents[1] / "models"
 
 
@@ -44,6 +47,7 @@ class EmbedderCard:
     source: str = ""
     trunk: str = ""  # a network before `file`, which then takes its frames: what a stream goes through once
     trunk_tables: str = ""  # a .npz of the same trunk, for kernels of our own where those are faster
+    head_tables: str = ""  # likewise of `file`, where it is the rest of such a network
     features_input: str = "features"
     mask_input: str = ""  # empty: the network knows no mask, and gets the wanted frames alone
     frames_multiple: int = 1  # the network wants whole groups of so many frames
@@ -92,30 +96,30 @@ class OnnxEmbedder:
         self.cohort = read_cohort(card, folder)
         self.voicing = read_voicing(card, folder)
         self.trunk = _trunk(card, folder, threads)
-        self._network = Network(folder / card.file, threads)
         if self.trunk is not None and not card.mask_input:
             raise ModelError(f"wanted a mask_input on the card of {card.file}, which pools frames, got none")
-        wanted = {card.features_input, card.mask_input} - {""}
-        if wanted != set(self._network.inputs):
-            raise ModelError(
-                f"wanted inputs {', '.join(sorted(wanted))} in {card.file}, "
-                f"got {', '.join(self._network.inputs)}"
-            )
+        self._answer: Answer
+        self._answer = _head(card, folder) if card.head_tables else _by_onnx(card, folder, threads)
         self._mean = np.array(card.mean, np.float32)
 
     def embed(self, windows: Sequence[Window]) -> list[Embedding]:
         """One unit vector for each window, in order.
 
-        Windows go through the network one by one: on a CPU a batch gains nothing, and the answer to a window
-        stays the same to the last bit whatever else is asked.
+        A few go through the last network at once. The answer to a window stays the same to the last bit
+        whatever else is asked.
         """
-        return [Embedding(self._vector(window), window.segment, window.net_speech) for window in windows]
+        embeddings = []
+        for first in range(0, len(windows), AT_ONCE):
+            few = windows[first : first + AT_ONCE]
+            answers = self._answer([self._inputs(window) for window in few])
+            embeddings += [
+                Embedding(self._unit(answer), window.segment, window.net_speech)
+                for window, answer in zip(few, answers, strict=True)
+            ]
+        return embeddings
 
-    def _vector(self, window: Window) -> FloatArray:
+    def _unit(self, vector: FloatArray) -> FloatArray:
         card = self.card
-        refuse_silent(window)
-        inputs = self._inputs(window.features, window.mask, encoded=window.encoded)
-        vector = self._network.run({name: value[None] for name, value in inputs.items()})[0].reshape(-1)
         if vector.shape != (card.dimension,):
             raise ModelError(f"wanted {card.dimension} numbers from {card.file}, got {vector.size}")
         if self._mean.size:
@@ -125,10 +129,11 @@ class OnnxEmbedder:
             raise ModelError(f"wanted a voice from {card.file}, got a vector of length {norm}")
         return (vector / np.float32(norm)).astype(np.float32)
 
-    def _inputs(self, features: FloatArray, mask: FloatArray, *, encoded: bool) -> dict[str, FloatArray]:
+    def _inputs(self, window: Window) -> MaskedFrames:
         """What the last network wants of a window."""
-        card = self.card
-        if not encoded:
+        refuse_silent(window)
+        card, features, mask = self.card, window.features, window.mask
+        if not window.encoded:
             if not card.mask_input:
                 features = features[mask > 0]
             if card.centre_features:
@@ -140,7 +145,32 @@ class OnnxEmbedder:
             if self.trunk is not None:
                 features = self.trunk(picture(features, mask))
                 mask = mask.reshape(-1, self.trunk.group).max(1)
-        return {card.features_input: features} | ({card.mask_input: mask} if card.mask_input else {})
+        return features, mask
+
+
+def _head(card: EmbedderCard, folder: Path) -> Answer:
+    if not card.trunk:
+        raise ModelError(f"wanted a trunk before the head_tables on the card of {card.file}, got none")
+    tables = folder / card.head_tables
+    if not tables.is_file():
+        raise ModelError(f"wanted the tables of {card.file} at {tables}, got nothing there")
+    return Head.read(tables)
+
+
+def _by_onnx(card: EmbedderCard, folder: Path, threads: int) -> Answer:
+    """One by one: on a CPU a batch gains nothing there."""
+    network = Network(folder / card.file, threads)
+    wanted = {card.features_input, card.mask_input} - {""}
+    if wanted != set(network.inputs):
+        raise ModelError(
+            f"wanted inputs {', '.join(sorted(wanted))} in {card.file}, got {', '.join(network.inputs)}"
+        )
+
+    def answer(features: FloatArray, mask: FloatArray) -> FloatArray:
+        masks = {card.mask_input: mask[None]} if card.mask_input else {}
+        return network.run({card.features_input: features[None]} | masks)[0].reshape(-1)
+
+    return lambda windows: [answer(*window) for window in windows]
 
 
 def _trunk(card: EmbedderCard, folder: Path, threads: int) -> Trunk | None:

@@ -80,7 +80,10 @@ class Registry:
         card = read_card(source)
         if not IDENTITY.fullmatch(card.id) or card.id == SHIPPED:
             raise ModelError(f"wanted an id of letters, digits, dots and dashes, got {card.id!r} in {source}")
-        named = [*card.networks, *filter(None, (card.trunk_tables, card.cohort, card.voicing))]
+        named = [
+            *card.networks,
+            *filter(None, (card.trunk_tables, card.head_tables, card.cohort, card.voicing)),
+        ]
         for name in named:
             if Path(name).name != name or not (source / name).is_file():
                 raise ModelError(f"wanted the file {name} beside its card, got none in {source}")

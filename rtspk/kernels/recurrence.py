@@ -1,88 +1,22 @@
-"""Long short-term memory and dense layers in eight bits: one frame after the other, without a call for each.
-
-Inputs are uint8 with 128 for nought, weights int8 in -127..127; what comes out is float32.
-"""
+"""Long short-term memory in eight bits: one frame after the other, without a call for each."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rtspk.kernels.dense import ROUNDED, ROWS, STEPS, dense
 from rtspk.kernels.hyperbolic import fraction
-from rtspk.kernels.jit import Scalar, kernel
-from rtspk.kernels.products import LANES, ZERO, tile
+from rtspk.kernels.jit import kernel
+from rtspk.kernels.products import LANES, tile
 from rtspk.types import FloatArray
 
-__all__ = ["ALONE", "BLOCK", "ROWS", "STEPS", "TOGETHER", "WIDE", "dense", "follow", "recur"]
+__all__ = ["ALONE", "BLOCK", "WIDE", "follow", "recur"]
 
-ALONE: int = 8  # blocks of eight outputs for one row at a time,
-TOGETHER: int = 4  # and for four
-ROWS = 4
+ALONE: int = 8  # blocks of eight outputs for one row at a time
 BLOCK: int = 96  # frames whose gates are known at once: few enough to stay in the second cache
-WIDE, NARROW = LANES * ALONE, LANES * TOGETHER
-STEPS = np.float32(127.0)  # a state of 1 is stored as so much more than nought
-ROUNDED = np.float32(ZERO + 0.5)
+WIDE = LANES * ALONE
 HALF = np.float32(0.5)
 
 _one_row = tile(1, ALONE)
-_four_rows = tile(ROWS, TOGETHER)
-
-
-@kernel("void(float32[:, ::1], float32, uint8[:, ::1], float32[::1])")
-def rounded(rows: FloatArray, least: Scalar, x: NDArray[np.uint8], sizes: FloatArray) -> None:
-    """Rows in whole numbers, each in 127 steps of its own up to the largest that it has.
-
-    rows : float32 [shape=(T, K)]
-    least : what the largest is taken for where it is smaller
-    x : uint8 [shape=(T or more, K or more)], to write to; what is behind the rows stays
-    sizes : float32 [shape=(T or more,)], what 1 of each row stands for, to write to
-    """
-    for t in range(len(rows)):
-        most = np.float32(least)
-        for k in range(rows.shape[1]):
-            most = max(most, abs(rows[t, k]))
-        sizes[t] = most / STEPS
-        share = STEPS / most
-        for k in range(rows.shape[1]):
-            x[t, k] = np.uint8(np.int32(rows[t, k] * share + ROUNDED))
-
-
-@kernel(
-    "void(uint8[:, ::1], float32[::1], int8[::1], float32[::1], int32[::1], float32[::1], float32[:, ::1])"
-)
-def dense(
-    x: NDArray[np.uint8],
-    sizes: FloatArray,
-    weights: NDArray[np.int8],
-    scales: FloatArray,
-    starts: NDArray[np.int32],
-    bias: FloatArray,
-    out: FloatArray,
-) -> None:
-    """A matrix times each row, and a bias.
-
-    x : uint8 [shape=(T, K)]; T and K whole multiples of 4
-    sizes : float32 [shape=(T,)], what 1 of each row stands for
-    weights : int8 [shape=(N * K,)], packed for `TOGETHER`; N a whole multiple of 32
-    scales : float32 [shape=(N,)], what 1 of an output's weights stands for
-    starts : int32 [shape=(N,)], the sums of an input of nought, less than nothing
-    bias : float32 [shape=(N,)]
-    out : float32 [shape=(T, N)]
-    """
-    inputs, outputs = x.shape[1], out.shape[1]
-    for first in range(0, len(x), ROWS):
-        for j in range(0, outputs, NARROW):
-            _four_rows(
-                np.uintp(x.ctypes.data + first * inputs),
-                inputs,
-                inputs,
-                np.uintp(weights.ctypes.data + j * inputs),
-                np.uintp(starts.ctypes.data + 4 * j),
-                np.uintp(scales.ctypes.data + 4 * j),
-                np.uintp(sizes.ctypes.data + 4 * first),
-                np.uintp(bias.ctypes.data + 4 * j),
-                0,
-                np.uintp(out.ctypes.data + 4 * (first * outputs + j)),
-                outputs,
-            )
 
 
 @kernel(

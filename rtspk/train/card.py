@@ -11,6 +11,7 @@ from rtspk.train.network import describe
 __all__ = ["card_text", "identity_of", "metrics_text", "readme_text", "toml_value"]
 
 FILES = ('file = "head.onnx"', 'trunk = "trunk.onnx"', 'features_input = "frames"')  # with a trunk
+TABLES = {"trunk.npz": 'trunk_tables = "trunk.npz"', "head.npz": 'head_tables = "head.npz"'}
 Value = str | int | float | bool | tuple[object, ...] | list[object]
 
 
@@ -19,15 +20,15 @@ def identity_of(name: str, *networks: bytes) -> str:
     return f"{name}-{hashlib.sha256(b''.join(networks)).hexdigest()[:8]}"
 
 
-def card_text(checkpoint: Checkpoint, identity: str, *, tables: bool = False) -> str:
-    """How the model is fed and what its scores mean, as TOML; `tables`: its trunk has some."""
+def card_text(checkpoint: Checkpoint, identity: str, tables: tuple[str, ...] = ()) -> str:
+    """How the model is fed and what its scores mean, as TOML; `tables`: the files that hold some."""
     recipe, network = checkpoint.recipe, checkpoint.embedder.network
     has_trunk = isinstance(network, ResidualConformer)
     lines = [
         "# How this model is fed and what its scores mean; README.md beside it says where it comes from.",
         f'id = "{identity}"',
         *(FILES if has_trunk else ['file = "model.onnx"']),
-        *(['trunk_tables = "trunk.npz"'] if tables else []),
+        *(line for name, line in TABLES.items() if name in tables),
         f"licence = {toml_value(recipe.licence)}",
         f'source = "rtspk train {recipe.name}, seed {recipe.loop.seed}, {checkpoint.step} steps"',
         f"dimension = {network.dimension}",

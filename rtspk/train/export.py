@@ -14,6 +14,7 @@ from rtspk.errors import ModelError
 from rtspk.files import bytes_of, make_folder, write_atomically
 from rtspk.train.card import card_text, identity_of, metrics_text, readme_text
 from rtspk.train.checkpoint import read_checkpoint
+from rtspk.train.head_tables import head_tables
 from rtspk.train.onnx_file import exported
 from rtspk.train.scoring import CentredEmbedder
 from rtspk.train.trunk_tables import trunk_tables
@@ -25,8 +26,9 @@ __all__ = ["export_checkpoint"]
 def export_checkpoint(path: Path, out: Path) -> str:
     """Write networks, `weights.safetensors`, `card.toml`, `README.md` and `metrics.toml` into a folder.
 
-    A network is `model.onnx`, or, where it has a trunk, that as `trunk.onnx` and the rest as `head.onnx`. A
-    trunk in eight bits is written a second time, as `trunk.npz` for kernels of our own.
+    A network is `model.onnx`, or, where it has a trunk, that as `trunk.onnx` and the rest as `head.onnx`.
+    These two are written a second time for kernels of our own, as `trunk.npz`, where it is in eight bits, and
+    `head.npz`.
 
     Args:
         path: `final.pt` of a finished run
@@ -50,19 +52,32 @@ def export_checkpoint(path: Path, out: Path) -> str:
     identity = identity_of(checkpoint.recipe.name, *networks.values())
     for name, network in networks.items():
         write_atomically(out / name, network)
-    tables = trunk_tables(networks["trunk.onnx"]) if "trunk.onnx" in networks else None
-    if tables is not None:
-        write_atomically(out / "trunk.npz", tables)
+    tables = _tables(model, networks)
+    for name, table in tables.items():
+        write_atomically(out / name, table)
     kind = checkpoint.recipe.model.network
     about = {"network": kind, "config": json.dumps(asdict(model.network.config))}  # to build it again
     write_atomically(out / "weights.safetensors", halved(model, about))
     if len(checkpoint.cohort) > 1:
         cohort = checkpoint.cohort.half().numpy()
         write_atomically(out / "cohort.npy", bytes_of(lambda file: np.save(file, cohort)))
-    write_atomically(out / "card.toml", card_text(checkpoint, identity, tables=tables is not None).encode())
+    write_atomically(out / "card.toml", card_text(checkpoint, identity, tuple(tables)).encode())
     write_atomically(out / "README.md", readme_text(checkpoint, identity).encode())
     write_atomically(out / "metrics.toml", metrics_text(checkpoint).encode())
     return identity
+
+
+def _tables(model: CentredEmbedder, networks: dict[str, bytes]) -> dict[str, bytes]:
+    """The files of tables of a network with a trunk, by name, as far as kernels of our own know its make."""
+    network = model.network
+    if not isinstance(network, ResidualConformer):
+        return {}
+    heads = network.config.conformer.heads
+    tables = {
+        "trunk.npz": trunk_tables(networks["trunk.onnx"]),
+        "head.npz": head_tables(network.state_dict(), heads, model.mean, model.compensation),
+    }
+    return {name: table for name, table in tables.items() if table is not None}
 
 
 class _Trunk(nn.Module):

@@ -39,7 +39,15 @@ def test_torch_says_its_rate_and_its_share_of_the_chip():
 
 @pytest.mark.usefixtures("quick")
 def test_a_model_without_weights_for_torch_is_timed_on_the_cpu_alone(tmp_path: Path):
-    for name in ("card.toml", "trunk.onnx", "trunk.npz", "head.onnx", "cohort.npy", "voicing.npy"):
+    for name in (
+        "card.toml",
+        "trunk.onnx",
+        "trunk.npz",
+        "head.onnx",
+        "head.npz",
+        "cohort.npy",
+        "voicing.npy",
+    ):
         if (BUNDLED / "embedder" / name).exists():
             (tmp_path / name).write_bytes((BUNDLED / "embedder" / name).read_bytes())
     assert {result.case[:8] for result in bench.run(0, 1, model=tmp_path)} == {"onnx_cpu"}

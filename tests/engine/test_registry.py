@@ -13,7 +13,7 @@ from rtspk.engine.segmenter import SegmenterCard
 from rtspk.errors import ConfigError, ModelError
 
 SHIPPED = BUNDLED / "embedder"
-NAMED = ("trunk.onnx", "trunk.npz", "head.onnx", "cohort.npy", "voicing.npy")  # by the card
+NAMED = ("trunk.onnx", "trunk.npz", "head.onnx", "head.npz", "cohort.npy", "voicing.npy")  # by the card
 COPIED = (*NAMED, "weights.safetensors", "naming.toml")
 
 

@@ -124,7 +124,15 @@ def test_auto_keeps_a_network_that_torch_cannot_build_on_the_cpu(monkeypatch, tm
     from safetensors.torch import save_file
 
     monkeypatch.setattr(backend, "cuda_missing", lambda: "")
-    for name in ("card.toml", "trunk.onnx", "trunk.npz", "head.onnx", "cohort.npy", "voicing.npy"):
+    for name in (
+        "card.toml",
+        "trunk.onnx",
+        "trunk.npz",
+        "head.onnx",
+        "head.npz",
+        "cohort.npy",
+        "voicing.npy",
+    ):
         (tmp_path / name).write_bytes((FOLDER / name).read_bytes())
     assert isinstance(load_backend(tmp_path, device="auto"), OnnxEmbedder)
     save_file({"mean": torch.zeros(3)}, tmp_path / "weights.safetensors", {"network": "resnet"})
