@@ -45,6 +45,7 @@ SPACE: tuple[Gate, ...] = (
     Gate("activity", "join_seconds", 0.1, 1.0),
     Gate("tracker", "group_cosine", 0.1, 0.5),
     Gate("tracker", "closeness_share", 0.0, 0.8),
+    Gate("tracker", "common_share", 0.0, 2.0),
     Gate("tracker", "linked_cosine", 0.0, 0.4),
     Gate("tracker", "parted_cosine", 0.0, 0.6),
     Gate("tracker", "keep_cosine", 0.0, 0.15),

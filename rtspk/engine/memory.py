@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from rtspk.engine.closeness import without
 from rtspk.engine.unit import unit
 from rtspk.kernels.groups import NEVER
 from rtspk.types import FloatArray
@@ -74,9 +75,27 @@ class Memory:
         own = self.labels == label
         return unit(self.weights[own] @ self.vectors[own])
 
-    def alike(self) -> FloatArray:
-        """The mean cosines of all pairs and their hints, float32 [shape=(n, n)]."""
-        return self.products + self.hints
+    def mean(self, which: NDArray[np.bool_]) -> FloatArray:
+        """The mean of some windows, float32 [shape=(dimension,)], the shorter the less alike they are."""
+        weights = self.weights[which]
+        return np.asarray(weights @ self.vectors[which] / weights.sum())
+
+    @property
+    def likeness(self) -> float:
+        """The mean cosine of two windows, whoever speaks; 1 where there are no two."""
+        count = len(self.products)
+        if count < 2:
+            return 1.0
+        return float(self.products.sum() - self.products.trace()) / (count * (count - 1))
+
+    def alike(self, common: float = 0.0) -> FloatArray:
+        """The mean cosines of all pairs and their hints, float32 [shape=(n, n)].
+
+        `common` is what all cosines have in common, and is left out.
+        """
+        if not common:
+            return self.products + self.hints
+        return without(self.products, common) + self.hints
 
     def _shrink(self) -> None:
         """Make room: join two near windows of the older half of the label that has most."""

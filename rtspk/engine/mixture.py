@@ -22,13 +22,16 @@ LEAST: float = 0.5  # windows; a voice with less is none
 ROUNDS: int = 10
 
 
-def mixture(vectors: FloatArray, weights: FloatArray, start: NDArray[np.int64]) -> NDArray[np.int64]:
+def mixture(
+    vectors: FloatArray, weights: FloatArray, start: NDArray[np.int64], common: float = 0.0
+) -> NDArray[np.int64]:
     """Give windows to voices by variational Bayes: Gaussians of one spread, and one for their means.
 
     Args:
         vectors: float32 [shape=(n, dimension)], unit vectors or means of such
         weights: float32 [shape=(n,)], seconds of speech behind each
         start: int64 [shape=(n,)], groups to start with; voices can be joined, not parted
+        common: of a cosine, what any two windows have: the means are around a point of that length, squared
 
     Returns:
         int64 [shape=(n,)], the number of each one's voice, from 0 on without gaps
@@ -43,7 +46,12 @@ def mixture(vectors: FloatArray, weights: FloatArray, start: NDArray[np.int64]) 
         kept = spoken > min(LEAST, float(spoken.max()) / 2)
         chances, spoken = chances[:, kept], spoken[kept]
         sure = within / (within + ratio * between * spoken)
-        means = (ratio * between / within * sure)[:, None] * ((counts[:, None] * chances).T @ vectors)
+        sums = (counts[:, None] * chances).T @ vectors
+        means = (ratio * between / within * sure)[:, None] * sums
+        if common:
+            heard = 1.0 / (between + within / (ratio * spoken))  # how sure each voice is of that point
+            point = (heard / spoken) @ sums / (heard.sum() + vectors.shape[1] / common)
+            means += sure[:, None] * point
         wide = np.square(means).sum(1) + vectors.shape[1] * between * sure
         fit = (EVIDENCE / within * counts)[:, None] * (vectors @ means.T - 0.5 * wide)
         fit += FAVOUR * np.log(spoken / spoken.sum())

@@ -1,5 +1,6 @@
 """All that is remembered of a session's voices grouped anew, and what that changes of its labels."""
 
+import math
 from collections.abc import Collection
 
 import numpy as np
@@ -18,6 +19,7 @@ from rtspk.types import FloatArray
 
 __all__ = ["Review"]
 
+SHORTEST: float = 1e-3  # square of the length of a mean of windows, less what all have in common
 LEAST: float = 1e-6  # seconds that rounding may take
 SETTLED: int = 4 * 3  # pieces of four hops
 # What the segmenter's certainty adds to the log odds that somebody is a voice, for each unit above the gate:
@@ -69,7 +71,7 @@ class Review:
         memory = state.memory
         least = self._least(self.config.part_cosine, state)
         start = groups(self._alike(state, apart), memory.weights, least)
-        group = mixture(memory.vectors, memory.weights, start)
+        group = mixture(memory.vectors, memory.weights, start, state.common)
         parted = self._parted(group, state, apart)
         return [*self._relabel(parted, state, anchors or Anchors(), slow=True), Regrouped()]
 
@@ -159,7 +161,7 @@ class Review:
     def _alike(self, state: TrackerState, apart: Collection[int]) -> NDArray[np.float32]:
         """How alike windows are, where what was decided before holds on to itself."""
         memory, config = state.memory, self.config
-        alike, unknown = memory.alike(), memory.labels == NOBODY
+        alike, unknown = memory.alike(state.common), memory.labels == NOBODY
         same = (memory.labels[:, None] == memory.labels).astype(np.int8)
         hold = np.float32(config.keep_cosine) * (2 * same - 1)
         hold[unknown] = hold[:, unknown] = 0.0
@@ -199,7 +201,7 @@ class Review:
         """
         config = self.config
         young = 1.0 - float(state.memory.weights.sum()) / config.young_seconds
-        closer = config.closeness_share * state.closeness.excess
+        closer = config.closeness_share * state.closeness.excess(state.common)
         return cosine + closer + config.young_cosine * max(0.0, young)
 
     @staticmethod
@@ -217,7 +219,7 @@ class Review:
         if self.is_full(state):
             return False
         seconds = float(memory.weights[own].sum())
-        mean = memory.weights[own] @ memory.vectors[own]
+        mean = memory.mean(own)
         certainty, voice = self._voice(own, memory)
         if seconds >= config.least_speech_seconds and voice >= 0.0 and anchors.recognises(mean, seconds):
             return True
@@ -248,7 +250,7 @@ class Review:
             return False
         if int(memory.pieces.max()) - int(memory.pieces[own].max()) > LATELY:
             return False
-        mean = memory.weights[own] @ memory.vectors[own]
+        mean = memory.mean(own)
         is_clear = self._nearest(own, mean, state) < self.config.clear_cosine
         return is_clear and self._voice(own, memory)[1] >= 0.0
 
@@ -259,7 +261,7 @@ class Review:
         for label in state.labels:
             others = (memory.labels == label) & ~own
             if others.any():
-                nearest = max(nearest, _cosine(mean, memory.weights[others] @ memory.vectors[others]))
+                nearest = max(nearest, _cosine(mean, memory.mean(others), state.common))
         return nearest
 
     def _birth_seconds(self, state: TrackerState) -> float:
@@ -308,7 +310,8 @@ class Review:
         span = max(config.long_seconds - config.known_seconds, LEAST)
         grown = min(1.0, (least - config.known_seconds) / span)
         wanted = config.join_cosine + grown * (config.long_cosine - config.join_cosine)
-        return float(state.centroid(one) @ state.centroid(other)) < wanted
+        first, second = (state.memory.mean(state.memory.labels == label) for label in (one, other))
+        return _cosine(first, second, state.common) < wanted
 
 
 def _numbered(group: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -327,5 +330,9 @@ def _settled(label: int, memory: Memory) -> NDArray[np.bool_]:
     return np.asarray(old if old.any() else own)
 
 
-def _cosine(one: FloatArray, other: FloatArray) -> float:
-    return float(unit(one) @ unit(other))
+def _cosine(one: FloatArray, other: FloatArray, common: float) -> float:
+    """Of two means of windows, without what all windows have in common."""
+    if not common:
+        return float(unit(one) @ unit(other))
+    lengths = (max(float(mean @ mean) - common, SHORTEST) for mean in (one, other))
+    return (float(one @ other) - common) / math.sqrt(math.prod(lengths))

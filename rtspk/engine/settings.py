@@ -26,6 +26,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "tracker.sharpness": (0.0, 300.0),  # beyond it chances are no float64 any more,
     "tracker.switch": (0.001, 1.0),  # nor is one that has been nought for once ever more
     "tracker.link_switch": (0.001, 1.0),
+    "tracker.common_share": (0.0, 3.0),
     "identity.candidates": (1, 100),
     "seconds": (0.0, 1e6),
     "cosine": (-1.0, 1.0),
@@ -90,6 +91,7 @@ class TrackerConfig:
     young_cosine: float = 0.06  # how much closer both must be at first, less and less
     young_seconds: float = 60.0  # until so much is remembered
     closeness_share: float = 0.3  # of how much closer windows of one voice are than usual, both are closer
+    common_share: float = 1.3  # of how close windows of two people are: it is the line, and parts nobody
     linked_cosine: float = 0.15  # windows of one local speaker count as so much closer at most,
     parted_cosine: float = 0.4  # and of two, while the segmenter hears both, as so much less close
     anchor_seconds: float = 2.0  # of speech, as whose a print stands among the windows

@@ -6,14 +6,14 @@ filtered as the stream goes: a window's cosines to the labels' centroids are the
 segmenter's local speakers carry beliefs from hop to hop.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
 from rtspk.assignment import assign
 from rtspk.engine.anchors import Anchors
 from rtspk.engine.closeness import FARTHEST, NEAREST, SHARED
-from rtspk.engine.memory import NOBODY
+from rtspk.engine.memory import NOBODY, Memory
 from rtspk.engine.powerset import LOCAL_SPEAKERS
 from rtspk.engine.review import Review
 from rtspk.engine.settings import HOP, TrackerConfig
@@ -150,9 +150,11 @@ class Tracker:
                 self.config.memory,
                 self._hints(one),
             )
-            state.closeness.hear(_linked_cosines(one, state))
+            state.closeness.own.hear(_linked_cosines(one, state))
+            state.closeness.others.hear(_other_cosines(one, state))
         if not new:
             return []
+        state.common = state.closeness.common(state.memory.likeness, self.config.common_share)
         changes = self._review.review(state, apart, anchors)
         state.since += 1
         ripe = float(state.memory.weights.sum()) > self.config.ripe_seconds
@@ -233,12 +235,20 @@ def _share(samples: int, half: float) -> float:
 
 def _linked_cosines(heard: Heard, state: TrackerState) -> list[float]:
     """Of the window remembered last, to those of its local speaker that hear hardly any of its sound."""
-    hop, memory = hop_of(heard.piece), state.memory
-    wanted = {
-        piece
-        for piece, samples in heard.links
-        if NEAREST <= hop - hop_of(piece) <= FARTHEST and samples >= samples_of(SHARED)
-    }
+    sure = (piece for piece, samples in heard.links if samples >= samples_of(SHARED))
+    return _cosines(heard, sure, state.memory)
+
+
+def _other_cosines(heard: Heard, state: TrackerState) -> list[float]:
+    """Likewise to those of other local speakers, of whose sound none was its own."""
+    linked = {piece for piece, _ in heard.links}
+    return _cosines(heard, (piece for piece in heard.others if piece not in linked), state.memory)
+
+
+def _cosines(heard: Heard, pieces: Iterable[int], memory: Memory) -> list[float]:
+    """Of the window remembered last to those of pieces that are neither near nor long ago."""
+    hop = hop_of(heard.piece)
+    wanted = {piece for piece in pieces if NEAREST <= hop - hop_of(piece) <= FARTHEST}
     earlier = enumerate(memory.pieces[:-1].tolist())
     return [float(memory.products[-1, row]) for row, piece in earlier if piece in wanted] if wanted else []
 

@@ -111,6 +111,7 @@ class TrackerState:
     bonds: set[int] = field(default_factory=set)  # labels that somebody said are one person
     memory: Memory = field(default_factory=Memory)
     closeness: Closeness = field(default_factory=Closeness)
+    common: float = 0.0  # what of a cosine any two windows have
     newcomers: frozenset[int] = frozenset()  # pieces of voices that may be new and have no label yet
     leaving: frozenset[int] = frozenset()  # pieces that the last slow path would part from their labels
     born: int = 0  # labels given so far

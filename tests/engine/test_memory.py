@@ -127,3 +127,20 @@ def test_a_label_can_become_another():
 def test_no_label_loses_its_only_window():
     memory = filled(list(range(6)), np.eye(6, dtype=np.float32), 4)
     assert memory.labels.tolist() == list(range(6))
+
+
+def test_a_line_that_all_windows_have_in_common_is_left_out_of_their_cosines_alone():
+    memory = filled([0] * 4, voices(2, 3, 0.1, 3), 10)
+    cosines = memory.alike() - memory.hints
+    without = memory.alike(0.25) - memory.hints
+    assert without == pytest.approx((cosines - 0.25) / 0.75, abs=1e-6)
+
+
+def test_how_like_windows_are_is_the_mean_of_all_pairs_of_two():
+    assert Memory().likeness == 1.0
+    vectors = voices(2, 3, 0.2, 7)
+    memory = filled([0] * 6, vectors, 10)
+    pairs = [float(vectors[i] @ vectors[j]) for i in range(6) for j in range(6) if i != j]
+    assert memory.likeness == pytest.approx(float(np.mean(pairs)), abs=1e-6)
+    own = np.array([True, True, False, False, False, True])
+    assert memory.mean(own) == pytest.approx(vectors[own].mean(0), abs=1e-6)

@@ -29,7 +29,9 @@ def parts(group: np.ndarray) -> set[frozenset[int]]:
     return {frozenset(np.flatnonzero(group == number).tolist()) for number in np.unique(group)}
 
 
-def mixed_slowly(vectors: np.ndarray, weights: np.ndarray, start: np.ndarray) -> list[int]:
+def mixed_slowly(
+    vectors: np.ndarray, weights: np.ndarray, start: np.ndarray, common: float = 0.0
+) -> list[int]:
     """The same model with its numbers spelled out, a window and a voice at a time."""
     n, dimension = vectors.shape
     within, between = module.WITHIN / dimension, module.BETWEEN / dimension
@@ -46,10 +48,17 @@ def mixed_slowly(vectors: np.ndarray, weights: np.ndarray, start: np.ndarray) ->
         voices = [k for k in voices if spoken[k] > min(module.LEAST, max(spoken.values()) / 2)]
         all_spoken = sum(spoken[k] for k in voices)
         means, spreads = {}, {}
+        sums = {
+            k: sum(counts[i] * chances[i][k] * vectors[i].astype(float) for i in range(n)) for k in voices
+        }
+        point = np.zeros(dimension)
+        if common:
+            said = {k: 1.0 / (between + within * cost / module.EVIDENCE / spoken[k]) for k in voices}
+            total_said = sum(said.values()) + dimension / common
+            point = sum(said[k] * sums[k] / spoken[k] for k in voices) / total_said
         for k in voices:
             precision = 1.0 / between + module.EVIDENCE / cost * spoken[k] / within
-            sums = sum(counts[i] * chances[i][k] * vectors[i].astype(float) for i in range(n))
-            means[k] = module.EVIDENCE / cost * sums / within / precision
+            means[k] = (module.EVIDENCE / cost * sums[k] / within + point / between) / precision
             spreads[k] = 1.0 / precision
         for i in range(n):
             fit = {}
@@ -64,14 +73,16 @@ def mixed_slowly(vectors: np.ndarray, weights: np.ndarray, start: np.ndarray) ->
     return [max(voices, key=lambda k: chances[i][k]) for i in range(n)]
 
 
+@pytest.mark.parametrize("common", [0.0, 0.2])
 @pytest.mark.parametrize("longest", [1.5, 30.0])
 @pytest.mark.parametrize("seed", range(5))
-def test_voices_are_those_of_the_slow_way(seed, longest):
+def test_voices_are_those_of_the_slow_way(seed, longest, common):
     rng = np.random.default_rng(seed)
     vectors = windows(rng.integers(0, 3, 40).tolist(), 0.9, seed, alike=0.2)
     weights = rng.uniform(0.1, longest, 40).astype(np.float32)
     start = rng.integers(0, 6, 40)
-    assert parts(mixture(vectors, weights, start)) == parts(np.array(mixed_slowly(vectors, weights, start)))
+    slow = mixed_slowly(vectors, weights, start, common)
+    assert parts(mixture(vectors, weights, start, common)) == parts(np.array(slow))
 
 
 @pytest.mark.parametrize("seed", range(5))
