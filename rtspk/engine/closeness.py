@@ -25,7 +25,7 @@ MOST: float = 600.0  # pairs; earlier ones fade
 # What windows of any two people have in common is the line's. It is left alone where it may as well be that
 # all are one person's, parted by the segmenter:
 UNCOMMON: float = 0.08  # the mean cosine of windows of two people up to which there is nothing of the kind
-VOICE: float = 0.25  # of the mean cosine of one voice's windows, what is its own all the same
+VOICE: float = 0.33  # of the mean cosine of one voice's windows, what is its own all the same
 DIFFERENT, SAME = 0.55, 0.85  # what two local speakers' mean cosine is of one's: surely two people, or one
 MIXED, PURE = 1.1, 1.0  # and one local speaker's of all windows': surely several people, or one
 

@@ -133,8 +133,9 @@ class Head:
 
     def _room(self, rows: int) -> Room:
         """Room for kernels: for so many frames, and at the end for windows."""
+        answers = AT_ONCE * max(2 * self.inputs, self._dimension)
         narrow = max(rows * max(self._width, self._hidden), AT_ONCE * self._dimension)
-        wide = max((rows + AT_ONCE) * max(self._most, self._hidden), AT_ONCE * 2 * self.inputs)
+        wide = max((rows + AT_ONCE) * max(self._most, self._hidden), answers)
         numbers = [np.empty(size, np.float32) for size in (rows, narrow, wide, rows * self._width)]
         return np.empty(wide, np.uint8), numbers[0], numbers[1], numbers[2], numbers[3]
 

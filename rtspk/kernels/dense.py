@@ -1,6 +1,6 @@
 """Dense layers in eight bits: rows in whole numbers, and a matrix times each.
 
-Inputs are uint8, by default with 128 for nought, weights int8 in -127..127; what comes out is float32.
+Inputs are uint8 with 128 for nought, weights int8 in -127..127; what comes out is float32.
 """
 
 import numpy as np
