@@ -130,7 +130,7 @@ def test_pairs_of_two_people_are_of_local_speakers_that_share_nothing(gap, linke
 
 @pytest.mark.parametrize(("share", "labels"), [(1.3, 2), (0.0, 1)])
 def test_two_voices_through_one_line_are_two(share, labels):
-    """Each has 0.6 with itself and 0.4 with the other, which is the line; the segmenter tells them apart."""
+    """Each has 0.6 with itself and 0.33 with the other, which is the line; the segmenter tells them apart."""
     rng = np.random.default_rng(2)
     config = TrackerConfig(common_share=share, linked_cosine=0.0, parted_cosine=0.0, young_cosine=0.0)
     talk = Talk(config)
@@ -139,7 +139,7 @@ def test_two_voices_through_one_line_are_two(share, labels):
         voice = turn % 2
         for _ in range(4):
             vector = np.zeros(VOICE_DIMENSION)
-            vector[0], vector[1 + voice] = np.sqrt(0.4), np.sqrt(0.2)
+            vector[0], vector[1 + voice] = np.sqrt(0.33), np.sqrt(0.27)
             noise = np.append(np.zeros(3), rng.normal(size=VOICE_DIMENSION - 3))
             vector += np.sqrt(0.4) * noise / np.linalg.norm(noise)
             piece = piece_of(talk.hop, voice)
