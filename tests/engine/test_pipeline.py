@@ -9,6 +9,7 @@ import pytest
 from rtspk.audio import read_audio
 from rtspk.data import DEMO
 from rtspk.engine.events import EndEvent, SegmentEvent
+from rtspk.engine.network import Network
 from rtspk.engine.pipeline import Engine
 from rtspk.engine.settings import SessionConfig
 from rtspk.errors import AudioError, ConfigError, GalleryError, SessionError
@@ -320,11 +321,19 @@ def test_a_segmenter_that_is_sure_of_barks_wants_more_for_a_new_voice_where_noth
     assert gates()[0] > gates()[1]
 
 
-def test_threads_are_for_both_networks_and_change_no_answer():
+def test_threads_are_for_both_networks_and_change_no_answer(monkeypatch):
+    told = []
+
+    class Told(Network):
+        def __init__(self, path, threads=1):
+            told.append((path.name, threads))
+            super().__init__(path, threads)
+
+    monkeypatch.setattr("rtspk.engine.trunk.Network", Told)
     one, several = (
         Engine.load(":memory:", device="cpu", segmenter="light", threads=threads) for threads in (1, 2)
     )
-    for network in (several.segmenter._network, several.embedder._network):
-        assert network._session.get_session_options().intra_op_num_threads == 2
+    assert several.segmenter._network._session.get_session_options().intra_op_num_threads == 2
+    assert ("trunk.onnx", 2) in told
     rows = one.segmenter.rows(read_audio(TALK)[: samples_of(12.0)])
     assert np.array_equal(several.segmenter.speech(rows), one.segmenter.speech(rows))
