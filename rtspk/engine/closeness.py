@@ -8,11 +8,8 @@ hear hardly any common sound say how much of a voice is left. What was tried: be
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
-from rtspk.types import FloatArray
-
-__all__ = ["FARTHEST", "NEAREST", "SHARED", "USUAL", "Closeness", "Pairs", "without"]
+__all__ = ["FARTHEST", "NEAREST", "SHARED", "USUAL", "Closeness", "Pairs"]
 
 USUAL: float = 0.3  # the mean cosine of windows of one voice in what the tracker's gates were searched on
 NEAREST: int = 3  # hops between two windows; nearer ones hear much of the same sound
@@ -28,8 +25,6 @@ UNCOMMON: float = 0.08  # the mean cosine of windows of two people up to which t
 VOICE: float = 0.33  # of the mean cosine of one voice's windows, what is its own all the same
 DIFFERENT, SAME = 0.55, 0.85  # what two local speakers' mean cosine is of one's: surely two people, or one
 MIXED, PURE = 1.1, 1.0  # and one local speaker's of all windows': surely several people, or one
-
-Cosine = TypeVar("Cosine", float, FloatArray)
 
 
 @dataclass(slots=True)
@@ -88,13 +83,8 @@ class Closeness:
         """
         if not self.own.count:
             return 0.0
-        own = without(self.own.mean, common)
+        own = (self.own.mean - common) / (1.0 - common)
         return (own - USUAL) * self.own.count / (BEFORE + self.own.count)
-
-
-def without(cosine: Cosine, common: float) -> Cosine:
-    """Cosines without what all windows have in common: nought for that, 1 for 1."""
-    return (cosine - common) * (1.0 / (1.0 - common))
 
 
 def _between(value: float, nought: float, one: float) -> float:

@@ -58,8 +58,9 @@ class Review:
             the labels that became part of others, then the new ones
         """
         memory, config, anchors = state.memory, self.config, anchors or Anchors()
-        known = [label for label in state.labels if self._seconds(label, state) >= config.known_seconds]
-        alike = self._anchored(self._alike(state, {*apart, *known}), state, anchors)
+        seconds = memory.seconds(state.labels)
+        known = {label for label, told in seconds.items() if told >= config.known_seconds}
+        alike = self._anchored(self._alike(state, known.union(apart)), state, anchors)
         weights = np.append(memory.weights, np.full(len(anchors), config.anchor_seconds, np.float32))
         group = groups(alike, weights, self._least(config.group_cosine, state))
         return self._relabel(group[: len(memory.weights)], state, anchors)
@@ -101,10 +102,7 @@ class Review:
     @staticmethod
     def _keep(group: NDArray[np.int64], state: TrackerState) -> tuple[set[int], list[Joined]]:
         """Give each label to the group that holds most of it: these groups, and the labels that go."""
-        memory, count = state.memory, int(group.max()) + 1
-        held = np.zeros((count, len(state.labels)))  # seconds of each label in each group
-        for column, label in enumerate(state.labels):
-            held[:, column] = np.bincount(group, memory.weights * (memory.labels == label), count)
+        memory, held = state.memory, _held(group, state)[:, 1:]
         label_of = {row: state.labels[column] for row, column in assign(-held) if held[row, column] > 0.0}
         # The group that holds most of a label that goes has another, or this one would have got it.
         gone = [
@@ -135,13 +133,15 @@ class Review:
         memory, born = state.memory, []
         newcomers: list[int] = []
         leaving: set[int] = set()
-        mass = np.bincount(group, memory.weights)
-        for number in np.argsort(-mass, kind="stable"):
-            if int(number) in known:
+        seconds = _held(group, state)
+        mass = seconds.sum(1)
+        newest = np.zeros(len(mass), np.int64)
+        np.maximum.at(newest, group, memory.pieces)
+        for number in np.argsort(-mass, kind="stable").tolist():
+            if number in known:
                 continue
             own = group == number
-            fresh = own & (memory.labels == NOBODY)
-            proof = float(memory.weights[fresh].sum()) + LEAST
+            proof = float(seconds[number, 0]) + LEAST
             leaves: set[int] = set()
             if slow and mass[number] >= self.config.split_seconds:
                 leaves = set(memory.pieces[own].tolist())
@@ -151,8 +151,8 @@ class Review:
                 born.append(self.bear(own, state))
                 continue
             leaving |= leaves
-            if self._may_be_new(own, state):
-                newcomers += memory.pieces[fresh].tolist()
+            if newest.max() - newest[number] <= LATELY and self._may_be_new(own, state):
+                newcomers += memory.pieces[own & (memory.labels == NOBODY)].tolist()
         state.newcomers = frozenset(newcomers)
         if slow:
             state.leaving = frozenset(leaving)
@@ -160,22 +160,12 @@ class Review:
 
     def _alike(self, state: TrackerState, apart: Collection[int]) -> NDArray[np.float32]:
         """How alike windows are, where what was decided before holds on to itself."""
-        memory, config = state.memory, self.config
-        alike, unknown = memory.alike(state.common), memory.labels == NOBODY
-        same = (memory.labels[:, None] == memory.labels).astype(np.int8)
-        hold = np.float32(config.keep_cosine) * (2 * same - 1)
-        hold[unknown] = hold[:, unknown] = 0.0
-        alike += hold
+        memory = state.memory
+        settled = _settled(memory, apart)
+        alike = memory.alike(state.common, settled, self.config.keep_cosine)
         for label in state.bonds:
             own = memory.labels == label
             alike[np.ix_(own, own)] += np.float32(BONDED)
-        settled = np.full(len(alike), NOBODY)
-        for label in set(apart) & set(state.labels):
-            settled[_settled(label, memory)] = label
-        parted = settled[:, None] != settled
-        parted &= (settled != NOBODY)[:, None]
-        parted &= settled != NOBODY
-        alike[parted] = NEVER
         return alike
 
     def _anchored(
@@ -204,11 +194,6 @@ class Review:
         closer = config.closeness_share * state.closeness.excess(state.common)
         return cosine + closer + config.young_cosine * max(0.0, young)
 
-    @staticmethod
-    def _seconds(label: int, state: TrackerState) -> float:
-        """What is remembered of a label's speech."""
-        return float(state.memory.weights[state.memory.labels == label].sum())
-
     def _is_new(self, own: NDArray[np.bool_], proof: float, state: TrackerState, anchors: Anchors) -> bool:
         """Whether a group without a label is somebody: enough of it, surely speech, and surely a voice.
 
@@ -216,17 +201,16 @@ class Review:
         be near to somebody too.
         """
         memory, config = state.memory, self.config
-        if self.is_full(state):
+        needed = self._birth_seconds(state)
+        is_proven = proof >= min(needed, max(SURE_SECONDS, CLEAR * needed))
+        if self.is_full(state) or not (is_proven or len(anchors)):
             return False
         seconds = float(memory.weights[own].sum())
         mean = memory.mean(own)
         certainty, voice = self._voice(own, memory)
         if seconds >= config.least_speech_seconds and voice >= 0.0 and anchors.recognises(mean, seconds):
             return True
-        if certainty < 0.0:
-            return False
-        needed = self._birth_seconds(state)
-        if proof < min(needed, max(SURE_SECONDS, CLEAR * needed)):
+        if certainty < 0.0 or not is_proven:
             return False
         nearest = self._nearest(own, mean, state)
         if nearest >= config.known_cosine or (nearest >= config.clear_cosine and proof < needed):
@@ -248,11 +232,9 @@ class Review:
         memory = state.memory
         if not state.labels or self.is_full(state):
             return False
-        if int(memory.pieces.max()) - int(memory.pieces[own].max()) > LATELY:
+        if self._voice(own, memory)[1] < 0.0:
             return False
-        mean = memory.mean(own)
-        is_clear = self._nearest(own, mean, state) < self.config.clear_cosine
-        return is_clear and self._voice(own, memory)[1] >= 0.0
+        return self._nearest(own, memory.mean(own), state) < self.config.clear_cosine
 
     @staticmethod
     def _nearest(own: NDArray[np.bool_], mean: FloatArray, state: TrackerState) -> float:
@@ -283,16 +265,15 @@ class Review:
         for label in state.bonds:
             own = memory.labels == label
             group[own] = np.argmax(np.bincount(group[own], memory.weights[own]))
-        seconds = {label: self._seconds(label, state) for label in state.labels}
-        for number in np.unique(group):
+        seconds, held = memory.seconds(state.labels), _held(group, state)[:, 1:]
+        by_speech = sorted(enumerate(state.labels), key=lambda one: -seconds[one[1]])
+        for number, shares in enumerate(held.tolist()):
             kept: list[int] = []
-            for label in sorted(state.labels, key=lambda one: -seconds[one]):
-                own = (group == number) & (memory.labels == label)
-                share = float(memory.weights[own].sum())
-                if not share or (label not in apart and 2.0 * share <= seconds[label]):
+            for column, label in by_speech:
+                if not shares[column] or (label not in apart and 2.0 * shares[column] <= seconds[label]):
                     continue  # most of it is elsewhere
                 if any(self._differ(label, other, state, apart) for other in kept):
-                    group[own] = group.max() + 1
+                    group[(group == number) & (memory.labels == label)] = group.max() + 1
                 else:
                     kept.append(label)
         return _numbered(group)
@@ -304,7 +285,7 @@ class Review:
         """
         if one in apart and other in apart:
             return True
-        config, least = self.config, min(self._seconds(one, state), self._seconds(other, state))
+        config, least = self.config, min(state.memory.seconds([one, other]).values())
         if least < config.known_seconds:
             return False
         span = max(config.long_seconds - config.known_seconds, LEAST)
@@ -314,20 +295,33 @@ class Review:
         return _cosine(first, second, state.common) < wanted
 
 
+def _held(group: NDArray[np.int64], state: TrackerState) -> NDArray[np.float64]:
+    """Seconds in each group of what is nobody's, and of each label: float64 [shape=(groups, 1 + labels)]."""
+    memory, count, width = state.memory, int(group.max()) + 1, 1 + len(state.labels)
+    cells = group * width + (memory.places(state.labels) + 1)
+    return np.asarray(np.bincount(cells, memory.weights, count * width), np.float64).reshape(count, width)
+
+
 def _numbered(group: NDArray[np.int64]) -> NDArray[np.int64]:
     """Groups numbered from 0 on without gaps."""
     return np.unique(group, return_inverse=True)[1].astype(np.int64)
 
 
-def _settled(label: int, memory: Memory) -> NDArray[np.bool_]:
-    """Which windows are a label's for sure; all of them where it is just born.
+def _settled(memory: Memory, labels: Collection[int]) -> NDArray[np.int64]:
+    """Of windows that are surely one of these labels', which; all windows of one that is just born.
 
     Of the newest, one may be in the wrong place: the windows behind it hear most of what it heard, and would
     be kept from their own voice with it.
     """
-    own = memory.labels == label
-    old = own & (memory.pieces <= memory.pieces.max() - SETTLED)
-    return np.asarray(old if old.any() else own)
+    old = memory.pieces <= memory.pieces.max() - SETTLED
+    wanted = set(labels)
+    old_labels, new_labels = set(memory.labels[old].tolist()), set(memory.labels[~old].tolist())
+    settled = np.where(old, memory.labels, NOBODY)
+    for label in new_labels & wanted - old_labels:
+        settled[memory.labels == label] = label
+    for label in old_labels - wanted:
+        settled[settled == label] = NOBODY
+    return settled
 
 
 def _cosine(one: FloatArray, other: FloatArray, common: float) -> float:

@@ -269,7 +269,7 @@ class Session:
         vector = mean_vector(draft)
         if vector is None:
             return
-        label = self._judge(draft.label, vector)
+        (label,) = self._judge([draft.label], vector[None])
         if label != draft.label and not self._turns.speaks(label, draft):
             self._turns.relabel(draft, label)
 
@@ -300,14 +300,8 @@ class Session:
 
         self._turns.part(labels, self.state.tracker.births, heard)
 
-    def _judge(self, label: int, vector: FloatArray) -> int:
-        """The label that a turn with this vector should have, which has another now or the same."""
-        tracker, state = self._parts.tracker, self.state.tracker
-        nearest, cosine = tracker.nearest(vector, state)
-        if label not in state.labels or nearest == label:
-            return label
-        own = float(state.centroid(label) @ vector)
-        return nearest if cosine - own >= self._parts.config.tracker.update_margin else label
+    def _judge(self, labels: Sequence[int], vectors: FloatArray) -> list[int]:
+        return self._parts.tracker.judge(labels, vectors, self.state.tracker)
 
     def _whose(self, pieces: Sequence[int], vector: FloatArray | None) -> int:
         return self._parts.tracker.whose(pieces, vector, self.state.tracker)

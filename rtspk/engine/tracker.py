@@ -31,6 +31,7 @@ from rtspk.engine.tracker_state import (
     piece_of,
 )
 from rtspk.engine.voicing import Voicing
+from rtspk.kernels.vectors import multiplied
 from rtspk.types import SAMPLE_RATE, FloatArray, samples_of, seconds_of
 
 __all__ = ["Tracker"]
@@ -129,6 +130,26 @@ class Tracker:
         cosines = state.centroids @ vector
         best = int(np.argmax(cosines))
         return state.labels[best], float(cosines[best])
+
+    def judge(self, labels: Sequence[int], vectors: FloatArray, state: TrackerState) -> list[int]:
+        """The labels that turns should have, which have others now or the same.
+
+        Args:
+            labels: of each turn now
+            vectors: what was heard of it, float32 [shape=(turns, dimension)], unit vectors
+            state: the session's memory
+        """
+        places = [state.labels.index(label) if label in state.labels else -1 for label in labels]
+        if max(places, default=-1) < 0:
+            return list(labels)
+        cosines = multiplied(vectors, state.centroids)  # (turns, labels)
+        best = cosines.argmax(1)
+        rows = np.arange(len(best))
+        moves = cosines[rows, best] - cosines[rows, places] >= self.config.update_margin
+        return [
+            state.labels[place] if moved and own >= 0 else label
+            for label, own, place, moved in zip(labels, places, best.tolist(), moves.tolist(), strict=True)
+        ]
 
     def join(self, gone: int, kept: int, state: TrackerState) -> None:
         """Take somebody's word that two labels are one person, however unlike they sound."""
@@ -249,8 +270,10 @@ def _cosines(heard: Heard, pieces: Iterable[int], memory: Memory) -> list[float]
     """Of the window remembered last to those of pieces that are neither near nor long ago."""
     hop = hop_of(heard.piece)
     wanted = {piece for piece in pieces if NEAREST <= hop - hop_of(piece) <= FARTHEST}
-    earlier = enumerate(memory.pieces[:-1].tolist())
-    return [float(memory.products[-1, row]) for row, piece in earlier if piece in wanted] if wanted else []
+    if not wanted:
+        return []
+    rows = np.flatnonzero(memory.pieces[:-1] >= min(wanted)).tolist()
+    return [float(memory.products[-1, row]) for row in rows if int(memory.pieces[row]) in wanted]
 
 
 def _linked(links: Links, state: TrackerState) -> tuple[Chances, int]:

@@ -158,4 +158,4 @@ class TrackerState:
 
     def centre(self) -> None:
         """Find the centroids of what is remembered now."""
-        self.centroids = np.stack([self.memory.centroid(label) for label in self.labels])
+        self.centroids = self.memory.centroids(self.labels)

@@ -139,8 +139,9 @@ class Turns:
             heard: from pieces to what was heard of them, float32 [shape=(dimension,)], a unit vector
         """
         turns: list[Draft | Final] = [*list(self.state.finals)[-RECONSIDERED:], *self._drafts()]
+        young = max(births.values(), default=0) + YOUNG
         for turn in turns:
-            if turn.label in {NEXT, NOBODY}:
+            if turn.label in {NEXT, NOBODY} or not turn.parts or turn.parts[0].piece > young:
                 continue
             own = {
                 part.piece: label
@@ -211,15 +212,21 @@ class Turns:
             (own if share is found[-1] else state.closed).append(one)
             self._say(one, "tentative")
 
-    def reconsider(self, judge: Callable[[int, FloatArray], int]) -> None:
-        """Ask for the label of each of the last final turns anew; those that change are revised.
+    def reconsider(self, judge: Callable[[Sequence[int], FloatArray], Sequence[int]]) -> None:
+        """Ask for the labels of the last final turns anew; those that change are revised.
 
         Args:
-            judge: from a label and a turn's vector to the label that it should have
+            judge: from the labels of turns and their vectors, float32 [shape=(turns, dimension)], to the
+                labels that they should have
         """
+        last = list(self.state.finals)[-RECONSIDERED:]
+        heard = [(final, final.vector) for final in last if final.vector is not None]
+        if not heard:
+            return
+        labels = judge([final.label for final, _ in heard], np.array([vector for _, vector in heard]))
         moved: dict[int, list[Final]] = {}
-        for final in list(self.state.finals)[-RECONSIDERED:]:
-            if final.vector is not None and (label := judge(final.label, final.vector)) != final.label:
+        for (final, _), label in zip(heard, labels, strict=True):
+            if label != final.label:
                 moved.setdefault(label, []).append(final)
         for label, finals in moved.items():
             self._revise(finals, label, "corrected")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rtspk.engine.closeness import MOST, UNCOMMON, USUAL, VOICE, Closeness, without
+from rtspk.engine.closeness import MOST, UNCOMMON, USUAL, VOICE, Closeness
 from rtspk.engine.settings import HOP, TrackerConfig
 from rtspk.engine.tracker_state import Heard, piece_of
 from rtspk.types import Embedding, Segment, samples_of
@@ -70,12 +70,6 @@ def test_a_few_pairs_of_two_people_tell_little():
 
 def test_a_voice_keeps_something_of_its_own():
     assert heard(0.6, 0.45).common(0.5, 3.0) <= 0.6 - VOICE
-
-
-@pytest.mark.parametrize("common", [0.0, 0.2, 0.5])
-def test_without_what_is_common_one_is_one_and_that_is_nought(common):
-    assert without(1.0, common) == pytest.approx(1.0)
-    assert without(common, common) == pytest.approx(0.0)
 
 
 @pytest.mark.parametrize(("share", "labels"), [(0.5, [0, 1]), (0.0, [0])])

@@ -22,6 +22,10 @@ def filled(labels: list[int], vectors: np.ndarray, limit: int) -> Memory:
     return memory
 
 
+def alike(memory: Memory, common: float = 0.0) -> np.ndarray:
+    return memory.alike(common, np.full(len(memory.labels), NOBODY), 0.0)
+
+
 def test_a_full_memory_joins_within_the_label_that_has_most():
     memory = filled([0] * 5 + [1] * 12, voices(2, 9, 0.1, 0), 10)
     assert len(memory.weights) == 10
@@ -47,7 +51,7 @@ def test_hints_count_beside_the_cosines_of_two_windows():
         for other in range(one):
             wanted[one, other] += {1: 0.25, 2: -0.5}.get(one - other, 0.0)
             wanted[other, one] = wanted[one, other]
-    assert memory.alike() == pytest.approx(wanted, abs=1e-6)
+    assert alike(memory) == pytest.approx(wanted, abs=1e-6)
 
 
 def test_what_is_joined_or_forgotten_takes_its_hints_along():
@@ -101,12 +105,15 @@ def test_a_label_of_two_windows_has_one_to_spare():
     assert memory.labels.tolist() == [0, 1, 2, NOBODY]
 
 
-def test_a_centroid_is_the_direction_of_a_labels_own_windows_by_weight():
+def test_a_centroid_is_the_direction_of_a_labels_own_windows_by_weight_and_nought_of_none():
     memory = Memory()
     for piece, (label, weight) in enumerate(((0, 3.0), (1, 5.0), (0, 4.0))):
         memory.add(np.eye(3, dtype=np.float32)[piece], weight, 0.9, piece, 10, {})
         memory.labels[-1] = label
-    assert memory.centroid(0) == pytest.approx([0.6, 0.0, 0.8])
+    found = memory.centroids([1, 0, 2])
+    assert found == pytest.approx(np.array([[0.0, 1.0, 0.0], [0.6, 0.0, 0.8], [0.0, 0.0, 0.0]]))
+    assert memory.seconds([1, 0, 2]) == {1: 5.0, 0: 7.0, 2: 0.0}
+    assert memory.places([1]).tolist() == [-1, 0, -1]
 
 
 @pytest.mark.parametrize(("hop", "kept"), [(180, [NOBODY, 3, NOBODY]), (181, [3, NOBODY])])
@@ -131,8 +138,8 @@ def test_no_label_loses_its_only_window():
 
 def test_a_line_that_all_windows_have_in_common_is_left_out_of_their_cosines_alone():
     memory = filled([0] * 4, voices(2, 3, 0.1, 3), 10)
-    cosines = memory.alike() - memory.hints
-    without = memory.alike(0.25) - memory.hints
+    cosines = alike(memory) - memory.hints
+    without = alike(memory, 0.25) - memory.hints
     assert without == pytest.approx((cosines - 0.25) / 0.75, abs=1e-6)
 
 

@@ -226,3 +226,17 @@ def test_a_local_speaker_stays_who_they_were():
     talk.state = pickle.loads(state)
     ((other,), _) = talk.hear(Heard(piece, HOP, window, alone=False, links=others))
     assert (linked.label, other.label) == (first, second)
+
+
+def test_a_turn_is_judged_to_be_another_labels_only_where_that_is_much_nearer():
+    talk = Talk()
+    first, second = known_two(talk)
+    shares = np.array([0.0, 0.49, 0.6, 1.0, 1.0, 0.0])
+    turns = np.stack([between(talk, 0, 1, share).vector for share in shares])
+    now = [first, first, first, first, NOBODY, second]
+    assert talk.tracker.judge(now, turns, talk.state) == [first, first, second, second, NOBODY, first]
+
+
+def test_before_anybody_is_known_a_turn_keeps_its_label():
+    talk = Talk()
+    assert talk.tracker.judge([NOBODY], talk.window(0).vector[None], talk.state) == [NOBODY]

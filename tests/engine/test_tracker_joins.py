@@ -138,7 +138,7 @@ def test_labels_that_somebody_joined_stay_one(slow):
     talk = Talk(TrackerConfig(slow_seconds=slow))
     gone, kept = known_two(talk)[::-1]
     talk.tracker.join(gone, kept, talk.state)
-    assert np.array_equal(talk.state.centroids, [talk.state.memory.centroid(kept)])
+    assert np.array_equal(talk.state.centroids, talk.state.memory.centroids([kept]))
     for _ in range(6):
         assert {d.label for n in (0, 1) for d in talk.say(n, 4)} == {kept}
     assert talk.state.labels == [kept]

@@ -200,18 +200,24 @@ def test_final_turns_are_judged_anew_by_what_was_heard_of_them():
     speech.turns.state.finals[1].vector = None
     asked = []
 
-    def judge(label, vector):
-        asked.append((label, vector.tolist()))
-        return 2 if len(asked) == 1 else label
+    def judge(labels, vectors):
+        asked.append((labels, vectors.tolist()))
+        return [2, labels[1]]
 
     speech.turns.reconsider(judge)
-    assert asked == [(0, [0.5] * 4)] * 2
+    assert asked == [([0, 0], [[0.5] * 4] * 2)]
     assert speech.revised() == [(1, "S3", "corrected")]
+
+
+def test_where_nothing_was_heard_of_final_turns_nobody_is_asked():
+    speech = finals_of(1)
+    speech.turns.state.finals[0].vector = None
+    speech.turns.reconsider(lambda _labels, _vectors: pytest.fail("asked"))
 
 
 def test_only_the_last_final_turns_are_judged_anew():
     speech = finals_of(RECONSIDERED + 2)
-    speech.turns.reconsider(lambda _label, _vector: 1)
+    speech.turns.reconsider(lambda labels, _vectors: [1] * len(labels))
     assert [number for number, _, _ in speech.revised()] == list(range(3, RECONSIDERED + 3))
 
 
@@ -224,9 +230,9 @@ def test_of_a_stream_without_end_so_many_final_turns_are_remembered():
 
 def test_what_was_corrected_may_still_be_a_new_voices_and_what_was_named_may_not():
     speech = finals_of(2)
-    speech.turns.reconsider(lambda label, _: label)
+    speech.turns.reconsider(lambda labels, _vectors: labels)
     speech.turns.state.finals[0].vector = None
-    speech.turns.reconsider(lambda _label, _vector: 1)
+    speech.turns.reconsider(lambda labels, _vectors: [1] * len(labels))
     speech.turns.name(0, "Anna")
     speech.turns.born(2, (0, 3))
     assert speech.revised() == [(2, "S2", "corrected"), (1, "S1", "named"), (2, "S3", "new")]
