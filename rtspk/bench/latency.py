@@ -1,8 +1,10 @@
 """How fast the whole engine is: a push of one hop during speech, a whole conversation, and its stages.
 
+The same conversation is heard once more when people have talked for minutes: more is remembered of them.
 One thread, one session, as fast as it goes. Imports and the first load are not counted.
 """
 
+import pickle
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +28,7 @@ from rtspk.types import SAMPLE_RATE, FloatArray, samples_of, seconds_of
 __all__ = ["run", "voices"]
 
 SECONDS: float = 60.0  # of sound, at most
+BEFORE: int = 7  # times that it was said, until no more of it is remembered
 PACKAGES = ("onnxruntime",)
 
 # Formants of five vowels in Hz (G. E. Peterson and H. L. Barney, 1952, means of men).
@@ -77,6 +80,8 @@ def run(
     middles = tuple(statistics.median(clock.pushes) for clock in clocks)
     results.append(_result("push_500ms_speech", middles, seed, seconds_of(HOP), Percentiles.of(pushes)))
     seconds = seconds_of(len(sound))
+    before = _after(engine, sound, BEFORE)
+    later = [_play(engine, sound, before) for _ in range(runs)]
     stages = {
         "conversation": tuple(clock.whole for clock in clocks),
         "stage_frontend": tuple(clock.frontend for clock in clocks),
@@ -85,6 +90,8 @@ def run(
         "stage_trunk": tuple(_seconds(lambda: _trunk(engine, sound)) for _ in range(runs)),
         "stage_embedding": tuple(clock.embedding for clock in clocks),
         "stage_tracking": tuple(clock.tracking for clock in clocks),
+        "conversation_later": tuple(clock.whole for clock in later),
+        "stage_tracking_later": tuple(clock.tracking for clock in later),
     }
     results += [_result(case, times, seed, seconds) for case, times in stages.items()]
     return results
@@ -129,9 +136,22 @@ def _sound(seed: int) -> FloatArray:
     return voices(SECONDS, seed)
 
 
-def _play(engine: Engine, sound: FloatArray) -> _Clock:
-    """Stream sound hop by hop, by the very verbs that a local session uses, with a clock between them."""
+def _after(engine: Engine, sound: FloatArray, times: int) -> bytes:
+    """The state of a session, pickled, that heard sound so often."""
     session = Session(engine.parts(SessionConfig()))
+    for start in range(0, times * len(sound), HOP):
+        session.receive_audio(np.take(sound, range(start, start + HOP), mode="wrap"))
+        _answer(engine, session, _Clock())
+    return pickle.dumps(session.state)
+
+
+def _play(engine: Engine, sound: FloatArray, state: bytes | None = None) -> _Clock:
+    """Stream sound hop by hop, by the very verbs that a local session uses, with a clock between them.
+
+    `state` is what the session has heard before, as `_after` has it.
+    """
+    known = None if state is None else pickle.loads(state)
+    session = Session(engine.parts(SessionConfig()), known)
     clock = _Clock()
     pushes = []
     for start in range(0, len(sound), HOP):

@@ -1,3 +1,4 @@
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,8 @@ def test_every_case_is_timed_on_sound_of_its_own(engine):
         "stage_trunk",
         "stage_embedding",
         "stage_tracking",
+        "conversation_later",
+        "stage_tracking_later",
     }
     for result in results.values():
         assert (result.bench, result.seed, result.runs) == ("latency", 5, 2)
@@ -61,6 +64,19 @@ def test_a_bench_streams_as_a_local_session_does(engine):
     asked, engine.embedder.lengths = engine.embedder.lengths, []
     latency._play(engine, sound)
     assert engine.embedder.lengths == asked != []
+
+
+@pytest.mark.usefixtures("short")
+def test_what_was_said_before_is_remembered_and_not_timed(engine):
+    sound = latency.voices(4.0, 0)
+    before = latency._after(engine, sound, 3)
+    assert pickle.loads(before).frontend.received == 3 * len(sound)
+    heard = []
+    for _ in range(2):
+        engine.embedder.lengths = []
+        assert latency._play(engine, sound, before).pushes
+        heard.append(engine.embedder.lengths)
+    assert heard[0] == heard[1]
 
 
 @pytest.mark.usefixtures("short")
