@@ -6,8 +6,10 @@ heard, or go on as they were told before.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtspk.engine.eight_bits import Matrix, Tables, read_tables
 from rtspk.kernels.convolution import BLOCKS, NOUGHT, ONE, POOLED, SLOPE, WIDE, convolve, moments, narrowed
@@ -20,6 +22,7 @@ SMALL = np.float32(1e-5)  # added to variances
 ROOM: int = POOLED * WIDE + POOLED  # numbers that a kernel writes to
 
 Norm = tuple[FloatArray, FloatArray]  # scale and offset of each channel
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +82,28 @@ class Convolutions:
         """Raises ModelError where the file is none of such tables."""
         return read_tables(path, cls)
 
-    def whole(self, loudness: FloatArray, deviation: float) -> tuple[FloatArray, list[Norm]]:
+    def whole(self, loudness: FloatArray, deviation: float, more: int = 0) -> tuple[FloatArray, list[Norm]]:
         """Frames by the norms of what is heard, and these.
 
         Args:
             loudness: float32 [shape=(places, channels)]
             deviation: of the samples
+            more: places behind these that are like the last of them; they count, and cost nothing
 
         Returns:
             float32 [shape=(frames, width)], and a norm for each stage
         """
         norms: list[Norm] = []
-        frames = self._follow(loudness, norms, self._level / np.float32(deviation))
+        frames = self._follow(loudness, norms, self._level / np.float32(deviation), more)
         return frames, norms
 
     def more(self, loudness: FloatArray, norms: list[Norm]) -> FloatArray:
         """Frames by norms that were told, float32 [shape=(frames, width)]; `loudness` as in `whole`."""
         return self._follow(loudness, norms, np.float32(1.0))
 
-    def _follow(self, loudness: FloatArray, norms: list[Norm], level: np.float32) -> FloatArray:
+    def _follow(
+        self, loudness: FloatArray, norms: list[Norm], level: np.float32, more: int = 0
+    ) -> FloatArray:
         """Adds the norms of what it hears to those that are known; `level` is of the loudness."""
         x = loudness
         if spare := -x.shape[1] % QUAD:
@@ -105,28 +111,43 @@ class Convolutions:
         x = np.ascontiguousarray(x, np.float32)
         for number, stage in enumerate(self._stages):
             if number == len(norms):
-                norms.append(_norm(x, stage, level))
+                norms.append(_norm(x, more, stage, level))
             scale, offset = norms[number]
             if stage.matrix is None:
                 x = x[:, : self.width] * scale[: self.width] + offset[: self.width]
                 frames: FloatArray = np.maximum(x, SLOPE * x)
-                return frames
+                return _lasting(frames, more)
             heard = np.empty(x.shape, np.uint8)
             narrowed(x, scale, offset, heard)
+            # From the first answer that hears but the last place on, all are alike.
+            answers = (len(heard) + more - stage.taps + 1) // POOLED
+            told = min(answers, -(-(len(heard) - 1) // POOLED) + 1)
+            heard = _lasting(heard, min(more, max(0, POOLED * told + stage.taps - 1 - len(heard))))
+            more = answers - told
             own = stage.matrix
-            x = np.empty(((len(heard) - stage.taps + 1) // POOLED, len(own.scales)), np.float32)
+            x = np.empty((told, len(own.scales)), np.float32)
             room = np.empty(ROOM, np.float32)
             convolve(heard, own.weights, own.starts, own.scales, self._nothing, room, x)
             level = np.float32(1.0)
         raise AssertionError("the last stage has no convolution")
 
 
-def _norm(x: FloatArray, stage: Stage, level: np.float32) -> Norm:
-    """What makes x * level have the stage's scale and offset over time."""
+def _norm(x: FloatArray, more: int, stage: Stage, level: np.float32) -> Norm:
+    """What makes x * level have the stage's scale and offset over time, with `more` like its last."""
     mean, variance = np.empty((2, x.shape[1]), np.float32)
     moments(x, mean, variance)
+    if more:
+        share = np.float32(more / (len(x) + more))
+        apart = x[-1] - mean
+        mean += share * apart
+        variance = (1 - share) * (variance + share * apart * apart)
     scale = stage.scale * level / np.sqrt(variance * level * level + SMALL)
     return scale, stage.offset - mean * scale
+
+
+def _lasting(rows: NDArray[Number], more: int) -> NDArray[Number]:
+    """Rows with so many more like the last."""
+    return np.concatenate([rows, np.repeat(rows[-1:], more, axis=0)]) if more else rows
 
 
 def _filled(values: FloatArray, width: int) -> FloatArray:

@@ -178,16 +178,24 @@ class Frontend:
         state: FrontendState,
     ) -> None:
         """Know the trunk's frames from row `spoken` on, of a stretch of rows [first, last) with one voice."""
-        group, frames = trunk.group, state.frames
+        group, known = trunk.group, state.frames
         wanted, end = spoken // group, min(last, state.rows.end) // group
-        begin, kept = wanted, frames.kept[:0]
-        if frames.begin <= wanted <= frames.end:
-            begin, kept = frames.end, frames.kept[max(0, first // group - frames.begin) :]
+        begin, kept = wanted, known.kept[:0]
+        if known.begin <= wanted <= known.end:
+            begin, kept = known.end, known.kept[max(0, first // group - known.begin) :]
         if end > begin:
             low, high = min(first, begin * group), end * group
             heard = self._rows_on(np.asarray(activity.active.any(1)), activity.first, low, high, state)
-            new = trunk(picture(state.rows.between(low, high), heard)[begin * group - low :])
-            kept = np.concatenate([kept, new]) if len(kept) else new
+            rows = picture(state.rows.between(low, high), heard)[begin * group - low :]
+            # What nobody says is no frame of a window; behind what is said it may turn out to be speech.
+            said = np.flatnonzero(heard[begin * group - low :].reshape(-1, group).any(1))
+            if len(said):
+                one, end = int(said[0]), begin + int(said[-1]) + 1
+                new = trunk(rows[one * group : (end - begin) * group])
+                silence = np.zeros((one, new.shape[1]), np.float32)
+                kept = np.concatenate([kept, silence, new] if len(kept) else [silence, new])
+            else:
+                end = begin
         state.frames = TrunkFrames(max(begin, end) - len(kept), kept)
 
     def _rows_on(

@@ -210,9 +210,9 @@ class RecurrentNetwork:
         levels = [*hearing.levels, (missing * PLACE, 0.0, 0.0)]
         if missing:
             one = self._loudness(np.zeros(2 * FILTER_HOP + FILTER, np.float32), levels)
-            loudness = np.concatenate([loudness, np.repeat(one, missing, axis=0)])
+            loudness = np.concatenate([loudness, one])
         _, deviation = _level(levels)
-        frames, hearing.norms = self.convolutions.whole(loudness, deviation)
+        frames, hearing.norms = self.convolutions.whole(loudness, deviation, max(0, missing - 1))
         hearing.begin, hearing.at, hearing.since = first, first, 0
         hearing.hidden = hearing.cell = self.recurrence.nothing
         hearing.classes = np.zeros((0, CLASSES), np.float32)

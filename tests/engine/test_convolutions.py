@@ -99,3 +99,16 @@ def test_tables_of_another_kind_or_size_are_refused(name, tmp_path):
     np.savez(tmp_path / "convolutions.npz", **own)
     with pytest.raises(ModelError, match="wanted the parts of a segmenter on samples in"):
         Convolutions.read(tmp_path / "convolutions.npz")
+
+
+@pytest.mark.parametrize("more", [0, 1, 2, 3, 5, 11, 200])
+@pytest.mark.parametrize("heard", [25, 60, 61, 62])
+def test_places_like_the_last_count_as_if_they_were_there(heard, more):
+    network, loudness = Convolutions(tables()), sound(heard)
+    whole, norms = network.whole(loudness, 0.05, more)
+    lasting = np.concatenate([loudness, np.repeat(loudness[-1:], more, axis=0)])
+    wanted, wanted_norms = network.whole(lasting, 0.05)
+    assert whole.shape == wanted.shape
+    assert np.abs(whole - wanted).max() < 0.05 * max(0.1, float(wanted.std()))
+    for own, other in zip(norms, wanted_norms, strict=True):
+        assert np.concatenate(own) == pytest.approx(np.concatenate(other), rel=1e-2, abs=1e-2)

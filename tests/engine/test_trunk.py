@@ -96,6 +96,19 @@ def test_where_nobody_is_heard_the_trunk_is_not_asked(frontend, trunk, conversat
     assert {time for time, windows in said if windows} >= {samples_of(3.0), samples_of(8.0), samples_of(9.0)}
 
 
+def test_what_nobody_says_in_a_hop_before_or_behind_speech_is_no_work_for_the_trunk(
+    frontend, trunk, embedder, conversation
+):
+    said = spoken(frontend, conversation, 10.0, [(2.2, 3.12), (7.32, 8.72)])
+    assert sum(trunk.asked) * 8 * ROW <= samples_of(0.92 + 1.4 + 4 * 0.08)
+    windows = [window for _, windows in said for window in windows]
+    assert len(windows) > 6
+    for window in windows:
+        assert window.encoded
+        assert np.abs(window.features[window.mask > 0]).max(1).all()  # none that nobody asked for
+        embedder.embed([window])
+
+
 def test_a_window_of_frames_says_what_a_whole_window_says(frontend, embedder, conversation):
     rows = log_mel(conversation, embedder.card.features)
     cosines = []
