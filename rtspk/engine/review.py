@@ -143,7 +143,7 @@ class Review:
             own = group == number
             proof = float(seconds[number, 0]) + LEAST
             leaves: set[int] = set()
-            if slow and mass[number] >= self.config.split_seconds:
+            if slow and mass[number] >= self._split_seconds(own, state):
                 leaves = set(memory.pieces[own].tolist())
                 if 2 * len(leaves & state.leaving) >= len(leaves):
                     proof = np.inf
@@ -245,6 +245,15 @@ class Review:
             if others.any():
                 nearest = max(nearest, _cosine(mean, memory.mean(others), state.common))
         return nearest
+
+    def _split_seconds(self, own: NDArray[np.bool_], state: TrackerState) -> float:
+        """What has to leave a label to be one of its own: the more, the longer that label was one person's."""
+        memory, config = state.memory, self.config
+        labels = memory.labels[own & (memory.labels != NOBODY)]
+        if not len(labels):
+            return config.split_seconds
+        stays = (memory.labels == np.argmax(np.bincount(labels))) & ~own
+        return max(config.split_seconds, config.split_share * float(memory.weights[stays].sum()))
 
     def _birth_seconds(self, state: TrackerState) -> float:
         """What a new voice needs: the longer people have talked, the less is somebody new to be expected."""

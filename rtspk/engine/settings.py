@@ -96,7 +96,8 @@ class TrackerConfig:
     parted_cosine: float = 0.4  # and of two, while the segmenter hears both, as so much less close
     anchor_seconds: float = 2.0  # of speech, as whose a print stands among the windows
     keep_cosine: float = 0.05  # windows of one label count as so much closer, of two labels as less
-    split_seconds: float = 15.0  # of speech that leaves a label, in two slow paths, to be one of its own
+    split_seconds: float = 15.0  # of speech that leaves a label, in two slow paths, to be one of its own,
+    split_share: float = 0.1  # and at least so much of what stays with it
     known_cosine: float = 0.7  # a group that is this close to a label's other windows is nobody new
 
     def __post_init__(self) -> None:
