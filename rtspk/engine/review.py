@@ -247,7 +247,7 @@ class Review:
         return nearest
 
     def _split_seconds(self, own: NDArray[np.bool_], state: TrackerState) -> float:
-        """What has to leave a label to be one of its own: the more, the longer that label was one person's."""
+        """What has to leave a label to be one of its own: the more, the longer the label was one person's."""
         memory, config = state.memory, self.config
         labels = memory.labels[own & (memory.labels != NOBODY)]
         if not len(labels):

@@ -32,12 +32,13 @@ def test_a_label_that_two_others_share_goes_to_the_one_that_has_more_of_it():
     assert talk.hear(Heard(piece_of(talk.hop, 0), HOP, talk.window(0)))[1] == [Joined(shared, 1)]
 
 
-def two_voices_under_one_label(split: float, slow: float = 4.0) -> Talk:
+def two_voices_under_one_label(split: float, slow: float = 4.0, share: float = 0.0) -> Talk:
     """Ten seconds of a second voice, all of which has the first one's label; then it would be told apart."""
     talk = Talk(TrackerConfig(group_cosine=-0.2, clear_cosine=-1.0, slow_seconds=NEVER))
     talk.say(0, 40)
     assert {d.label for d in talk.say(1, 20)} == {0}
-    talk.tracker = Tracker(TrackerConfig(split_seconds=split, slow_seconds=slow), 20)
+    config = TrackerConfig(split_seconds=split, split_share=share, slow_seconds=slow)
+    talk.tracker = Tracker(config, 20)
     talk.state.since = 0
     return talk
 
@@ -48,6 +49,13 @@ def test_what_was_one_label_is_split_when_there_is_enough_of_the_second_voice():
         talk.say(0, 16)
         assert talk.state.labels == labels
     assert [talk.tracker.nearest(talk.voice(n), talk.state)[0] for n in (0, 1)] == [0, 1]
+
+
+@pytest.mark.parametrize(("share", "labels"), [(0.3, [0, 1]), (0.5, [0])])
+def test_the_longer_a_label_was_one_person_the_more_has_to_leave_it(share, labels):
+    talk = two_voices_under_one_label(8.0, share=share)
+    talk.say(0, 16)  # ten seconds of another voice for 28 that stay
+    assert talk.state.labels == labels
 
 
 def test_a_label_is_split_by_two_slow_paths_in_a_row():
