@@ -82,19 +82,21 @@ class Convolutions:
         """Raises ModelError where the file is none of such tables."""
         return read_tables(path, cls)
 
-    def whole(self, loudness: FloatArray, deviation: float, more: int = 0) -> tuple[FloatArray, list[Norm]]:
+    def whole(
+        self, loudness: FloatArray, deviation: float, lasting: int = 0
+    ) -> tuple[FloatArray, list[Norm]]:
         """Frames by the norms of what is heard, and these.
 
         Args:
             loudness: float32 [shape=(places, channels)]
             deviation: of the samples
-            more: places behind these that are like the last of them; they count, and cost nothing
+            lasting: places behind these that are like the last of them; they count, and cost nothing
 
         Returns:
             float32 [shape=(frames, width)], and a norm for each stage
         """
         norms: list[Norm] = []
-        frames = self._follow(loudness, norms, self._level / np.float32(deviation), more)
+        frames = self._follow(loudness, norms, self._level / np.float32(deviation), lasting)
         return frames, norms
 
     def more(self, loudness: FloatArray, norms: list[Norm]) -> FloatArray:
@@ -102,7 +104,7 @@ class Convolutions:
         return self._follow(loudness, norms, np.float32(1.0))
 
     def _follow(
-        self, loudness: FloatArray, norms: list[Norm], level: np.float32, more: int = 0
+        self, loudness: FloatArray, norms: list[Norm], level: np.float32, lasting: int = 0
     ) -> FloatArray:
         """Adds the norms of what it hears to those that are known; `level` is of the loudness."""
         x = loudness
@@ -111,19 +113,20 @@ class Convolutions:
         x = np.ascontiguousarray(x, np.float32)
         for number, stage in enumerate(self._stages):
             if number == len(norms):
-                norms.append(_norm(x, more, stage, level))
+                norms.append(_norm(x, lasting, stage, level))
             scale, offset = norms[number]
             if stage.matrix is None:
                 x = x[:, : self.width] * scale[: self.width] + offset[: self.width]
                 frames: FloatArray = np.maximum(x, SLOPE * x)
-                return _lasting(frames, more)
+                return _with_last(frames, lasting)
             heard = np.empty(x.shape, np.uint8)
             narrowed(x, scale, offset, heard)
             # From the first answer that hears but the last place on, all are alike.
-            answers = (len(heard) + more - stage.taps + 1) // POOLED
+            answers = (len(heard) + lasting - stage.taps + 1) // POOLED
             told = min(answers, -(-(len(heard) - 1) // POOLED) + 1)
-            heard = _lasting(heard, min(more, max(0, POOLED * told + stage.taps - 1 - len(heard))))
-            more = answers - told
+            wanted = max(0, POOLED * told + stage.taps - 1 - len(heard))
+            heard = _with_last(heard, min(lasting, wanted))
+            lasting = answers - told
             own = stage.matrix
             x = np.empty((told, len(own.scales)), np.float32)
             room = np.empty(ROOM, np.float32)
@@ -132,12 +135,12 @@ class Convolutions:
         raise AssertionError("the last stage has no convolution")
 
 
-def _norm(x: FloatArray, more: int, stage: Stage, level: np.float32) -> Norm:
-    """What makes x * level have the stage's scale and offset over time, with `more` like its last."""
+def _norm(x: FloatArray, lasting: int, stage: Stage, level: np.float32) -> Norm:
+    """What makes x * level have the stage's scale and offset over time, with so many more like its last."""
     mean, variance = np.empty((2, x.shape[1]), np.float32)
     moments(x, mean, variance)
-    if more:
-        share = np.float32(more / (len(x) + more))
+    if lasting:
+        share = np.float32(lasting / (len(x) + lasting))
         apart = x[-1] - mean
         mean += share * apart
         variance = (1 - share) * (variance + share * apart * apart)
@@ -145,9 +148,9 @@ def _norm(x: FloatArray, more: int, stage: Stage, level: np.float32) -> Norm:
     return scale, stage.offset - mean * scale
 
 
-def _lasting(rows: NDArray[Number], more: int) -> NDArray[Number]:
-    """Rows with so many more like the last."""
-    return np.concatenate([rows, np.repeat(rows[-1:], more, axis=0)]) if more else rows
+def _with_last(rows: NDArray[Number], times: int) -> NDArray[Number]:
+    """Rows, and the last of them so many times more."""
+    return np.concatenate([rows, np.repeat(rows[-1:], times, axis=0)]) if times else rows
 
 
 def _filled(values: FloatArray, width: int) -> FloatArray:

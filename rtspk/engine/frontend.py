@@ -187,7 +187,8 @@ class Frontend:
             low, high = min(first, begin * group), end * group
             heard = self._rows_on(np.asarray(activity.active.any(1)), activity.first, low, high, state)
             rows = picture(state.rows.between(low, high), heard)[begin * group - low :]
-            # What nobody says is no frame of a window; behind what is said it may turn out to be speech.
+            # What nobody says is a frame of no window, and stays nought. Behind what is said it may turn out
+            # to be speech: it is left for the next hop.
             said = np.flatnonzero(heard[begin * group - low :].reshape(-1, group).any(1))
             if len(said):
                 one, end = int(said[0]), begin + int(said[-1]) + 1

@@ -67,7 +67,7 @@ class Memory:
         self.labels[self.labels == gone] = kept
 
     def places(self, labels: Sequence[int]) -> NDArray[np.int64]:
-        """Where each window's label is among some, int64 [shape=(n,)]; -1 for what is nobody's of them."""
+        """Where each window's label is among some, int64 [shape=(n,)]; -1 for all others."""
         table = np.full(max([int(self.labels.max(initial=NOBODY)), *labels]) + 2, -1)
         table[list(labels)] = np.arange(len(labels))
         return np.asarray(table[self.labels])  # `NOBODY` is the last of the table

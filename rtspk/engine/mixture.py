@@ -36,7 +36,7 @@ def mixture(
     Returns:
         int64 [shape=(n,)], the number of each one's voice, from 0 on without gaps
     """
-    exact = vectors.astype(np.float64)
+    precise = vectors.astype(np.float64)  # once, and not in every product
     counts = np.minimum(weights / np.float32(COUNTED_SECONDS), 1.0)  # (n,)
     within, between = WITHIN / vectors.shape[1], BETWEEN / vectors.shape[1]
     grown = min(1.0, float(weights.sum()) / COST_SECONDS)
@@ -47,14 +47,14 @@ def mixture(
         kept = spoken > min(LEAST, float(spoken.max()) / 2)
         chances, spoken = chances[:, kept], spoken[kept]
         sure = within / (within + ratio * between * spoken)
-        sums = (counts[:, None] * chances).T @ exact
+        sums = (counts[:, None] * chances).T @ precise
         means = (ratio * between / within * sure)[:, None] * sums
         if common:
             heard = 1.0 / (between + within / (ratio * spoken))  # how sure each voice is of that point
             point = (heard / spoken) @ sums / (heard.sum() + vectors.shape[1] / common)
             means += sure[:, None] * point
         wide = np.square(means).sum(1) + vectors.shape[1] * between * sure
-        fit = (EVIDENCE / within * counts)[:, None] * (exact @ means.T - 0.5 * wide)
+        fit = (EVIDENCE / within * counts)[:, None] * (precise @ means.T - 0.5 * wide)
         fit += FAVOUR * np.log(spoken / spoken.sum())
         chances = np.exp(fit - fit.max(1, keepdims=True))
         chances /= chances.sum(1, keepdims=True)

@@ -317,7 +317,7 @@ def _numbered(group: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _settled(memory: Memory, labels: Collection[int]) -> NDArray[np.int64]:
-    """Of windows that are surely one of these labels', which; all windows of one that is just born.
+    """Which of some labels each window surely has, int64 [shape=(n,)]; all windows of one that is just born.
 
     Of the newest, one may be in the wrong place: the windows behind it hear most of what it heard, and would
     be kept from their own voice with it.
