@@ -93,16 +93,22 @@ class Review:
         self, group: NDArray[np.int64], state: TrackerState, anchors: Anchors, *, slow: bool = False
     ) -> list[LabelChange]:
         """Give labels to groups, and each window the label of its own."""
-        known, gone = self._keep(group, state)
-        born = self._births(group, known, state, anchors, slow=slow)
+        seconds = _held(group, state)
+        known, gone = self._keep(group, seconds[:, 1:], state)
+        born = self._births(group, seconds, known, state, anchors, slow=slow)
         if state.labels:
             state.centre()
         return [*gone, *born]
 
     @staticmethod
-    def _keep(group: NDArray[np.int64], state: TrackerState) -> tuple[set[int], list[Joined]]:
-        """Give each label to the group that holds most of it: these groups, and the labels that go."""
-        memory, held = state.memory, _held(group, state)[:, 1:]
+    def _keep(
+        group: NDArray[np.int64], held: NDArray[np.float64], state: TrackerState
+    ) -> tuple[set[int], list[Joined]]:
+        """Give each label to the group that holds most of it: these groups, and the labels that go.
+
+        held : float64 [shape=(groups, labels)], seconds
+        """
+        memory = state.memory
         label_of = {row: state.labels[column] for row, column in assign(-held) if held[row, column] > 0.0}
         # The group that holds most of a label that goes has another, or this one would have got it.
         gone = [
@@ -119,6 +125,7 @@ class Review:
     def _births(
         self,
         group: NDArray[np.int64],
+        seconds: NDArray[np.float64],
         known: set[int],
         state: TrackerState,
         anchors: Anchors,
@@ -129,11 +136,12 @@ class Review:
 
         What had a label leaves it for one of its own where two slow paths in a row say so: of many windows of
         one voice some are nearer to each other, and what the fast path parts by these the slow one joins.
+
+        seconds : float64 [shape=(groups, 1 + labels)], what each group held of nobody's and of each label
         """
         memory, born = state.memory, []
         newcomers: list[int] = []
         leaving: set[int] = set()
-        seconds = _held(group, state)
         mass = seconds.sum(1)
         newest = np.zeros(len(mass), np.int64)
         np.maximum.at(newest, group, memory.pieces)
