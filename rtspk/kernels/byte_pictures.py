@@ -14,44 +14,45 @@ from rtspk.types import FloatArray
 
 __all__ = ["AT_ONCE", "SLACK", "convolve_bytes"]
 
-AT_ONCE: int = 10  # places of a tile: 80 bands, and their halves, come in tens
+AT_ONCE: int = 10  # places of a tile at most: 80 bands, and their halves, come in tens
 SLACK: int = 4  # places
 
 BytePicture = NDArray[np.uint8]
 
-_tens, _tens_added = (tile(AT_ONCE, 2, added=added) for added in (False, True))
-_ones, _ones_added = (tile(1, 2, added=added) for added in (False, True))
-_ten, _ten_added = (tile(AT_ONCE, 1, added=added) for added in (False, True))
-_one, _one_added = (tile(1, 1, added=added) for added in (False, True))
+# Places by registers: no more sums than there are registers for, and several products for each number that is
+# read, since reading is what takes longest (bench/LOG.md).
+_ten_by_one, _one_by_one = (tile(places, 1) for places in (AT_ONCE, 1))
+_ten_by_two, _one_by_two = (tile(places, 2) for places in (AT_ONCE, 1))
+_five_by_three, _one_by_three = (tile(places, 3) for places in (AT_ONCE // 2, 1))
+_five_by_four, _one_by_four = (tile(places, 4) for places in (AT_ONCE // 2, 1))
 
 
 @kernel()
 def _answer(
     is_whole: bool,
-    is_half: bool,
-    is_added: bool,
+    registers: int,
     heard: tuple[np.uintp, np.uintp, int, int, int],
     own: tuple[np.uintp, np.uintp, np.uintp, int],
     to: tuple[np.uintp, int, int],
     more: tuple[np.uintp, np.uintp],
 ) -> None:
-    """A tile: of many places or one, by a panel or half of one."""
-    if is_whole and is_half and is_added:
-        _ten_added(*heard, *own, *to, *more)
-    elif is_whole and is_half:
-        _ten(*heard, *own, *to, *more)
-    elif is_whole and is_added:
-        _tens_added(*heard, *own, *to, *more)
+    """A tile: of many places or one, by a panel of so many registers."""
+    if is_whole and registers == 4:
+        _five_by_four(*heard, *own, *to, *more)
+    elif is_whole and registers == 3:
+        _five_by_three(*heard, *own, *to, *more)
+    elif is_whole and registers == 2:
+        _ten_by_two(*heard, *own, *to, *more)
     elif is_whole:
-        _tens(*heard, *own, *to, *more)
-    elif is_half and is_added:
-        _one_added(*heard, *own, *to, *more)
-    elif is_half:
-        _one(*heard, *own, *to, *more)
-    elif is_added:
-        _ones_added(*heard, *own, *to, *more)
+        _ten_by_one(*heard, *own, *to, *more)
+    elif registers == 4:
+        _one_by_four(*heard, *own, *to, *more)
+    elif registers == 3:
+        _one_by_three(*heard, *own, *to, *more)
+    elif registers == 2:
+        _one_by_two(*heard, *own, *to, *more)
     else:
-        _ones(*heard, *own, *to, *more)
+        _one_by_one(*heard, *own, *to, *more)
 
 
 @kernel(
@@ -100,13 +101,13 @@ def convolve_bytes(
     runs, own_row = taps + lines - 1, out.shape[1] * outputs
     run = len(weights) // (outputs * lines * runs)
     apart = OUTPUTS if lines == 1 else own_row
-    begins, factors = np.uintp(starts.ctypes.data), np.uintp(ratios.ctypes.data)
-    whole = width // AT_ONCE * AT_ONCE
+    begins, factors, added = np.uintp(starts.ctypes.data), np.uintp(ratios.ctypes.data), other.ctypes.data
     for j in range(0, outputs * lines, PANEL):
+        registers = min(PANEL, outputs * lines - j) // OUTPUTS
+        places = AT_ONCE if registers < 3 else AT_ONCE // 2
         table = np.uintp(weights.ctypes.data + j * runs * run)
         own = table, np.uintp(bias.ctypes.data + 4 * j), np.uintp(scales.ctypes.data + 4 * j), zero
-        is_half = outputs * lines - j < PANEL
-        panel = (OUTPUTS if is_half else PANEL) * runs * run
+        panel = registers * OUTPUTS * runs * run
         part = panel // LINE * lines // height + 1
         for t in range(0, height, lines):
             fetch(np.uintp(table + panel + t // lines * part * LINE), part)  # of the next panel
@@ -116,7 +117,8 @@ def convolve_bytes(
             while u < width:
                 heard = np.uintp(first + u * step), begins, runs, row, run
                 to = np.uintp(out.ctypes.data + told + u * outputs), outputs, apart
-                more = np.uintp(other.ctypes.data + told + u * outputs), factors
-                _answer(u < whole, is_half, len(ratios) > 0, heard, own, to, more)
-                u += AT_ONCE if u < whole else 1
+                more = np.uintp(added + told + u * outputs if len(ratios) else 0), factors
+                is_whole = u + places <= width
+                _answer(is_whole, registers, heard, own, to, more)
+                u += places if is_whole else 1
     out[height + 1 :] = border

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtspk.kernels.jit import Scalar, kernel
+from rtspk.kernels.processor import has_wide_registers
 from rtspk.kernels.products import LANES, ZERO, tile
 from rtspk.types import FloatArray
 
@@ -35,7 +36,12 @@ Layer = tuple[NDArray[np.int8], FloatArray, NDArray[np.int32], FloatArray]  # we
 UNSIGNED = np.int32(0x7FFFFFFF)  # all bits of a float32 but its sign
 LAYER = "Tuple((int8[::1], float32[::1], int32[::1], float32[::1]))"  # the same, in signatures
 
-_four_rows = tile(ROWS, TOGETHER)
+# Where there are registers for more sums, two panels of weights at once: what is read is read for both.
+PANELS: int = 2 if has_wide_registers() else 1
+WIDE: int = PANELS * TILE
+
+_wide = tile(ROWS, TOGETHER, PANELS)
+_narrow = tile(ROWS, TOGETHER)
 
 
 @kernel()
@@ -92,20 +98,25 @@ def dense(
     """
     inputs, outputs = x.shape[1], out.shape[1]
     for first in range(0, len(x), ROWS):
-        for j in range(0, outputs, TILE):
-            _four_rows(
-                np.uintp(x.ctypes.data + first * inputs),
-                inputs,
-                inputs,
+        heard = np.uintp(x.ctypes.data + first * inputs), inputs, inputs
+        size = np.uintp(sizes.ctypes.data + 4 * first)
+        j = 0
+        while j < outputs:
+            own = (
                 np.uintp(weights.ctypes.data + j * inputs),
                 np.uintp(starts.ctypes.data + 4 * j),
                 np.uintp(scales.ctypes.data + 4 * j),
-                np.uintp(sizes.ctypes.data + 4 * first),
+                size,
                 np.uintp(bias.ctypes.data + 4 * j),
                 0,
-                np.uintp(out.ctypes.data + 4 * (first * outputs + j)),
-                outputs,
             )
+            to = np.uintp(out.ctypes.data + 4 * (first * outputs + j)), outputs
+            if j + WIDE <= outputs:
+                _wide(*heard, *own, *to)
+                j += WIDE
+            else:
+                _narrow(*heard, *own, *to)
+                j += TILE
 
 
 @kernel()

@@ -19,13 +19,14 @@ __all__ = ["FOUR", "LINE", "OUTPUTS", "PANEL", "fetch", "packed", "tile"]
 
 FOUR: int = 4  # products that one instruction adds up in each lane
 OUTPUTS: int = 16  # of a register
-PANEL: int = 2 * OUTPUTS  # outputs whose weights lie together: inputs are read once for both registers
+
+PANEL: int = 4 * OUTPUTS  # outputs whose weights lie together: inputs are read once for all of them
 REGISTER: int = 4 * OUTPUTS  # bytes
 LINE: int = 64  # bytes of a cache line
 
 
 def packed(weights: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Weights in the order in which `tile` reads them: panels of 32 outputs, at the end one of 16 if need be.
+    """Weights in the order in which `tile` reads them: panels of 64 outputs, and one of what is left.
 
     Args:
         weights: int8 [shape=(outputs, inputs)], whole multiples of 16 and of 4
@@ -77,7 +78,7 @@ class Tile(NamedTuple):
     ratios: Value
 
 
-def tile(rows: int, registers: int, *, added: bool) -> Callable[..., None]:
+def tile(rows: int, registers: int) -> Callable[..., None]:
     """Rows times a panel, for kernels: of each row 16 * registers answers in eight bits.
 
     answer = round((bias[j] + sum over s, k of x[r, s, k] * weights[j, s, k]) * scales[j]) + zero; a row has
@@ -87,7 +88,8 @@ def tile(rows: int, registers: int, *, added: bool) -> Callable[..., None]:
     The function takes addresses, and bytes between them: of x, uint8; of where each row begins behind it,
     int64 [shape=(rows,)]; the runs of a row, the bytes from one to the next, and the inputs of one, in fours;
     of the panel, int8; of bias, int32, and scales, float32; the zero; of what is written, uint8, the bytes
-    from row to row and from register to register; of the other picture, which has the same; and of ratios.
+    from row to row and from register to register; of the other picture, which has the same, or nought where
+    none is added; and of ratios.
     """
 
     @intrinsic
@@ -112,7 +114,7 @@ def tile(rows: int, registers: int, *, added: bool) -> Callable[..., None]:
 
         def emit(context: Value, builder: ir.IRBuilder, _signature: object, arguments: Value) -> Value:
             lanes = Lanes(builder, arguments[0].type, OUTPUTS)
-            _emit(lanes, Tile(*arguments), rows, registers, added=added)
+            _emit(lanes, Tile(*arguments), rows, registers)
             return context.get_dummy_value()
 
         a, n = types.uintp, types.intp
@@ -122,7 +124,7 @@ def tile(rows: int, registers: int, *, added: bool) -> Callable[..., None]:
     return function
 
 
-def _emit(lanes: Lanes, own: Tile, rows: int, registers: int, *, added: bool) -> None:
+def _emit(lanes: Lanes, own: Tile, rows: int, registers: int) -> None:
     builder = lanes.builder
     behind = [lanes.count(number * REGISTER) for number in range(registers)]
     sums = [[lanes.place(lanes.sums) for _ in behind] for _ in range(rows)]
@@ -146,21 +148,23 @@ def _emit(lanes: Lanes, own: Tile, rows: int, registers: int, *, added: bool) ->
                 for place, weight in zip(places, weights, strict=True):
                     more = [builder.load(place), four, weight]
                     builder.store(lanes.call("llvm.x86.avx512.vpdpbusd.512", lanes.sums, more), place)
-    _emit_answers(lanes, own, sums, added=added)
+    is_added = builder.icmp_signed("!=", own.other, lanes.count(0))
+    with builder.if_else(is_added) as (added, alone):
+        with added:
+            factors = (lanes.sum(own.ratios, lanes.count(4 * i)) for i in range(3))
+            _emit_answers(lanes, own, sums, [lanes.splat(factor, lanes.numbers) for factor in factors])
+        with alone:
+            _emit_answers(lanes, own, sums, [])
 
 
-def _emit_answers(lanes: Lanes, own: Tile, sums: list[list[Value]], *, added: bool) -> None:
+def _emit_answers(lanes: Lanes, own: Tile, sums: list[list[Value]], ratios: list[Value]) -> None:
     builder, stored = lanes.builder, ir.VectorType(I8, OUTPUTS)
     nought = lanes.everywhere(builder.trunc(own.zero, I32), lanes.sums)
-    ratios = [
-        lanes.splat(lanes.sum(own.ratios, lanes.count(4 * i)), lanes.numbers)
-        for i in range(3 if added else 0)
-    ]
     for number in range(len(sums[0])):
         scale = lanes.load(lanes.sum(own.scales, lanes.count(number * REGISTER)), lanes.numbers, 4)
         for row, places in enumerate(sums):
             at = lanes.sum(lanes.times(own.place, row), lanes.times(own.apart, number))
             value = lanes.in_eight_bits(builder.load(places[number]), scale, nought)
-            if added:
+            if ratios:
                 value = lanes.with_other(value, lanes.load(lanes.sum(own.other, at), stored, 1), ratios)
             lanes.store(builder.trunc(value, stored), lanes.sum(own.out, at), 1)

@@ -38,8 +38,10 @@ def packed(weights: NDArray[np.int8], blocks: int) -> NDArray[np.int8]:
     return np.ascontiguousarray(tiles.transpose(0, 3, 1, 2, 4)).reshape(-1)
 
 
-def tile(rows: int, blocks: int) -> Callable[..., None]:
-    """Rows times a packed matrix, for kernels: of each row the numbers of 8 * blocks outputs.
+def tile(rows: int, blocks: int, panels: int = 1) -> Callable[..., None]:
+    """Rows times a packed matrix, for kernels: of each row the numbers of panels * 8 * blocks outputs.
+
+    Weights are packed for `blocks`, whatever the panels: the next one's lie behind all of the first one's.
 
     out[r, j] = (starts[j] + sum over k of x[r, k] * weights[j, k]) * scales[j] * sizes[r] + bias[r, j].
 
@@ -68,7 +70,7 @@ def tile(rows: int, blocks: int) -> Callable[..., None]:
         def emit(context: Value, builder: ir.IRBuilder, _signature: object, arguments: Value) -> Value:
             size = WIDEST if not blocks * LANES % WIDEST else LANES
             lanes = Lanes(builder, arguments[1].type, size)
-            _emit(lanes, Tile(*arguments), rows, blocks * LANES // size)
+            _emit(lanes, Tile(*arguments), rows, blocks * LANES // size, panels)
             return context.get_dummy_value()
 
         address, count = types.uintp, types.intp
@@ -95,18 +97,21 @@ class Tile(NamedTuple):
     width: Value
 
 
-def _emit(lanes: Lanes, own: Tile, rows: int, blocks: int) -> None:
+def _emit(lanes: Lanes, own: Tile, rows: int, blocks: int, panels: int) -> None:
     """`blocks` is of registers."""
     builder = lanes.builder
-    block_bytes = [lanes.count(4 * block * lanes.size) for block in range(blocks)]
-    sums = [[lanes.place(lanes.sums) for _ in range(blocks)] for _ in range(rows)]
+    register = lanes.size * QUAD
+    block_bytes = [lanes.count(register * block) for block in range(panels * blocks)]
+    begins = [lanes.sum(own.weights, lanes.times(own.inputs, blocks * lanes.size * n)) for n in range(panels)]
+    sums = [[lanes.place(lanes.sums) for _ in block_bytes] for _ in range(rows)]
     for places in sums:
         for place, offset in zip(places, block_bytes, strict=True):
             builder.store(lanes.load(lanes.sum(own.starts, offset), lanes.sums, 4), place)
     with lanes.rounds(builder.sdiv(own.inputs, lanes.count(QUAD))) as loop:
-        first = lanes.times(loop.index, blocks * QUAD * lanes.size)
+        first = lanes.times(loop.index, blocks * register)
         tables = [
-            lanes.load(lanes.sum(own.weights, first, lanes.count(block * QUAD * lanes.size)), lanes.bytes, 1)
+            lanes.load(lanes.sum(begin, first, lanes.count(block * register)), lanes.bytes, 1)
+            for begin in begins
             for block in range(blocks)
         ]
         for number, places in enumerate(sums):
