@@ -4,7 +4,6 @@ A step is a product of a vector and a small matrix, thousands of times in a row:
 whole stretch in one call, and add up the same whole numbers on every processor (bench/LOG.md).
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from rtspk.engine.eight_bits import Matrix, Tables, read_tables
 from rtspk.engine.powerset import CLASSES
 from rtspk.kernels.convolution import SLOPE
 from rtspk.kernels.products import ZERO
-from rtspk.kernels.recurrence import ALONE, BLOCK, WIDE, follow
+from rtspk.kernels.recurrence import ALONE, BLOCK, WIDE, Room, Way, follow_both
 from rtspk.types import FloatArray
 
 __all__ = ["DIRECTIONS", "STATES", "Recurrence"]
@@ -23,14 +22,6 @@ __all__ = ["DIRECTIONS", "STATES", "Recurrence"]
 GATES: int = 4
 DIRECTIONS: int = 2
 STATES: int = WIDE // GATES  # of a layer: whole groups of so many
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """One direction of a layer: what the frames say to its gates, and what it remembers."""
-
-    gates: Dense
-    memory: Matrix
 
 
 class Recurrence:
@@ -58,7 +49,8 @@ class Recurrence:
                 raise ValueError(number)
             gates = dense_of(f"gates{number}", inputs, slice(way * outputs, (way + 1) * outputs))
             weights, scales = matrix(f"recurrent{number}", DIRECTIONS, outputs, width)
-            return Way(gates, Matrix(weights[way], scales[way], ALONE, ZERO))
+            memory = Matrix(weights[way], scales[way], ALONE, ZERO)
+            return *gates.tables, memory.weights, memory.scales, memory.starts
 
         self._layers: list[tuple[Way, Way]] = []  # forth and back
         self._dense: list[Dense] = []
@@ -99,28 +91,20 @@ class Recurrence:
             float32 [shape=(n + m, 7)], and two like `hidden`
         """
         hidden, cell = hidden.copy(), cell.copy()
-        x = Steps.of(np.concatenate([old, new]))
-        for layer, *begin in zip(self._layers, hidden[:, 0], cell[:, 0], strict=True):
-            x = self._follow(layer, x, len(old), *begin)
+        x, count = Steps.of(np.concatenate([old, new])), len(old) + len(new)
+        room = self._room()
+        for (forth, back), one, other in zip(self._layers, hidden[:, 0], cell[:, 0], strict=True):
+            out = Steps.states(count, DIRECTIONS * self.width)
+            follow_both(x.x, x.sizes, len(old), count, forth, back, one, other, room, out.x, out.sizes)
+            x = out
         rows = self._dense[0](x)
         for one in self._dense[1:]:
             rows = one(Steps.of(np.maximum(rows, SLOPE * rows)))
         chances = np.exp(rows - rows.max(1, keepdims=True))
         return chances / chances.sum(1, keepdims=True), hidden, cell
 
-    def _follow(
-        self, layer: tuple[Way, Way], x: Steps, old: int, hidden: FloatArray, cell: FloatArray
-    ) -> Steps:
-        """Both directions of one layer; the states, before the first frame, end behind the old ones."""
-        width = self.width
-        out = Steps.states(x.count, DIRECTIONS * width)
-        room, drive = np.empty((BLOCK, GATES * width), np.float32), np.empty(GATES * width, np.float32)
-        rooms = room, np.empty(width, np.uint8), drive, out.x, out.sizes
-        forth, back = (
-            (*way.gates.tables, way.memory.weights, way.memory.scales, way.memory.starts) for way in layer
-        )
-        follow(x.x, x.sizes, 0, old, False, *forth, hidden, cell, *rooms)
-        follow(x.x, x.sizes, old, x.count, False, *forth, hidden.copy(), cell.copy(), *rooms)
-        hidden, cell = np.zeros((2, width), np.float32)
-        follow(x.x, x.sizes, 0, x.count, True, *back, hidden, cell, *rooms)
-        return out
+    def _room(self) -> Room:
+        """Room for kernels, of one call."""
+        said = np.empty((BLOCK, GATES * self.width), np.float32)
+        state, drive = np.empty(self.width, np.uint8), np.empty(GATES * self.width, np.float32)
+        return said, state, drive, np.empty((2, self.width), np.float32)

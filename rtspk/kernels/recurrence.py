@@ -9,12 +9,25 @@ from rtspk.kernels.jit import kernel
 from rtspk.kernels.products import LANES, tile
 from rtspk.types import FloatArray
 
-__all__ = ["ALONE", "BLOCK", "WIDE", "follow", "recur"]
+__all__ = ["ALONE", "BLOCK", "WIDE", "Room", "Way", "follow", "follow_both", "recur"]
 
 ALONE: int = 8  # blocks of eight outputs for one row at a time
 BLOCK: int = 96  # frames whose gates are known at once: few enough to stay in the second cache
 WIDE = LANES * ALONE
 HALF = np.float32(0.5)
+Way = tuple[
+    NDArray[np.int8],
+    FloatArray,
+    NDArray[np.int32],
+    FloatArray,
+    NDArray[np.int8],
+    FloatArray,
+    NDArray[np.int32],
+]
+Room = tuple[FloatArray, NDArray[np.uint8], FloatArray, FloatArray]
+# The same, in signatures.
+WAY = "Tuple((int8[::1], float32[::1], int32[::1], float32[::1], int8[::1], float32[::1], int32[::1]))"
+ROOM = "Tuple((float32[:, ::1], uint8[::1], float32[::1], float32[:, ::1]))"
 
 _one_row = tile(1, ALONE)
 
@@ -99,9 +112,8 @@ def recur(
 
 
 @kernel(
-    "void(uint8[:, ::1], float32[::1], int64, int64, boolean, int8[::1], float32[::1], int32[::1],"
-    " float32[::1], int8[::1], float32[::1], int32[::1], float32[::1], float32[::1], float32[:, ::1],"
-    " uint8[::1], float32[::1], uint8[:, ::1], float32[::1])"
+    f"void(uint8[:, ::1], float32[::1], int64, int64, boolean, {WAY}, float32[::1], float32[::1],"
+    f" {ROOM}, uint8[:, ::1], float32[::1])"
 )
 def follow(
     x: NDArray[np.uint8],
@@ -109,18 +121,10 @@ def follow(
     begin: int,
     end: int,
     backward: bool,
-    gate_weights: NDArray[np.int8],
-    gate_scales: FloatArray,
-    gate_starts: NDArray[np.int32],
-    bias: FloatArray,
-    weights: NDArray[np.int8],
-    scales: FloatArray,
-    starts: NDArray[np.int32],
+    way: Way,
     hidden: FloatArray,
     cell: FloatArray,
-    room: FloatArray,
-    state: NDArray[np.uint8],
-    drive: FloatArray,
+    room: Room,
     out: NDArray[np.uint8],
     out_sizes: FloatArray,
 ) -> None:
@@ -128,18 +132,51 @@ def follow(
 
     x : uint8 [shape=(T + 4 or more, K)], what is heard
     sizes : float32 [shape=(T + 4 or more,)], what 1 of each row stands for
-    gate_weights, gate_scales, gate_starts, bias : of the gates, as in `dense`
-    weights, scales, starts, hidden, cell, state, drive : as in `recur`
-    room : float32 [shape=(BLOCK, 4 * H)], to write to
+    way : of its gates the weights, scales, starts and bias, as in `dense`; weights, scales and starts of what
+        it remembers, as in `recur`
+    hidden, cell : as in `recur`
+    room : to write to: float32 [shape=(BLOCK, 4 * H)]; `state` and `drive` of `recur`; float32 [shape=(2, H)]
     out : uint8 [shape=(T or more, 2 * H)], hidden states of both directions, in steps of 1/127
     out_sizes : float32 [shape=(1 or more,)], of which the first is such a step
     """
+    gate_weights, gate_scales, gate_starts, bias, weights, scales, starts = way
+    said, state, drive, _ = room
     blocks = (end - begin + BLOCK - 1) // BLOCK
     for number in range(blocks):
         first = begin + BLOCK * (blocks - 1 - number if backward else number)
         last = min(end, first + BLOCK)
         behind = first + (last - first + ROWS - 1) // ROWS * ROWS
-        gates = room[: behind - first]
+        gates = said[: behind - first]
         dense(x[first:behind], sizes[first:behind], gate_weights, gate_scales, gate_starts, bias, gates)
         own = out[first:last]
         recur(gates, weights, scales, starts, backward, hidden, cell, state, drive, own, out_sizes)
+
+
+@kernel(
+    f"void(uint8[:, ::1], float32[::1], int64, int64, {WAY}, {WAY}, float32[::1], float32[::1],"
+    f" {ROOM}, uint8[:, ::1], float32[::1])"
+)
+def follow_both(
+    x: NDArray[np.uint8],
+    sizes: FloatArray,
+    old: int,
+    count: int,
+    forth: Way,
+    back: Way,
+    hidden: FloatArray,
+    cell: FloatArray,
+    room: Room,
+    out: NDArray[np.uint8],
+    out_sizes: FloatArray,
+) -> None:
+    """Both directions of a layer over `count` frames, as `follow` does one.
+
+    The states are of the direction that goes forth, and end behind the first `old` frames; the other one
+    begins with nothing behind the last.
+    """
+    states = room[3]
+    follow(x, sizes, 0, old, False, forth, hidden, cell, room, out, out_sizes)
+    states[0], states[1] = hidden, cell
+    follow(x, sizes, old, count, False, forth, states[0], states[1], room, out, out_sizes)
+    states[:] = 0.0
+    follow(x, sizes, 0, count, True, back, states[0], states[1], room, out, out_sizes)
