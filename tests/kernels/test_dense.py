@@ -21,7 +21,9 @@ def test_rows_are_rounded_to_127_steps_of_their_largest_each():
     assert x[:7].min() >= 1
 
 
-@pytest.mark.parametrize(("frames", "inputs", "outputs"), [(4, 4, 32), (12, 60, 64), (8, 256, 1024)])
+@pytest.mark.parametrize(
+    ("frames", "inputs", "outputs"), [(4, 4, 32), (12, 60, 64), (4, 8, 96), (8, 256, 1024)]
+)
 def test_a_dense_layer_is_a_product_of_matrices(frames, inputs, outputs):
     rng = np.random.default_rng(frames)
     x = rng.integers(1, 256, (frames, inputs)).astype(np.uint8)
