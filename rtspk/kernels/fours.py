@@ -19,7 +19,6 @@ __all__ = ["FOUR", "LINE", "OUTPUTS", "PANEL", "fetch", "packed", "tile"]
 
 FOUR: int = 4  # products that one instruction adds up in each lane
 OUTPUTS: int = 16  # of a register
-
 PANEL: int = 4 * OUTPUTS  # outputs whose weights lie together: inputs are read once for all of them
 REGISTER: int = 4 * OUTPUTS  # bytes
 LINE: int = 64  # bytes of a cache line
