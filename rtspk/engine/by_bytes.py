@@ -37,5 +37,5 @@ class ByBytes:
 
 
 def _lines(step: Step) -> int:
-    """Rows of answers that fill a panel."""
+    """Rows of answers made at once: two where those of one would fill a single register."""
     return 2 if step.has_tiles and step.outputs == fours.OUTPUTS else 1

@@ -93,9 +93,10 @@ class Recurrence:
         hidden, cell = hidden.copy(), cell.copy()
         x, count = Steps.of(np.concatenate([old, new])), len(old) + len(new)
         room = self._room()
-        for (forth, back), one, other in zip(self._layers, hidden[:, 0], cell[:, 0], strict=True):
+        for number, (forth, back) in enumerate(self._layers):
             out = Steps.states(count, DIRECTIONS * self.width)
-            follow_both(x.x, x.sizes, len(old), count, forth, back, one, other, room, out.x, out.sizes)
+            begin = hidden[number, 0], cell[number, 0]
+            follow_both(x.x, x.sizes, len(old), count, forth, back, *begin, room, out.x, out.sizes)
             x = out
         rows = self._dense[0](x)
         for one in self._dense[1:]:
