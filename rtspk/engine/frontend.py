@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtspk.engine.local import LocalActivity, LocalChances, blended, decided
+from rtspk.engine.powerset import LOCAL_SPEAKERS
 from rtspk.engine.recurrent import Hearing
 from rtspk.engine.rows import Rows
 from rtspk.engine.segmenter import ACTIVITY_HOP, ROWS, Segmenter
 from rtspk.engine.settings import HOP, ActivityConfig
-from rtspk.engine.trunk import Trunk, TrunkFrames, picture
+from rtspk.engine.trunk import Run, Trunk, picture
 from rtspk.kernels.framing import check_samples, refuse_values
 from rtspk.kernels.mel import MelConfig
 from rtspk.types import LOUDEST, FloatArray, Segment, Window, samples_of
@@ -23,7 +24,7 @@ __all__ = ["Frontend", "FrontendState"]
 
 KEPT_SECONDS: float = 16.0  # more than the longest latency and window together
 # What was tried: bench/LOG.md.
-SHARED: int = 30  # rows of others in a stretch that a voice has to itself all the same
+SHARED: int = 30  # rows of others among a voice's own that it has to itself all the same
 
 
 @dataclass(slots=True)
@@ -39,7 +40,7 @@ class FrontendState:
     pending: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     received: int = 0  # samples
     heard: LocalChances | None = None  # of the last window
-    frames: TrunkFrames = field(default_factory=TrunkFrames)  # of the embedder, where it has a trunk
+    runs: list[Run] = field(default_factory=list)  # of the embedder's trunk; the one used last comes first
 
 
 class Frontend:
@@ -139,8 +140,8 @@ class Frontend:
     ) -> list[Window]:
         """What the embedder is to hear of each of some voices in a stretch that ends now.
 
-        Where a voice has a stretch to itself, its window holds frames of the trunk, most of which are known
-        from earlier ones. Where several share one, a window holds rows, and the others are kept out of it.
+        Where nobody else speaks from a voice's first row to its last, its window holds frames of the trunk,
+        most of which are known from earlier ones. Else it holds rows, and the others are kept out of it.
         What lies before and behind a voice changes nothing and costs as much, so it is cut off.
 
         Args:
@@ -158,10 +159,11 @@ class Frontend:
             begin, end = int(spoken[0]), int(spoken[-1]) + 1
             own = mask[begin - first : end - first]
             segment, net = Segment(begin * hop, end * hop), int(mask.sum()) * hop
-            alone = float(anyone.sum() - mask.sum()) <= SHARED
-            if self._trunk is not None and alone:
-                self._follow(self._trunk, begin, first, last, activity, state)
-                features, on = state.frames.pooled(begin, own, self._trunk.group)
+            others = float(anyone[begin - first : end - first].sum() - own.sum())
+            if self._trunk is not None and others <= SHARED:
+                run = _run(begin // self._trunk.group, begin, first, anyone, state.runs)
+                self._follow(self._trunk, run, first, end, activity, state)
+                features, on = run.pooled(begin, own, self._trunk.group)
                 if on.any():
                     windows.append(Window(segment, features, on, net, encoded=True))
                     continue
@@ -169,23 +171,16 @@ class Frontend:
         return windows
 
     def _follow(
-        self,
-        trunk: Trunk,
-        spoken: int,
-        first: int,
-        last: int,
-        activity: LocalActivity,
-        state: FrontendState,
+        self, trunk: Trunk, run: Run, first: int, last: int, activity: LocalActivity, state: FrontendState
     ) -> None:
-        """Know the trunk's frames from row `spoken` on, of a stretch of rows [first, last) with one voice."""
-        group, known = trunk.group, state.frames
-        wanted, end = spoken // group, min(last, state.rows.end) // group
-        begin, kept = wanted, known.kept[:0]
-        if known.begin <= wanted <= known.end:
-            begin, kept = known.end, known.kept[max(0, first // group - known.begin) :]
+        """Know a run's frames up to row `last`, less means from row `first` on; frames before that go."""
+        group = trunk.group
+        begin, end = run.end, min(-(-last // group), state.rows.end // group)
+        kept = run.kept[max(0, first // group - run.begin) :]
         if end > begin:
             low, high = min(first, begin * group), end * group
             heard = self._rows_on(np.asarray(activity.active.any(1)), activity.first, low, high, state)
+            heard[: max(0, run.first - low)] = 0.0  # somebody else
             rows = picture(state.rows.between(low, high), heard)[begin * group - low :]
             # What nobody says is a frame of no window, and stays nought. Behind what is said it may turn out
             # to be speech: it is left for the next hop.
@@ -195,9 +190,8 @@ class Frontend:
                 new = trunk(rows[one * group : (end - begin) * group])
                 silence = np.zeros((one, new.shape[1]), np.float32)
                 kept = np.concatenate([kept, silence, new] if len(kept) else [silence, new])
-            else:
-                end = begin
-        state.frames = TrunkFrames(max(begin, end) - len(kept), kept)
+                begin = end
+        run.begin, run.kept = begin - len(kept), kept
 
     def _rows_on(
         self, on: NDArray[np.bool_], origin: int, first: int, last: int, state: FrontendState
@@ -215,3 +209,25 @@ class Frontend:
             at = (np.arange(begin, end) * hop + middle) // ACTIVITY_HOP - origin
             rows[begin - first : end - first] = on[at]
         return rows
+
+
+def _run(frame: int, row: int, first: int, anyone: FloatArray, runs: list[Run]) -> Run:
+    """The run of a voice that is heard from a row on: one that goes on without anybody else, or a new one.
+
+    Of several the one of which most is known.
+
+    Args:
+        frame: of the row
+        row: where
+        first: the first row of the stretch
+        anyone: float32 [shape=(rows,)], where in the stretch somebody is heard
+        runs: of the stream; of all these the one that is taken comes first then
+    """
+
+    def goes_on(run: Run) -> bool:
+        others = anyone[max(0, run.first - first) : row - first]
+        return run.begin <= frame <= run.end and float(others.sum()) <= SHARED
+
+    run = max(filter(goes_on, runs), key=lambda run: run.end, default=None) or Run(row, frame)
+    runs[:] = [run, *(one for one in runs if one is not run)][:LOCAL_SPEAKERS]
+    return run

@@ -1,8 +1,8 @@
 """The trunk of an embedder over a stream: each stretch goes through it once, however many windows hear it.
 
-Windows overlap by two thirds, and a trunk of convolutions answers for a frame from what is near it. So the
-rows of a hop are a picture of their own, as the network was taught (`rtspk.train.stretches`), and windows
-pool the frames of several.
+Windows overlap by two thirds, and a trunk of convolutions answers for a frame from what is near it. So what a
+voice says in a hop is a picture of its own, as the network was taught (`rtspk.train.stretches`), and windows
+pool the frames of several. Whoever speaks behind somebody else begins a run of frames.
 """
 
 from collections.abc import Callable
@@ -16,17 +16,19 @@ from rtspk.errors import ModelError
 from rtspk.kernels.processor import prefers_own_kernels
 from rtspk.types import FloatArray
 
-__all__ = ["Trunk", "TrunkFrames", "picture"]
+__all__ = ["Run", "Trunk", "picture"]
 
 
 @dataclass(slots=True)
-class TrunkFrames:
-    """The frames of a stream's last seconds, without a gap.
+class Run:
+    """The frames of what one voice says, from a row on, without a gap; others say next to nothing there.
 
+    first : the row, from which on means are taken too
     kept : float32 [shape=(frames, width)], from frame `begin` on; a frame is a group of rows
     """
 
-    begin: int = 0
+    first: int
+    begin: int
     kept: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
     @property

@@ -9,7 +9,7 @@ from rtspk.engine.local import LocalActivity
 from rtspk.engine.picture_network import PictureNetwork
 from rtspk.engine.segmenter import load_segmenter
 from rtspk.engine.settings import HOP, ActivityConfig
-from rtspk.engine.trunk import Trunk, TrunkFrames, picture
+from rtspk.engine.trunk import Run, Trunk, picture
 from rtspk.errors import ModelError
 from rtspk.kernels.mel import log_mel
 from rtspk.types import Segment, Window, samples_of
@@ -45,18 +45,19 @@ def frontend(trunk, embedder):
     return Frontend(embedder.card.features, load_segmenter(), ActivityConfig(), trunk)
 
 
-def spoken(frontend, conversation, seconds, spans):
-    """Windows at each hop of a stream in which the first local speaker is heard in the given spans."""
+def spoken(frontend, conversation, seconds, *speakers):
+    """Windows at each hop of a stream in which local speakers are heard, each in the spans given for it."""
     state, count = frontend.empty(), samples_of(seconds) // 640
     active = np.zeros((count, 3), bool)
-    for begin, end in spans:
-        active[round(begin * 25) : round(end * 25), 0] = True
+    for number, spans in enumerate(speakers):
+        for begin, end in spans:
+            active[round(begin * 25) : round(end * 25), number] = True
     said = []
     for time in frontend.blocks(conversation[: samples_of(seconds)], state):
         known = LocalActivity(0, active[: time // 640], active[: time // 640].astype(np.float32))
         stretch = Segment(time - STRETCH, time)
-        mask, _ = frontend.mask(stretch, 0, known, 1, state)
-        masks = [mask] if mask.sum() >= 30 else []
+        masks = [frontend.mask(stretch, n, known, 1, state)[0] for n in range(len(speakers))]
+        masks = [mask for mask in masks if mask.sum() >= 30]
         said.append((time, frontend.windows(stretch, masks, known, state)))
     return said
 
@@ -69,7 +70,7 @@ def test_a_picture_is_less_its_mean_over_the_mask_and_zero_off_it():
 
 
 def test_a_frame_is_on_where_most_of_its_rows_are():
-    frames = TrunkFrames(3, np.arange(4, dtype=np.float32)[:, None])
+    frames = Run(30, 3, np.arange(4, dtype=np.float32)[:, None])
     mask = np.zeros(17, np.float32)  # rows 30 to 46, in frames 3 (two rows), 4 and 5 (seven)
     mask[1:3] = mask[5:15] = 1.0
     features, on = frames.pooled(30, mask, 8)
@@ -149,6 +150,25 @@ def test_speech_that_is_heard_of_late_is_encoded_after_all(frontend, trunk, conv
     assert len(trunk.asked) == 2  # all of it is known
 
 
+def test_who_speaks_behind_somebody_else_is_heard_as_if_nobody_had_spoken_before(
+    frontend, trunk, conversation
+):
+    said = spoken(frontend, conversation, 10.0, [(0.0, 4.32), (7.2, 10.0)], [(4.32, 7.2)])
+    assert all(window.encoded for _, windows in said for window in windows)
+    assert sum(trunk.asked) <= samples_of(10.0) // ROW // 8 + 2  # a frame is of both where turns change in it
+    alone = spoken(frontend, conversation, 7.0, [], [(4.32, 7.0)])
+    for (time, windows), (_, (own,)) in list(zip(said, alone, strict=False))[10:]:
+        window = windows[-1] if time < samples_of(7.0) else windows[0]
+        assert window.segment == own.segment
+        assert np.array_equal(window.features, own.features)
+
+
+def test_a_voice_that_somebody_says_a_word_to_goes_on(frontend, trunk, conversation):
+    said = spoken(frontend, conversation, 8.0, [(0.0, 3.0), (3.2, 8.0)], [(3.0, 3.2)])
+    assert all(window.encoded for _, windows in said for window in windows)
+    assert sum(trunk.asked) == (samples_of(8.0) // ROW - 2) // 8
+
+
 @pytest.mark.parametrize(("others", "encoded"), [(7, True), (10, False)])
 def test_a_window_that_several_share_holds_rows_where_they_share_much(
     frontend, trunk, conversation, others, encoded
@@ -157,7 +177,7 @@ def test_a_window_that_several_share_holds_rows_where_they_share_much(
     list(frontend.blocks(conversation[: 8 * HOP], state))
     stretch = Segment(8 * HOP - STRETCH, 8 * HOP)
     active = np.zeros((100, 3), bool)
-    active[60:, 0] = active[60 : 60 + others, 1] = True  # of 40 ms each
+    active[60:, 0] = active[75 : 75 + others, 1] = True  # of 40 ms each
     known = LocalActivity(0, active, active.astype(np.float32))
     mask, _ = frontend.mask(stretch, 0, known, 1, state)
     (window,) = frontend.windows(stretch, [mask], known, state)
