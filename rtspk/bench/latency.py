@@ -170,10 +170,13 @@ def _play(engine: Engine, sound: FloatArray, state: bytes | None = None) -> _Clo
 def _answer(engine: Engine, session: Session, clock: _Clock) -> bool:
     """Embed what the session wants and hand it back; whether it wanted anything."""
     asked = False
-    while windows := session.windows_to_embed():
-        asked = True
+    while True:
         with _running(clock, "embedding"):
+            windows = session.windows_to_embed()
             vectors = engine.embedder.embed(windows)
+        if not windows:
+            break
+        asked = True
         with _running(clock, "tracking"):
             session.receive_embeddings(vectors)
     with _running(clock, "tracking"):

@@ -13,9 +13,10 @@ from rtspk.engine.local import LocalActivity, LocalChances, blended, decided
 from rtspk.engine.powerset import LOCAL_SPEAKERS
 from rtspk.engine.recurrent import Hearing
 from rtspk.engine.rows import Rows
+from rtspk.engine.runs import Run, Sought, frames_on
 from rtspk.engine.segmenter import ACTIVITY_HOP, ROWS, Segmenter
 from rtspk.engine.settings import HOP, ActivityConfig
-from rtspk.engine.trunk import Run, Trunk, picture
+from rtspk.engine.trunk import Trunk, picture
 from rtspk.kernels.framing import check_samples, refuse_values
 from rtspk.kernels.mel import MelConfig
 from rtspk.types import LOUDEST, FloatArray, Segment, Window, samples_of
@@ -135,14 +136,14 @@ class Frontend:
             return alone, True
         return self._rows_on(activity.active[:, speaker], activity.first, first, last, state), False
 
-    def windows(
+    def seek(
         self, stretch: Segment, masks: Sequence[FloatArray], activity: LocalActivity, state: FrontendState
-    ) -> list[Window]:
+    ) -> list[Sought]:
         """What the embedder is to hear of each of some voices in a stretch that ends now.
 
-        Where nobody else speaks from a voice's first row to its last, its window holds frames of the trunk,
-        most of which are known from earlier ones. Else it holds rows, and the others are kept out of it.
-        What lies before and behind a voice changes nothing and costs as much, so it is cut off.
+        Where nobody else speaks from a voice's first row to its last, its window is to hold frames of the
+        trunk, most of which are known from earlier ones. Else it holds rows, and the others are kept out of
+        it. What lies before and behind a voice changes nothing and costs as much, so it is cut off.
 
         Args:
             stretch: where
@@ -153,7 +154,7 @@ class Frontend:
         hop = self.features.hop
         first, last = stretch.start // hop, stretch.end // hop
         anyone = self._rows_on(np.asarray(activity.active.any(1)), activity.first, first, last, state)
-        windows = []
+        sought = []
         for mask in masks:
             spoken = np.flatnonzero(mask) + first
             begin, end = int(spoken[0]), int(spoken[-1]) + 1
@@ -161,37 +162,38 @@ class Frontend:
             segment, net = Segment(begin * hop, end * hop), int(mask.sum()) * hop
             others = float(anyone[begin - first : end - first].sum() - own.sum())
             if self._trunk is not None and others <= SHARED:
-                run = _run(begin // self._trunk.group, begin, first, anyone, state.runs)
-                self._follow(self._trunk, run, first, end, activity, state)
-                features, on = run.pooled(begin, own, self._trunk.group)
+                group = self._trunk.group
+                run = _run(begin // group, begin, first, anyone, state.runs)
+                self._follow(run, first, end, group, activity, state)
+                on = frames_on(own, begin, run.end, group)
                 if on.any():
-                    windows.append(Window(segment, features, on, net, encoded=True))
+                    sought.append(Sought(segment, on, net, run=run, begin=begin // group))
                     continue
-            windows.append(Window(segment, state.rows.between(begin, end), own, net))
-        return windows
+            sought.append(Sought(segment, own, net, rows=state.rows.between(begin, end)))
+        return sought
+
+    def windows(self, sought: Sequence[Sought]) -> list[Window]:
+        """Make windows; what is said in them goes through the trunk, if it has not yet."""
+        return [one.window(self._trunk) for one in sought]
 
     def _follow(
-        self, trunk: Trunk, run: Run, first: int, last: int, activity: LocalActivity, state: FrontendState
+        self, run: Run, first: int, last: int, group: int, activity: LocalActivity, state: FrontendState
     ) -> None:
-        """Know a run's frames up to row `last`, less means from row `first` on; frames before that go."""
-        group = trunk.group
+        """Let a run go on up to row `last`, less means from row `first` on; frames before that go."""
         begin, end = run.end, min(-(-last // group), state.rows.end // group)
-        kept = run.kept[max(0, first // group - run.begin) :]
-        if end > begin:
-            low, high = min(first, begin * group), end * group
-            heard = self._rows_on(np.asarray(activity.active.any(1)), activity.first, low, high, state)
-            heard[: max(0, run.first - low)] = 0.0  # somebody else
-            rows = picture(state.rows.between(low, high), heard)[begin * group - low :]
-            # What nobody says is a frame of no window, and stays nought. Behind what is said it may turn out
-            # to be speech: it is left for the next hop.
-            said = np.flatnonzero(heard[begin * group - low :].reshape(-1, group).any(1))
-            if len(said):
-                one, end = int(said[0]), begin + int(said[-1]) + 1
-                new = trunk(rows[one * group : (end - begin) * group])
-                silence = np.zeros((one, new.shape[1]), np.float32)
-                kept = np.concatenate([kept, silence, new] if len(kept) else [silence, new])
-                begin = end
-        run.begin, run.kept = begin - len(kept), kept
+        run.forget(first // group)
+        if end <= begin:
+            return
+        low = min(first, begin * group)
+        heard = self._rows_on(np.asarray(activity.active.any(1)), activity.first, low, end * group, state)
+        heard[: max(0, run.first - low)] = 0.0  # somebody else
+        # What nobody says is a frame of no window, and stays nought. Behind what is said it may turn out to
+        # be speech: it is left for the next hop.
+        said = np.flatnonzero(heard[begin * group - low :].reshape(-1, group).any(1))
+        if len(said):
+            rows = picture(state.rows.between(low, end * group), heard)[begin * group - low :]
+            silent, behind = int(said[0]), int(said[-1]) + 1
+            run.go_on(silent, rows[silent * group : behind * group], group)
 
     def _rows_on(
         self, on: NDArray[np.bool_], origin: int, first: int, last: int, state: FrontendState
@@ -228,6 +230,6 @@ def _run(frame: int, row: int, first: int, anyone: FloatArray, runs: list[Run]) 
         others = anyone[max(0, run.first - first) : row - first]
         return run.begin <= frame <= run.end and float(others.sum()) <= SHARED
 
-    run = max(filter(goes_on, runs), key=lambda run: run.end, default=None) or Run(row, frame)
+    run = max(filter(goes_on, runs), key=lambda run: run.end, default=None) or Run(row, frame, frame)
     runs[:] = [run, *(one for one in runs if one is not run)][:LOCAL_SPEAKERS]
     return run

@@ -63,9 +63,9 @@ class Session:
 
     def windows_to_embed(self) -> list[Window]:
         """What the network is wanted for now; take and clear."""
-        windows, self.state.windows = self.state.windows, []
-        self.state.asked += len(windows)
-        return windows
+        sought, self.state.sought = self.state.sought, []
+        self.state.asked += len(sought)
+        return self._parts.frontend.windows(sought)
 
     def receive_embeddings(self, batch: Sequence[Embedding]) -> None:
         """The answers to the windows taken, in order, all or some of them.
@@ -174,7 +174,7 @@ class Session:
             asked.append(one)
             if one.wanted:
                 masks.append(mask)
-        state.windows += self._parts.frontend.windows(segment, masks, activity, state.frontend)
+        state.sought += self._parts.frontend.seek(segment, masks, activity, state.frontend)
         for n in speaking:
             state.traces.add(piece_of(hop, n), activity.first + region.start, activity.active[region, n])
         state.waiting.append(Waiting(hop, asked))

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 
 from rtspk.engine.frontend import Frontend, FrontendState
 from rtspk.engine.identity import Identities, IdentitiesState
+from rtspk.engine.runs import Sought
 from rtspk.engine.settings import SessionConfig
 from rtspk.engine.traces import Traces
 from rtspk.engine.tracker import Tracker
 from rtspk.engine.tracker_state import Heard, TrackerState
 from rtspk.engine.turns_state import TurnsState
-from rtspk.types import Embedding, Segment, Window
+from rtspk.types import Embedding, Segment
 
 __all__ = ["Asked", "SessionParts", "SessionState", "Waiting"]
 
@@ -58,7 +59,7 @@ class SessionState:
     identities: IdentitiesState = field(default_factory=IdentitiesState)
     waiting: deque[Waiting] = field(default_factory=deque)
     traces: Traces = field(default_factory=Traces)
-    windows: list[Window] = field(default_factory=list)
+    sought: list[Sought] = field(default_factory=list)
     asked: int = 0  # windows taken and not answered yet
     next_hop: int = 0
     finished: bool = False

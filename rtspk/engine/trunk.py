@@ -6,7 +6,6 @@ pool the frames of several. Whoever speaks behind somebody else begins a run of 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,47 +15,7 @@ from rtspk.errors import ModelError
 from rtspk.kernels.processor import prefers_own_kernels
 from rtspk.types import FloatArray
 
-__all__ = ["Run", "Trunk", "picture"]
-
-
-@dataclass(slots=True)
-class Run:
-    """The frames of what one voice says, from a row on, without a gap; others say next to nothing there.
-
-    first : the row, from which on means are taken too
-    kept : float32 [shape=(frames, width)], from frame `begin` on; a frame is a group of rows
-    """
-
-    first: int
-    begin: int
-    kept: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-
-    @property
-    def end(self) -> int:
-        """Behind the last frame."""
-        return self.begin + len(self.kept)
-
-    def pooled(self, first: int, mask: FloatArray, group: int) -> tuple[FloatArray, FloatArray]:
-        """The known frames that rows lie in, and which of them are on: those that have most of their rows on.
-
-        Where none has most, those are on that have any.
-
-        Args:
-            first: row
-            mask: float32 [shape=(rows,)], from that row on
-            group: rows of a frame
-
-        Returns:
-            float32 [shape=(frames, width)], float32 [shape=(frames,)]
-        """
-        begin = first // group
-        before = first - begin * group
-        rows = np.zeros(-(-(before + len(mask)) // group) * group, np.float32)
-        rows[before : before + len(mask)] = mask
-        counts = rows.reshape(-1, group).sum(1)[: max(0, self.end - begin)]
-        most = counts > group / 2
-        on = most if most.any() else counts > 0
-        return self.kept[begin - self.begin :][: len(counts)], on.astype(np.float32)
+__all__ = ["Trunk", "picture"]
 
 
 class Trunk:

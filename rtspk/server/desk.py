@@ -103,7 +103,9 @@ class Desk:
 
 
 def _wanted(task: _Task) -> list[Window]:
-    return task.listener.session.windows_to_embed()
+    with _guarded(task.portion, task.outcome):
+        return task.listener.session.windows_to_embed()
+    return []
 
 
 def _going_on(tasks: Sequence[_Task]) -> list[_Task]:

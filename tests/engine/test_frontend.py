@@ -80,7 +80,7 @@ def test_a_window_holds_the_rows_of_the_whole_file(frontend, conversation):
     stretch, rows = Segment(SOUND - 4 * HOP, SOUND), HOP // 160
     mask = np.zeros(4 * rows, np.float32)
     mask[20:90:7] = 1.0
-    (window,) = frontend.windows(stretch, [mask], frontend.listen(state), state)
+    (window,) = frontend.windows(frontend.seek(stretch, [mask], frontend.listen(state), state))
     assert window.segment == Segment(stretch.start + 20 * 160, stretch.start + 84 * 160)
     whole = log_mel(conversation[:SOUND])
     assert np.array_equal(window.features, whole[window.segment.start // 160 :][:64])

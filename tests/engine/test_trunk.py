@@ -7,9 +7,10 @@ from rtspk.engine.embedder import BUNDLED, load_embedder
 from rtspk.engine.frontend import Frontend
 from rtspk.engine.local import LocalActivity
 from rtspk.engine.picture_network import PictureNetwork
+from rtspk.engine.runs import frames_on
 from rtspk.engine.segmenter import load_segmenter
 from rtspk.engine.settings import HOP, ActivityConfig
-from rtspk.engine.trunk import Run, Trunk, picture
+from rtspk.engine.trunk import Trunk, picture
 from rtspk.errors import ModelError
 from rtspk.kernels.mel import log_mel
 from rtspk.types import Segment, Window, samples_of
@@ -58,7 +59,7 @@ def spoken(frontend, conversation, seconds, *speakers):
         stretch = Segment(time - STRETCH, time)
         masks = [frontend.mask(stretch, n, known, 1, state)[0] for n in range(len(speakers))]
         masks = [mask for mask in masks if mask.sum() >= 30]
-        said.append((time, frontend.windows(stretch, masks, known, state)))
+        said.append((time, frontend.windows(frontend.seek(stretch, masks, known, state))))
     return said
 
 
@@ -70,14 +71,38 @@ def test_a_picture_is_less_its_mean_over_the_mask_and_zero_off_it():
 
 
 def test_a_frame_is_on_where_most_of_its_rows_are():
-    frames = Run(30, 3, np.arange(4, dtype=np.float32)[:, None])
     mask = np.zeros(17, np.float32)  # rows 30 to 46, in frames 3 (two rows), 4 and 5 (seven)
     mask[1:3] = mask[5:15] = 1.0
-    features, on = frames.pooled(30, mask, 8)
-    assert features[:, 0].tolist() == [0.0, 1.0, 2.0]
-    assert on.tolist() == [0.0, 1.0, 1.0]
+    assert frames_on(mask, 30, 7, 8).tolist() == [0.0, 1.0, 1.0]
+    assert frames_on(mask, 30, 5, 8).tolist() == [0.0, 1.0]  # there is no frame 5 yet
     mask[5:] = 0.0
-    assert frames.pooled(30, mask, 8)[1].tolist() == [1.0, 1.0, 0.0]  # none has most: those with any
+    assert frames_on(mask, 30, 7, 8).tolist() == [1.0, 1.0, 0.0]  # none has most: those with any
+
+
+def test_pictures_go_through_the_trunk_when_their_windows_are_wanted_whatever_else_was_heard_by_then(
+    frontend, trunk, conversation
+):
+    def sought(at_once):
+        state, kept, windows = frontend.empty(), [], []
+        active = np.zeros((250, 3), bool)
+        active[20:110, 0] = active[110:230, 1] = active[40:43, 1] = True
+        for time in frontend.blocks(conversation[: samples_of(10.0)], state):
+            known = LocalActivity(0, active[: time // 640], active[: time // 640].astype(np.float32))
+            stretch = Segment(time - STRETCH, time)
+            masks = [frontend.mask(stretch, n, known, 1, state)[0] for n in range(2)]
+            kept += frontend.seek(stretch, [mask for mask in masks if mask.any()], known, state)
+            if not at_once:
+                windows += frontend.windows(kept)
+                kept.clear()
+        assert bool(trunk.asked) is not at_once
+        return windows + frontend.windows(kept)
+
+    late, soon = sought(at_once=True), (trunk.asked.clear(), sought(at_once=False))[1]
+    assert len(late) == len(soon) > 15
+    for one, other in zip(late, soon, strict=True):
+        assert (one.segment, one.net_speech) == (other.segment, other.net_speech)
+        assert np.array_equal(one.features, other.features)
+        assert np.array_equal(one.mask, other.mask)
 
 
 def test_a_stretch_goes_through_the_trunk_once(frontend, trunk, conversation):
@@ -137,7 +162,7 @@ def test_speech_that_is_heard_of_late_is_encoded_after_all(frontend, trunk, conv
         active[first:, 0] = True
         known = LocalActivity(0, active, active.astype(np.float32))
         mask, _ = frontend.mask(stretch, 0, known, 1, state)
-        (window,) = frontend.windows(stretch, [mask], known, state)
+        (window,) = frontend.windows(frontend.seek(stretch, [mask], known, state))
         return window
 
     late, early = heard(70), heard(58)
@@ -180,7 +205,7 @@ def test_a_window_that_several_share_holds_rows_where_they_share_much(
     active[60:, 0] = active[75 : 75 + others, 1] = True  # of 40 ms each
     known = LocalActivity(0, active, active.astype(np.float32))
     mask, _ = frontend.mask(stretch, 0, known, 1, state)
-    (window,) = frontend.windows(stretch, [mask], known, state)
+    (window,) = frontend.windows(frontend.seek(stretch, [mask], known, state))
     assert window.encoded is encoded
     assert len(window.features) == len(window.mask)
     assert (window.features.shape[1] == 80) is not encoded
