@@ -23,7 +23,8 @@ from rtspk.types import LOUDEST, FloatArray, Segment, Window, samples_of
 
 __all__ = ["Frontend", "FrontendState"]
 
-KEPT_SECONDS: float = 16.0  # more than the longest latency and window together
+LONGEST_SECONDS: float = 15.0  # from where the longest window begins to the newest sound, at the most
+SPARE_SECONDS: float = 1.0  # what may still be asked of sound before
 # What was tried: bench/LOG.md.
 SHARED: int = 30  # rows of others among a voice's own that it has to itself all the same
 
@@ -53,16 +54,20 @@ class Frontend:
         segmenter: Segmenter,
         config: ActivityConfig,
         trunk: Trunk | None = None,
+        seconds: float = LONGEST_SECONDS,
     ) -> None:
+        """Windows that are sought begin at most `seconds` before the newest sound."""
         self.features, self._segmenter, self._config, self._trunk = features, segmenter, config, trunk
+        self._kept = samples_of(seconds + SPARE_SECONDS) // features.hop
 
     def empty(self) -> FrontendState:
         """The state before the first sample."""
-        kept = samples_of(KEPT_SECONDS) // self.features.hop
-        wanted = self._segmenter.features
-        own = None
-        if wanted is not None and wanted != self.features:
-            own = Rows.empty(wanted, self._segmenter.frames * ROWS + ROWS)
+        kept, own = self._kept, None
+        wanted, heard = self._segmenter.features, self._segmenter.frames * ROWS + ROWS
+        if wanted == self.features:
+            kept = max(kept, heard)
+        elif wanted is not None:
+            own = Rows.empty(wanted, heard)
         return FrontendState(Rows.empty(self.features, kept), own, self._segmenter.hearing())
 
     def blocks(self, samples: FloatArray, state: FrontendState) -> Iterator[int]:

@@ -193,8 +193,10 @@ class Engine:
         if voicing is None:  # how surely it is speech is then all that tells voices from other sounds
             least = max(gates.birth_certainty, self.segmenter.card.birth_certainty)
             gates = replace(gates, birth_certainty=least)
+        features, trunk = self.embedder.card.features, self.embedder.trunk
+        longest = config.latency + config.tracker.before_seconds
         return SessionParts(
-            Frontend(self.embedder.card.features, self.segmenter, config.activity, self.embedder.trunk),
+            Frontend(features, self.segmenter, config.activity, trunk, longest),
             Tracker(gates, config.max_speakers, voicing),
             Identities(self.gallery, self.naming, config.identity, self.embedder.cohort),
             config,

@@ -1,5 +1,7 @@
 """A worker's side of a stream: its messages become sound, and the engine's session hears it."""
 
+import numpy as np
+
 from rtspk.engine.session import Session
 from rtspk.engine.session_state import SessionParts
 from rtspk.errors import DamagedGalleryError, GalleryError, SessionError, StorageError
@@ -7,6 +9,7 @@ from rtspk.server.messages import AudioFormat, EndRequest, Label, Merge, Warning
 from rtspk.server.portion import Outcome, Portion
 from rtspk.server.sound import decoder_of
 from rtspk.server.watch import Watch
+from rtspk.types import FloatArray
 
 __all__ = ["Listener"]
 
@@ -26,14 +29,19 @@ class Listener:
         Raises:
             AudioError: samples that are no sound.
         """
-        for piece in portion.pieces:
-            if piece.data is None:
-                samples = self._decoder.silence(piece.seconds)
-            else:
-                samples = self._decoder.decode(piece.data)
-                outcome.warnings += self._watch.hear(samples)
-            outcome.heard += len(samples)
-            self.session.receive_audio(samples)
+        sound: list[FloatArray] = []
+        try:
+            for piece in portion.pieces:
+                if piece.data is None:
+                    samples = self._decoder.silence(piece.seconds)
+                else:
+                    samples = self._decoder.decode(piece.data)
+                    outcome.warnings += self._watch.hear(samples)
+                sound.append(samples)
+        finally:  # what came before a damaged piece is heard
+            if sound:
+                outcome.heard += sum(map(len, sound))
+                self.session.receive_audio(np.concatenate(sound))
         if self._decoder.damaged > self._damaged:
             lost, self._damaged = self._decoder.damaged - self._damaged, self._decoder.damaged
             text = f"{lost} Opus packets did not decode and became silence"

@@ -54,9 +54,11 @@ class PcmDecoder:
         Raises:
             AudioError: samples that no sound has, such as NaN.
         """
-        values = np.frombuffer(data, self._type).reshape(-1, self._channels)
+        values = np.frombuffer(data, self._type)
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
-            sound = (values.mean(axis=1, dtype=np.float64) * self._scale).astype(np.float32)
+            if self._channels > 1:
+                values = values.reshape(-1, self._channels).mean(axis=1, dtype=np.float64)
+            sound = (values * self._scale).astype(np.float32)
         if len(sound) and not np.abs(sound).max() < LOUDEST:
             raise AudioError("wanted samples about -1 to 1, got one that is far beyond or not a number")
         return self._resampler.push(sound)
