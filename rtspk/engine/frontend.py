@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rtspk.engine.local import LocalActivity, LocalChances, blended, decided
 from rtspk.engine.powerset import LOCAL_SPEAKERS
+from rtspk.engine.recurrence import Asking, Passage, Told, alone
 from rtspk.engine.recurrent import Hearing
 from rtspk.engine.rows import Rows
 from rtspk.engine.runs import Run, Sought, frames_on
@@ -70,8 +71,8 @@ class Frontend:
             own = Rows.empty(wanted, heard)
         return FrontendState(Rows.empty(self.features, kept), own, self._segmenter.hearing())
 
-    def blocks(self, samples: FloatArray, state: FrontendState) -> Iterator[int]:
-        """Take samples; yields the stream time, in samples, behind each block that they complete.
+    def cut(self, samples: FloatArray, state: FrontendState) -> Iterator[tuple[int, FloatArray]]:
+        """Take samples; yields each block that they complete, and the stream time, in samples, behind it.
 
         Raises:
             AudioError: not float32 of one dimension, or values that no sound has; the stream stays as it was.
@@ -85,20 +86,24 @@ class Frontend:
         state.pending = sound[whole:].copy()
         end = state.received - len(state.pending)
         for start in range(0, whole, HOP):
-            self._take(sound[start : start + HOP], state)
-            yield end - whole + start + HOP
+            yield end - whole + start + HOP, sound[start : start + HOP]
 
-    def flush(self, state: FrontendState) -> None:
-        """Take what is left of the stream."""
-        self._take(state.pending, state)
-        state.pending = state.pending[:0]
-
-    def _take(self, block: FloatArray, state: FrontendState) -> None:
+    def take(self, block: FloatArray, state: FrontendState) -> Asking[None]:
+        """Hear a block; asks the segmenter what is in passages (`tell`)."""
         state.rows.push(block)
         if state.activity_rows is not None:
             state.activity_rows.push(block)
         if state.hearing is not None:
-            self._segmenter.hear(block, state.hearing)
+            yield from self._segmenter.take(block, state.hearing)
+
+    def flush(self, state: FrontendState) -> None:
+        """Hear what is left of the stream."""
+        alone(self.take(state.pending, state), self.tell)
+        state.pending = state.pending[:0]
+
+    def tell(self, passages: Sequence[Passage]) -> list[Told]:
+        """What is in passages of streams, as the segmenter tells it."""
+        return self._segmenter.tell(passages)
 
     def listen(self, state: FrontendState) -> LocalActivity:
         """Who of the local speakers is active, in the last seconds up to now."""

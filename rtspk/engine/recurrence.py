@@ -4,7 +4,9 @@ A step is a product of a vector and a small matrix, thousands of times in a row:
 whole stretch in one call, and add up the same whole numbers on every processor (bench/LOG.md).
 """
 
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +15,45 @@ from rtspk.engine.dense import Dense, Steps
 from rtspk.engine.eight_bits import Matrix, Tables, read_tables
 from rtspk.engine.powerset import CLASSES
 from rtspk.kernels.convolution import SLOPE
+from rtspk.kernels.dense import ROWS
 from rtspk.kernels.products import ZERO
-from rtspk.kernels.recurrence import ALONE, BLOCK, WIDE, Room, Way, follow_both
+from rtspk.kernels.recurrence import ALONE, BLOCK, MOST, WIDE, Room, Way, follow_both
 from rtspk.types import FloatArray
 
-__all__ = ["DIRECTIONS", "STATES", "Recurrence"]
+__all__ = ["DIRECTIONS", "STATES", "Asking", "Passage", "Recurrence", "Told", "alone"]
 
 GATES: int = 4
 DIRECTIONS: int = 2
 STATES: int = WIDE // GATES  # of a layer: whole groups of so many
+
+
+class Passage(NamedTuple):
+    """Frames that recurrences are to hear.
+
+    old, new : float32 [shape=(n, D)], at least one each
+    hidden, cell : float32 [shape=(layers, 1, H)], of the recurrence that goes forth, before the old ones
+    """
+
+    old: FloatArray
+    new: FloatArray
+    hidden: FloatArray
+    cell: FloatArray
+
+
+class Told(NamedTuple):
+    """What recurrences make of a passage.
+
+    classes : float32 [shape=(frames, 7)], chances, of the old frames and the new ones
+    hidden, cell : float32 [shape=(layers, 1, H)], of the recurrence that goes forth, behind the old ones
+    """
+
+    classes: FloatArray
+    hidden: FloatArray
+    cell: FloatArray
+
+
+Result = TypeVar("Result")
+Asking = Generator[Passage, Told, Result]  # work that stops at each passage until it is told what is in it
 
 
 class Recurrence:
@@ -76,36 +108,55 @@ class Recurrence:
         """The states of all layers before the first frame, float32 [shape=(layers, 1, H)]."""
         return np.zeros((len(self._layers), 1, self.width), np.float32)
 
-    def __call__(
-        self, old: FloatArray, new: FloatArray, hidden: FloatArray, cell: FloatArray
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """The classes of frames, and where the recurrence that goes forth stands behind the old ones.
+    def __call__(self, passages: Sequence[Passage]) -> list[Told]:
+        """What is in passages, of one stream or many, each whatever others are beside it; in order."""
+        told: dict[int, Told] = {}
+        longest = sorted(range(len(passages)), key=lambda n: -len(passages[n].old) - len(passages[n].new))
+        for first in range(0, len(longest), MOST):
+            few = longest[first : first + MOST]
+            told.update(zip(few, self._hear([passages[number] for number in few]), strict=True))
+        return [told[number] for number in range(len(passages))]
 
-        Args:
-            old: float32 [shape=(n, D)], at least one
-            new: float32 [shape=(m, D)], at least one
-            hidden: float32 [shape=(layers, 1, H)], before the old ones
-            cell: likewise
-
-        Returns:
-            float32 [shape=(n + m, 7)], and two like `hidden`
-        """
-        hidden, cell = hidden.copy(), cell.copy()
-        x, count = Steps.of(np.concatenate([old, new])), len(old) + len(new)
+    def _hear(self, passages: Sequence[Passage]) -> list[Told]:
+        """Up to `MOST`, the longest first."""
+        olds = np.array([len(one.old) for one in passages])
+        counts = olds + [len(one.new) for one in passages]
+        ends = np.cumsum(counts)
+        begins, count = ends - counts, int(ends[-1])
+        starts = [np.concatenate([one[at] for one in passages], axis=1) for at in (2, 3)]  # hidden, cell
+        states = np.stack(starts, axis=1)  # (layers, 2, passages, H)
+        x = Steps.of(np.concatenate([part for one in passages for part in (one.old, one.new)]))
         room = self._room()
-        for number, (forth, back) in enumerate(self._layers):
+        for own, (forth, back) in zip(states, self._layers, strict=True):
             out = Steps.states(count, DIRECTIONS * self.width)
-            begin = hidden[number, 0], cell[number, 0]
-            follow_both(x.x, x.sizes, len(old), count, forth, back, *begin, room, out.x, out.sizes)
+            follow_both(x.x, x.sizes, begins, counts, olds, forth, back, own, room, out.x, out.sizes)
             x = out
         rows = self._dense[0](x)
         for one in self._dense[1:]:
             rows = one(Steps.of(np.maximum(rows, SLOPE * rows)))
         chances = np.exp(rows - rows.max(1, keepdims=True))
-        return chances / chances.sum(1, keepdims=True), hidden, cell
+        classes = np.split(chances / chances.sum(1, keepdims=True), ends[:-1])
+        return [
+            Told(own, states[:, 0, n : n + 1].copy(), states[:, 1, n : n + 1].copy())
+            for n, own in enumerate(classes)
+        ]
 
     def _room(self) -> Room:
         """Room for kernels, of one call."""
-        said = np.empty((BLOCK, GATES * self.width), np.float32)
-        state, drive = np.empty(self.width, np.uint8), np.empty(GATES * self.width, np.float32)
-        return said, state, drive, np.empty((2, self.width), np.float32)
+        said = np.empty((BLOCK + ROWS, GATES * self.width), np.float32)
+        state, drive = (
+            np.empty((MOST, self.width), np.uint8),
+            np.empty((MOST, GATES * self.width), np.float32),
+        )
+        return said, state, drive, np.empty((2, MOST, self.width), np.float32)
+
+
+def alone(work: Asking[Result], tell: Callable[[Sequence[Passage]], list[Told]]) -> Result:
+    """Do work that asks what is in passages, by itself."""
+    try:
+        passage = next(work)
+        while True:
+            passage = work.send(tell([passage])[0])
+    except StopIteration as done:
+        result: Result = done.value
+        return result

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rtspk.engine.convolutions import Convolutions, Norm
 from rtspk.engine.filters import Filters, places_of
 from rtspk.engine.powerset import CLASSES
-from rtspk.engine.recurrence import Recurrence
+from rtspk.engine.recurrence import Asking, Passage, Recurrence, alone
 from rtspk.engine.rows import raw_rows
 from rtspk.errors import ModelError
 from rtspk.kernels.filters import HOP as FILTER_HOP
@@ -115,6 +115,10 @@ class RecurrentNetwork:
 
     def hear(self, block: FloatArray, hearing: Hearing) -> None:
         """Take the next samples, float32 [shape=(n,)], a hop of them or the last of the stream."""
+        alone(self.take(block, hearing), self.recurrence)
+
+    def take(self, block: FloatArray, hearing: Hearing) -> Asking[None]:
+        """As `hear`, but asks for what is in passages."""
         if not len(block):
             return
         hearing.received += len(block)
@@ -129,9 +133,9 @@ class RecurrentNetwork:
         if end <= done or end - hearing.begin < 2 * self.group:
             return
         if not hearing.norms or hearing.hops <= YOUNG or hearing.since >= self._refresh:
-            self._listen_anew(end, hearing)
+            yield from self._listen_anew(end, hearing)
         else:
-            self._listen_on(done, end, hearing)
+            yield from self._listen_on(done, end, hearing)
 
     def classes(self, samples: FloatArray, count: int) -> FloatArray:
         """A window heard by itself.
@@ -157,7 +161,8 @@ class RecurrentNetwork:
     def told(self, frames: FloatArray) -> FloatArray:
         """What the recurrences say of frames from the first to the last, float32 [shape=(steps, 7)]."""
         steps, state = self._steps(frames), self.recurrence.nothing
-        return self.recurrence(steps[:1], steps[1:], state, state)[0]
+        (told,) = self.recurrence([Passage(steps[:1], steps[1:], state, state)])
+        return told.classes
 
     @staticmethod
     def frames_of(samples: int) -> int:
@@ -199,7 +204,7 @@ class RecurrentNetwork:
         """How loud each filter is, float32 [shape=(places, 80)]; not scaled yet."""
         return self._filters(samples, *_level(levels))
 
-    def _listen_anew(self, end: int, hearing: Hearing) -> None:
+    def _listen_anew(self, end: int, hearing: Hearing) -> Asking[None]:
         """Forget all but the loudness of the filters, and hear the last seconds as one window.
 
         A network that was taught whole windows alone hears silence behind a stream that has just begun.
@@ -216,16 +221,16 @@ class RecurrentNetwork:
         hearing.begin, hearing.at, hearing.since = first, first, 0
         hearing.hidden = hearing.cell = self.recurrence.nothing
         hearing.classes = np.zeros((0, CLASSES), np.float32)
-        self._recur(frames if self._fills else frames[: end - first], end, hearing)
+        yield from self._recur(frames if self._fills else frames[: end - first], end, hearing)
 
-    def _listen_on(self, done: int, end: int, hearing: Hearing) -> None:
+    def _listen_on(self, done: int, end: int, hearing: Hearing) -> Asking[None]:
         """Hear what is new as the last window was heard."""
         wanted = hearing.places - (done - hearing.first) * PLACES
         new = self.convolutions.more(_newest(wanted, hearing.loudness), hearing.norms)
         frames = np.concatenate([hearing.frames, new])
-        self._recur(frames, end, hearing)
+        yield from self._recur(frames, end, hearing)
 
-    def _recur(self, frames: FloatArray, end: int, hearing: Hearing) -> None:
+    def _recur(self, frames: FloatArray, end: int, hearing: Hearing) -> Asking[None]:
         """The classes of all steps from `at` to `end`; then `at` moves to where the next hop begins.
 
         frames : float32 [shape=(n, 60)], from frame `begin` on; those behind `end` are silence
@@ -236,7 +241,7 @@ class RecurrentNetwork:
         hearing.frames = frames[: end - hearing.begin]
         if then >= len(steps):
             return
-        new, hearing.hidden, hearing.cell = self.recurrence(
+        new, hearing.hidden, hearing.cell = yield Passage(
             steps[old:then], steps[then:], hearing.hidden, hearing.cell
         )
         hearing.classes = np.concatenate([hearing.classes[:old], new[: real - old]])

@@ -4,6 +4,7 @@ Local means within one window: which voice is number 1 is new in each.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from rtspk.config import read_toml
 from rtspk.engine.network import Network
 from rtspk.engine.powerset import CLASSES, LOCAL_SPEAKERS, speaker_probabilities
+from rtspk.engine.recurrence import Asking, Passage, Told, alone
 from rtspk.engine.recurrent import FRAME, Hearing, RecurrentNetwork
 from rtspk.engine.rows import RAW_ROW, raw_rows
 from rtspk.errors import ModelError
@@ -76,8 +78,17 @@ class Segmenter:
 
     def hear(self, block: FloatArray, hearing: Hearing) -> None:
         """Take the next samples of a stream, float32 [shape=(n,)]: a hop of them, or the last."""
+        alone(self.take(block, hearing), self.tell)
+
+    def take(self, block: FloatArray, hearing: Hearing) -> Asking[None]:
+        """As `hear`, but asks what is in passages, which many streams can be told together."""
         assert isinstance(self._network, RecurrentNetwork)
-        self._network.hear(block, hearing)
+        return self._network.take(block, hearing)
+
+    def tell(self, passages: Sequence[Passage]) -> list[Told]:
+        """What is in passages, in order; each is told the same whatever others are."""
+        assert isinstance(self._network, RecurrentNetwork)
+        return self._network.recurrence(passages)
 
     def heard(self, hearing: Hearing) -> tuple[int, FloatArray]:
         """The chance of each local speaker to be active in the last seconds of a stream.

@@ -16,6 +16,7 @@ from rtspk.engine.gallery_records import new_name
 from rtspk.engine.local import LocalActivity
 from rtspk.engine.memory import NOBODY
 from rtspk.engine.powerset import LOCAL_SPEAKERS
+from rtspk.engine.recurrence import Asking, alone
 from rtspk.engine.segmenter import ACTIVITY_HOP
 from rtspk.engine.session_state import Asked, SessionParts, SessionState, Waiting
 from rtspk.engine.settings import HOP
@@ -55,9 +56,15 @@ class Session:
             SessionError: the session is finished.
             AudioError: samples of another shape or type, or that no sound has; the session stays as it was.
         """
+        alone(self.take_audio(samples), self._parts.frontend.tell)
+
+    def take_audio(self, samples: FloatArray) -> Asking[None]:
+        """As `receive_audio`, but asks what is in passages, which many sessions can be told together."""
         if self.state.finished:
             raise SessionError(f"wanted no audio after finish, got {len(samples)} samples")
-        for time in self._parts.frontend.blocks(samples, self.state.frontend):
+        frontend = self._parts.frontend
+        for time, block in frontend.cut(samples, self.state.frontend):
+            yield from frontend.take(block, self.state.frontend)
             self._hear(time)
         self._advance()
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rtspk.engine.pipeline import Engine
+from rtspk.engine.recurrence import Asking, Passage, Told
 from rtspk.errors import AudioError
 from rtspk.server.listener import Listener
 from rtspk.server.messages import Error
@@ -61,9 +62,7 @@ class Desk:
         for portion, outcome in zip(portions, work.outcomes, strict=True):
             with _guarded(portion, outcome):
                 tasks.append(_Task(portion, outcome, self._listener(portion)))
-        for task in tasks:
-            with _guarded(task.portion, task.outcome):
-                task.listener.hear(task.portion, task.outcome)
+        self._hear(tasks)
         self._answer(tasks, work)
         for task in _going_on(tasks):
             with _guarded(task.portion, task.outcome):
@@ -81,6 +80,21 @@ class Desk:
         if portion.number not in self._listeners:
             raise UnknownStreamError
         return self._listeners[portion.number]
+
+    def _hear(self, tasks: Sequence[_Task]) -> None:
+        """Give all streams their sound, and tell them together what is in their passages."""
+        told: list[Told | None] = [None] * len(tasks)
+        works = [(task, task.listener.hear(task.portion, task.outcome)) for task in tasks]
+        while works:
+            passages, going = [], []
+            for (task, work), answer in zip(works, told, strict=True):
+                with _guarded(task.portion, task.outcome):
+                    passage = _next(work, answer)
+                    if passage is not None:
+                        passages.append(passage)
+                        going.append((task, work))
+            works = going
+            told = list(self._engine.segmenter.tell(passages)) if passages else []
 
     def _answer(self, tasks: Sequence[_Task], work: Work) -> None:
         """Give all streams their embeddings, until none wants any more."""
@@ -100,6 +114,14 @@ class Desk:
                 own, answers = answers[: len(windows)], answers[len(windows) :]
                 with _guarded(task.portion, task.outcome):
                     task.listener.session.receive_embeddings(own)
+
+
+def _next(work: Asking[None], told: Told | None) -> Passage | None:
+    """The next passage of a stream; None where its sound is heard."""
+    try:
+        return next(work) if told is None else work.send(told)
+    except StopIteration:
+        return None
 
 
 def _wanted(task: _Task) -> list[Window]:

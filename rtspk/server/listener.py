@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rtspk.engine.recurrence import Asking
 from rtspk.engine.session import Session
 from rtspk.engine.session_state import SessionParts
 from rtspk.errors import DamagedGalleryError, GalleryError, SessionError, StorageError
@@ -23,8 +24,10 @@ class Listener:
         self._watch = Watch()
         self._damaged = 0
 
-    def hear(self, portion: Portion, outcome: Outcome) -> None:
+    def hear(self, portion: Portion, outcome: Outcome) -> Asking[None]:
         """Work on the sound of a portion, up to the windows that the network is wanted for.
+
+        It asks what is in passages, as `Session.take_audio` does.
 
         Raises:
             AudioError: samples that are no sound.
@@ -41,7 +44,7 @@ class Listener:
         finally:  # what came before a damaged piece is heard
             if sound:
                 outcome.heard += sum(map(len, sound))
-                self.session.receive_audio(np.concatenate(sound))
+                yield from self.session.take_audio(np.concatenate(sound))
         if self._decoder.damaged > self._damaged:
             lost, self._damaged = self._decoder.damaged - self._damaged, self._decoder.damaged
             text = f"{lost} Opus packets did not decode and became silence"

@@ -1,6 +1,6 @@
 """A conversation, a session whose network can be asked a thousand times, galleries, talk, turns."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +10,11 @@ from rtspk.audio import read_audio
 from rtspk.data import DEMO
 from rtspk.engine.embedder import EmbedderCard
 from rtspk.engine.events import Event, ReviseEvent, SegmentEvent
-from rtspk.engine.frontend import Frontend
+from rtspk.engine.frontend import Frontend, FrontendState
 from rtspk.engine.gallery import Gallery
 from rtspk.engine.identity import Identities
 from rtspk.engine.pipeline import LocalSession
+from rtspk.engine.recurrence import alone
 from rtspk.engine.segmenter import Segmenter, load_segmenter
 from rtspk.engine.session import Session
 from rtspk.engine.session_state import SessionParts, SessionState
@@ -97,6 +98,13 @@ def setup(setup_at: Callable[[float], Setup]) -> Setup:
 
 
 # Sound and what is said of it
+
+
+def blocks(frontend: Frontend, samples: FloatArray, state: FrontendState) -> Iterator[int]:
+    """The stream time behind each block that samples complete, when it was heard."""
+    for time, block in frontend.cut(samples, state):
+        alone(frontend.take(block, state), frontend.tell)
+        yield time
 
 
 def json_of(events: list[Event]) -> list[dict[str, object]]:

@@ -9,6 +9,7 @@ from rtspk.engine.segmenter import ACTIVITY_HOP, ROWS, find_segmenter, load_segm
 from rtspk.engine.settings import HOP, ActivityConfig
 from rtspk.kernels.mel import MelConfig, log_mel
 from rtspk.types import Segment, samples_of
+from tests.engine.conftest import blocks
 
 CONFIG = ActivityConfig()
 SOUND = samples_of(12.0)
@@ -25,13 +26,13 @@ def frontend(segmenter):
 
 
 def test_a_block_is_a_hop(frontend, conversation):
-    times = list(frontend.blocks(conversation[: SOUND + 100], frontend.empty()))
+    times = list(blocks(frontend, conversation[: SOUND + 100], frontend.empty()))
     assert times == [HOP * (i + 1) for i in range(SOUND // HOP)]
 
 
 def test_what_is_listened_to_is_the_last_window_of_the_whole_file(frontend, segmenter, conversation):
     state = frontend.empty()
-    list(frontend.blocks(conversation[:SOUND], state))
+    list(blocks(frontend, conversation[:SOUND], state))
     activity = frontend.listen(state)
     whole = segmenter.rows(conversation[:SOUND])
     last = len(whole) // ROWS
@@ -49,7 +50,7 @@ def test_a_segmenter_with_features_of_its_own_gets_them(segmenter, conversation)
     states = [one.empty() for one in (frontend, plain)]
     heard = []
     for one, state in zip((frontend, plain), states, strict=True):
-        list(one.blocks(conversation[:SOUND], state))
+        list(blocks(one, conversation[:SOUND], state))
         heard.append(one.listen(state))
     assert heard[0].first == heard[1].first
     assert np.array_equal(heard[0].chances, heard[1].chances)
@@ -63,10 +64,10 @@ def test_what_was_heard_before_counts_as_much_as_the_settings_or_else_the_card_s
     frontend = Frontend(MelConfig(), segmenter, config)
     state, fresh = frontend.empty(), frontend.empty()
     for one, listens in ((state, True), (fresh, False)):
-        list(frontend.blocks(conversation[: SOUND - HOP], one))
+        list(blocks(frontend, conversation[: SOUND - HOP], one))
         if listens:
             earlier = frontend.listen(one)
-        list(frontend.blocks(conversation[SOUND - HOP : SOUND], one))
+        list(blocks(frontend, conversation[SOUND - HOP : SOUND], one))
     newest, before = (LocalChances(a.first, a.chances) for a in (frontend.listen(fresh), earlier))
     share = segmenter.card.memory if memory is None else memory
     wanted = blended(newest, before, config, share)
@@ -76,7 +77,7 @@ def test_what_was_heard_before_counts_as_much_as_the_settings_or_else_the_card_s
 
 def test_a_window_holds_the_rows_of_the_whole_file(frontend, conversation):
     state = frontend.empty()
-    list(frontend.blocks(conversation[:SOUND], state))
+    list(blocks(frontend, conversation[:SOUND], state))
     stretch, rows = Segment(SOUND - 4 * HOP, SOUND), HOP // 160
     mask = np.zeros(4 * rows, np.float32)
     mask[20:90:7] = 1.0
@@ -90,7 +91,7 @@ def test_a_window_holds_the_rows_of_the_whole_file(frontend, conversation):
 
 def test_a_mask_leaves_out_who_else_speaks_while_enough_remains(frontend, conversation):
     state = frontend.empty()
-    list(frontend.blocks(conversation[: samples_of(2.0)], state))
+    list(blocks(frontend, conversation[: samples_of(2.0)], state))
     frames = 40
     active = np.zeros((frames, 3), bool)
     active[5:30, 0] = active[20:35, 1] = True
@@ -109,13 +110,13 @@ def test_a_mask_leaves_out_who_else_speaks_while_enough_remains(frontend, conver
 
 def test_what_lies_outside_the_stream_is_off_the_mask(frontend, conversation):
     state = frontend.empty()
-    list(frontend.blocks(conversation[: samples_of(2.0)], state))
+    list(blocks(frontend, conversation[: samples_of(2.0)], state))
     mask, _ = frontend.mask(Segment(-3 * HOP, 0), 0, frontend.listen(state), 1, state)
     assert not mask.any()
 
 
 def test_a_stream_too_short_for_a_frame_has_nobody_in_it(frontend):
     state = frontend.empty()
-    list(frontend.blocks(np.ones(500, np.float32), state))
+    list(blocks(frontend, np.ones(500, np.float32), state))
     frontend.flush(state)
     assert not frontend.listen(state).active.any()

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from rtspk.engine.eight_bits import in_eight_bits
-from rtspk.engine.recurrence import Recurrence
+from rtspk.engine.recurrence import Passage, Recurrence
 from rtspk.errors import ModelError
-from rtspk.kernels.recurrence import BLOCK
+from rtspk.kernels.recurrence import BLOCK, MOST
 
 INPUTS, WIDTH, CLASSES = 5, 16, 7
 
@@ -38,12 +38,11 @@ def test_frames_cut_anywhere_have_the_same_classes(cut):
     network = Recurrence(tables())
     frames = np.random.default_rng(1).normal(0.0, 1.0, (2 * BLOCK + 50, INPUTS)).astype(np.float32)
     start = network.nothing
-    whole, hidden, cell = network(frames[:10], frames[10:], start, start)
-    classes, _, _ = network(frames[:cut], frames[cut:], start, start)
-    assert np.array_equal(classes, whole)
-    assert classes.sum(1) == pytest.approx(np.ones(len(frames)), abs=1e-5)
+    whole, other = (network([Passage(frames[:n], frames[n:], start, start)])[0] for n in (10, cut))
+    assert np.array_equal(other.classes, whole.classes)
+    assert whole.classes.sum(1) == pytest.approx(np.ones(len(frames)), abs=1e-5)
     assert not start.any()  # what was given is left alone
-    assert hidden.shape == cell.shape == (2, 1, WIDTH)
+    assert whole.hidden.shape == whole.cell.shape == (2, 1, WIDTH)
 
 
 def test_one_layer_goes_on_from_where_it_stood():
@@ -51,10 +50,29 @@ def test_one_layer_goes_on_from_where_it_stood():
     network = Recurrence(tables(layers=1))
     frames = np.random.default_rng(2).normal(0.0, 1.0, (13, INPUTS)).astype(np.float32)
     start = network.nothing
-    once = network(frames[:12], frames[12:], start, start)[1:]
-    half = network(frames[:5], frames[5:], start, start)[1:]
-    twice = network(frames[5:12], frames[12:], *half)[1:]
-    assert np.array_equal(once, twice)
+    (once,) = network([Passage(frames[:12], frames[12:], start, start)])
+    (half,) = network([Passage(frames[:5], frames[5:], start, start)])
+    (twice,) = network([Passage(frames[5:12], frames[12:], half.hidden, half.cell)])
+    assert np.array_equal(once.hidden, twice.hidden)
+    assert np.array_equal(once.cell, twice.cell)
+
+
+@pytest.mark.parametrize("count", range(1, 2 * MOST + 3))
+def test_passages_side_by_side_are_told_what_each_is_alone(count):
+    network, rng = Recurrence(tables()), np.random.default_rng(count)
+
+    def passage():
+        old, new = (int(rng.integers(1, BLOCK)) for _ in range(2))
+        parts = [rng.normal(0.0, 1.0, (frames, INPUTS)).astype(np.float32) for frames in (old, new)]
+        states = [rng.uniform(-0.9, 0.9, (2, 1, WIDTH)).astype(np.float32) for _ in range(2)]
+        return Passage(*parts, *states)
+
+    passages = [passage() for _ in range(count)]
+    for one, together in zip(passages, network(passages), strict=True):
+        (alone,) = network([one])
+        assert len(alone.classes) == len(one.old) + len(one.new)
+        for wanted, told in zip(alone, together, strict=True):
+            assert np.array_equal(wanted, told)
 
 
 @pytest.mark.parametrize("name", ["gates1_weights", "recurrent0_scales", "dense1_weights", "gates0_bias"])

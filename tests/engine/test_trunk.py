@@ -14,6 +14,7 @@ from rtspk.engine.trunk import Trunk, picture
 from rtspk.errors import ModelError
 from rtspk.kernels.mel import log_mel
 from rtspk.types import Segment, Window, samples_of
+from tests.engine.conftest import blocks
 
 ROW = 160
 STRETCH = samples_of(1.75)
@@ -54,7 +55,7 @@ def spoken(frontend, conversation, seconds, *speakers):
         for begin, end in spans:
             active[round(begin * 25) : round(end * 25), number] = True
     said = []
-    for time in frontend.blocks(conversation[: samples_of(seconds)], state):
+    for time in blocks(frontend, conversation[: samples_of(seconds)], state):
         known = LocalActivity(0, active[: time // 640], active[: time // 640].astype(np.float32))
         stretch = Segment(time - STRETCH, time)
         masks = [frontend.mask(stretch, n, known, 1, state)[0] for n in range(len(speakers))]
@@ -86,7 +87,7 @@ def test_pictures_go_through_the_trunk_when_their_windows_are_wanted_whatever_el
         state, kept, windows = frontend.empty(), [], []
         active = np.zeros((250, 3), bool)
         active[20:110, 0] = active[110:230, 1] = active[40:43, 1] = True
-        for time in frontend.blocks(conversation[: samples_of(10.0)], state):
+        for time in blocks(frontend, conversation[: samples_of(10.0)], state):
             known = LocalActivity(0, active[: time // 640], active[: time // 640].astype(np.float32))
             stretch = Segment(time - STRETCH, time)
             masks = [frontend.mask(stretch, n, known, 1, state)[0] for n in range(2)]
@@ -154,7 +155,7 @@ def test_a_window_of_frames_says_what_a_whole_window_says(frontend, embedder, co
 def test_speech_that_is_heard_of_late_is_encoded_after_all(frontend, trunk, conversation):
     """The segmenter may find out at the next hop that somebody spoke before what is known."""
     state = frontend.empty()
-    list(frontend.blocks(conversation[: 8 * HOP], state))
+    list(blocks(frontend, conversation[: 8 * HOP], state))
     active = np.zeros((100, 3), bool)
     stretch = Segment(8 * HOP - STRETCH, 8 * HOP)
 
@@ -199,7 +200,7 @@ def test_a_window_that_several_share_holds_rows_where_they_share_much(
     frontend, trunk, conversation, others, encoded
 ):
     state = frontend.empty()
-    list(frontend.blocks(conversation[: 8 * HOP], state))
+    list(blocks(frontend, conversation[: 8 * HOP], state))
     stretch = Segment(8 * HOP - STRETCH, 8 * HOP)
     active = np.zeros((100, 3), bool)
     active[60:, 0] = active[75 : 75 + others, 1] = True  # of 40 ms each

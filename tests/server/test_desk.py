@@ -7,6 +7,7 @@ import pytest
 
 from rtspk.engine.gallery import Gallery
 from rtspk.engine.pipeline import Engine
+from rtspk.engine.recurrence import alone
 from rtspk.engine.settings import SessionConfig
 from rtspk.errors import ModelError
 from rtspk.server.config import Limits
@@ -84,7 +85,7 @@ def test_a_window_that_the_network_refuses_ends_its_own_session(make, engine, co
     probe = make("probe")
     probe.receive(conversation[48000:96000].tobytes(), 0.0)
     listener = Listener(probe.start.format, engine.parts(SessionConfig()))
-    listener.hear(probe.take(), Outcome())
+    alone(listener.hear(probe.take(), Outcome()), engine.segmenter.tell)
     choosy.poison = listener.session.windows_to_embed()[0].features
     desk = Desk(Engine(choosy, engine.segmenter, engine.gallery))
     good, bad = desk.work([stream.take() for stream in streams]).outcomes
