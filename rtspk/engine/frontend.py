@@ -27,7 +27,8 @@ __all__ = ["Frontend", "FrontendState"]
 LONGEST_SECONDS: float = 15.0  # from where the longest window begins to the newest sound, at the most
 SPARE_SECONDS: float = 1.0  # what may still be asked of sound before
 # What was tried: bench/LOG.md.
-SHARED: int = 30  # rows of others among a voice's own that it has to itself all the same
+SHARED: int = 30  # rows of others in a stretch that a voice has to itself all the same
+YOUNG: int = 100  # rows of a voice behind somebody else's that are heard as a whole
 
 
 @dataclass(slots=True)
@@ -152,8 +153,9 @@ class Frontend:
         """What the embedder is to hear of each of some voices in a stretch that ends now.
 
         Where nobody else speaks from a voice's first row to its last, its window is to hold frames of the
-        trunk, most of which are known from earlier ones. Else it holds rows, and the others are kept out of
-        it. What lies before and behind a voice changes nothing and costs as much, so it is cut off.
+        trunk, most of which are known from earlier ones. Else, and where it has just begun behind somebody
+        else, it holds rows, and the others are kept out of it. What lies before and behind a voice changes
+        nothing and costs as much, so it is cut off.
 
         Args:
             stretch: where
@@ -170,8 +172,10 @@ class Frontend:
             begin, end = int(spoken[0]), int(spoken[-1]) + 1
             own = mask[begin - first : end - first]
             segment, net = Segment(begin * hop, end * hop), int(mask.sum()) * hop
+            before = float(anyone[: begin - first].sum())
             others = float(anyone[begin - first : end - first].sum() - own.sum())
-            if self._trunk is not None and others <= SHARED:
+            is_young = before > SHARED and end - begin < YOUNG
+            if self._trunk is not None and others <= SHARED and not is_young:
                 group = self._trunk.group
                 run = _run(begin // group, begin, first, anyone, state.runs)
                 self._follow(run, first, end, group, activity, state)
