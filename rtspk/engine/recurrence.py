@@ -5,6 +5,7 @@ whole stretch in one call, and add up the same whole numbers on every processor 
 """
 
 from collections.abc import Callable, Generator, Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -31,25 +32,23 @@ class Passage(NamedTuple):
     """Frames that recurrences are to hear.
 
     old, new : float32 [shape=(n, D)], at least one each
-    hidden, cell : float32 [shape=(layers, 1, H)], of the recurrence that goes forth, before the old ones
+    states : float32 [shape=(layers, 2, H)], hidden and cell, of the recurrence that goes forth, before them
     """
 
     old: FloatArray
     new: FloatArray
-    hidden: FloatArray
-    cell: FloatArray
+    states: FloatArray
 
 
 class Told(NamedTuple):
     """What recurrences make of a passage.
 
     classes : float32 [shape=(frames, 7)], chances, of the old frames and the new ones
-    hidden, cell : float32 [shape=(layers, 1, H)], of the recurrence that goes forth, behind the old ones
+    states : float32 [shape=(layers, 2, H)], as in `Passage`, behind the old ones
     """
 
     classes: FloatArray
-    hidden: FloatArray
-    cell: FloatArray
+    states: FloatArray
 
 
 Result = TypeVar("Result")
@@ -105,11 +104,13 @@ class Recurrence:
 
     @property
     def nothing(self) -> FloatArray:
-        """The states of all layers before the first frame, float32 [shape=(layers, 1, H)]."""
-        return np.zeros((len(self._layers), 1, self.width), np.float32)
+        """The states of all layers before the first frame, float32 [shape=(layers, 2, H)]."""
+        return np.zeros((len(self._layers), 2, self.width), np.float32)
 
     def __call__(self, passages: Sequence[Passage]) -> list[Told]:
         """What is in passages, of one stream or many, each whatever others are beside it; in order."""
+        if len(passages) == 1:
+            return self._hear(passages)
         told: dict[int, Told] = {}
         longest = sorted(range(len(passages)), key=lambda n: -len(passages[n].old) - len(passages[n].new))
         for first in range(0, len(longest), MOST):
@@ -119,26 +120,24 @@ class Recurrence:
 
     def _hear(self, passages: Sequence[Passage]) -> list[Told]:
         """Up to `MOST`, the longest first."""
-        olds = np.array([len(one.old) for one in passages])
-        counts = olds + [len(one.new) for one in passages]
-        ends = np.cumsum(counts)
-        begins, count = ends - counts, int(ends[-1])
-        starts = [np.concatenate([one[at] for one in passages], axis=1) for at in (2, 3)]  # hidden, cell
-        states = np.stack(starts, axis=1)  # (layers, 2, passages, H)
+        bounds = [0, *accumulate(len(one.old) + len(one.new) for one in passages)]
+        ends = np.array(bounds)
+        begins, counts, olds = ends[:-1], np.diff(ends), np.array([len(one.old) for one in passages])
+        states = np.stack([one.states for one in passages], axis=2)  # (layers, 2, passages, H)
         x = Steps.of(np.concatenate([part for one in passages for part in (one.old, one.new)]))
         room = self._room()
         for own, (forth, back) in zip(states, self._layers, strict=True):
-            out = Steps.states(count, DIRECTIONS * self.width)
+            out = Steps.states(bounds[-1], DIRECTIONS * self.width)
             follow_both(x.x, x.sizes, begins, counts, olds, forth, back, own, room, out.x, out.sizes)
             x = out
         rows = self._dense[0](x)
         for one in self._dense[1:]:
             rows = one(Steps.of(np.maximum(rows, SLOPE * rows)))
         chances = np.exp(rows - rows.max(1, keepdims=True))
-        classes = np.split(chances / chances.sum(1, keepdims=True), ends[:-1])
+        chances /= chances.sum(1, keepdims=True)
         return [
-            Told(own, states[:, 0, n : n + 1].copy(), states[:, 1, n : n + 1].copy())
-            for n, own in enumerate(classes)
+            Told(chances[begin:end], np.ascontiguousarray(states[:, :, number]))
+            for number, (begin, end) in enumerate(pairwise(bounds))
         ]
 
     def _room(self) -> Room:

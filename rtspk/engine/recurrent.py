@@ -56,7 +56,7 @@ class Hearing:
     loudness : float32 [shape=(n, 80)] for each hop, of the filters, from frame `first` on; `places` in all
     frames : float32 [shape=(frames, 60)], from frame `begin` on
     classes : float32 [shape=(steps, 7)], of the recurrences' steps, likewise
-    hidden, cell : float32 [shape=(layers, 1, 128)], of the recurrence that goes forth, before frame `at`
+    states : float32 [shape=(layers, 2, 128)], of the recurrence that goes forth, before frame `at`
     norms : what the last whole window told
     power : float32 [shape=(rows,)], mean square of the last rows of 10 ms
     """
@@ -64,8 +64,7 @@ class Hearing:
     tail: FloatArray
     frames: FloatArray
     classes: FloatArray
-    hidden: FloatArray
-    cell: FloatArray
+    states: FloatArray
     loudness: deque[FloatArray] = field(default_factory=deque)
     levels: deque[tuple[int, float, float]] = field(default_factory=lambda: deque(maxlen=LEVELS))
     norms: list[Norm] = field(default_factory=list)
@@ -109,8 +108,7 @@ class RecurrentNetwork:
             tail=np.zeros(0, np.float32),
             frames=np.zeros((0, 0), np.float32),
             classes=np.zeros((0, CLASSES), np.float32),
-            hidden=self.recurrence.nothing,
-            cell=self.recurrence.nothing,
+            states=self.recurrence.nothing,
         )
 
     def hear(self, block: FloatArray, hearing: Hearing) -> None:
@@ -160,8 +158,8 @@ class RecurrentNetwork:
 
     def told(self, frames: FloatArray) -> FloatArray:
         """What the recurrences say of frames from the first to the last, float32 [shape=(steps, 7)]."""
-        steps, state = self._steps(frames), self.recurrence.nothing
-        (told,) = self.recurrence([Passage(steps[:1], steps[1:], state, state)])
+        steps = self._steps(frames)
+        (told,) = self.recurrence([Passage(steps[:1], steps[1:], self.recurrence.nothing)])
         return told.classes
 
     @staticmethod
@@ -219,7 +217,7 @@ class RecurrentNetwork:
         _, deviation = _level(levels)
         frames, hearing.norms = self.convolutions.whole(loudness, deviation, max(0, missing - 1))
         hearing.begin, hearing.at, hearing.since = first, first, 0
-        hearing.hidden = hearing.cell = self.recurrence.nothing
+        hearing.states = self.recurrence.nothing
         hearing.classes = np.zeros((0, CLASSES), np.float32)
         yield from self._recur(frames if self._fills else frames[: end - first], end, hearing)
 
@@ -241,9 +239,7 @@ class RecurrentNetwork:
         hearing.frames = frames[: end - hearing.begin]
         if then >= len(steps):
             return
-        new, hearing.hidden, hearing.cell = yield Passage(
-            steps[old:then], steps[then:], hearing.hidden, hearing.cell
-        )
+        new, hearing.states = yield Passage(steps[old:then], steps[then:], hearing.states)
         hearing.classes = np.concatenate([hearing.classes[:old], new[: real - old]])
         hearing.at = hearing.begin + then * self.group
 

@@ -38,11 +38,11 @@ def test_frames_cut_anywhere_have_the_same_classes(cut):
     network = Recurrence(tables())
     frames = np.random.default_rng(1).normal(0.0, 1.0, (2 * BLOCK + 50, INPUTS)).astype(np.float32)
     start = network.nothing
-    whole, other = (network([Passage(frames[:n], frames[n:], start, start)])[0] for n in (10, cut))
+    whole, other = (network([Passage(frames[:n], frames[n:], start)])[0] for n in (10, cut))
     assert np.array_equal(other.classes, whole.classes)
     assert whole.classes.sum(1) == pytest.approx(np.ones(len(frames)), abs=1e-5)
     assert not start.any()  # what was given is left alone
-    assert whole.hidden.shape == whole.cell.shape == (2, 1, WIDTH)
+    assert whole.states.shape == (2, 2, WIDTH)
 
 
 def test_one_layer_goes_on_from_where_it_stood():
@@ -50,11 +50,10 @@ def test_one_layer_goes_on_from_where_it_stood():
     network = Recurrence(tables(layers=1))
     frames = np.random.default_rng(2).normal(0.0, 1.0, (13, INPUTS)).astype(np.float32)
     start = network.nothing
-    (once,) = network([Passage(frames[:12], frames[12:], start, start)])
-    (half,) = network([Passage(frames[:5], frames[5:], start, start)])
-    (twice,) = network([Passage(frames[5:12], frames[12:], half.hidden, half.cell)])
-    assert np.array_equal(once.hidden, twice.hidden)
-    assert np.array_equal(once.cell, twice.cell)
+    (once,) = network([Passage(frames[:12], frames[12:], start)])
+    (half,) = network([Passage(frames[:5], frames[5:], start)])
+    (twice,) = network([Passage(frames[5:12], frames[12:], half.states)])
+    assert np.array_equal(once.states, twice.states)
 
 
 @pytest.mark.parametrize("count", range(1, 2 * MOST + 3))
@@ -64,8 +63,7 @@ def test_passages_side_by_side_are_told_what_each_is_alone(count):
     def passage():
         old, new = (int(rng.integers(1, BLOCK)) for _ in range(2))
         parts = [rng.normal(0.0, 1.0, (frames, INPUTS)).astype(np.float32) for frames in (old, new)]
-        states = [rng.uniform(-0.9, 0.9, (2, 1, WIDTH)).astype(np.float32) for _ in range(2)]
-        return Passage(*parts, *states)
+        return Passage(*parts, rng.uniform(-0.9, 0.9, (2, 2, WIDTH)).astype(np.float32))
 
     passages = [passage() for _ in range(count)]
     for one, together in zip(passages, network(passages), strict=True):
