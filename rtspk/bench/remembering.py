@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from rtspk.engine.cohort import Cohort
 from rtspk.engine.embedder import Embedder, EmbedderCard
+from rtspk.engine.recurrence import Asking, Passage, Told
 from rtspk.engine.recurrent import Hearing
 from rtspk.engine.segmenter import Segmenter, SegmenterCard
 from rtspk.engine.trunk import Trunk
@@ -97,17 +98,21 @@ class RememberingSegmenter(Segmenter):
             return None
         return RememberedHearing(**{one.name: getattr(own, one.name) for one in fields(Hearing)})
 
-    def hear(self, block: FloatArray, hearing: Hearing) -> None:
-        """Take the next samples of a stream."""
+    def take(self, block: FloatArray, hearing: Hearing) -> Asking[None]:
+        """Take the next samples of a stream; asks what is in passages where it is not known."""
         assert isinstance(hearing, RememberedHearing)
         hearing.key = _digest(np.frombuffer(hearing.key, np.uint8), block)
         hearing.late.append(block)
         if hearing.key in self._heard:
             return
         for one in hearing.late:
-            self._segmenter.hear(one, hearing)
+            yield from self._segmenter.take(one, hearing)
         hearing.late.clear()
         self._heard[hearing.key] = self._segmenter.heard(hearing)
+
+    def tell(self, passages: Sequence[Passage]) -> list[Told]:
+        """What is in passages, as the other tells it."""
+        return self._segmenter.tell(passages)
 
     def heard(self, hearing: Hearing) -> tuple[int, FloatArray]:
         """The chance of each local speaker to be active in the last seconds of a stream."""
