@@ -177,7 +177,7 @@ class Frontend:
             is_young = before > SHARED and end - begin < YOUNG
             if self._trunk is not None and others <= SHARED and not is_young:
                 group = self._trunk.group
-                run = _run(begin // group, begin, first, anyone, state.runs)
+                run = _run(begin, first, group, anyone, state.runs)
                 self._follow(run, first, end, group, activity, state)
                 on = frames_on(own, begin, run.end, group)
                 if on.any():
@@ -227,23 +227,26 @@ class Frontend:
         return rows
 
 
-def _run(frame: int, row: int, first: int, anyone: FloatArray, runs: list[Run]) -> Run:
+def _run(row: int, first: int, group: int, anyone: FloatArray, runs: list[Run]) -> Run:
     """The run of a voice that is heard from a row on: one that goes on without anybody else, or a new one.
 
-    Of several the one of which most is known.
+    Of several the one of which most is known. Of those of the stream it comes first then; what no stretch to
+    come can hear is forgotten.
 
     Args:
-        frame: of the row
         row: where
         first: the first row of the stretch
+        group: rows of a frame
         anyone: float32 [shape=(rows,)], where in the stretch somebody is heard
-        runs: of the stream; of all these the one that is taken comes first then
+        runs: of the stream
     """
 
     def goes_on(run: Run) -> bool:
         others = anyone[max(0, run.first - first) : row - first]
-        return run.begin <= frame <= run.end and float(others.sum()) <= SHARED
+        return run.begin <= row // group <= run.end and float(others.sum()) <= SHARED
 
-    run = max(filter(goes_on, runs), key=lambda run: run.end, default=None) or Run(row, frame, frame)
-    runs[:] = [run, *(one for one in runs if one is not run)][:LOCAL_SPEAKERS]
-    return run
+    own = max(filter(goes_on, runs), key=lambda run: run.end, default=None)
+    own = own or Run(row, row // group, row // group)
+    others = [run for run in runs if run is not own and run.end >= first // group]
+    runs[:] = [own, *others][:LOCAL_SPEAKERS]
+    return own

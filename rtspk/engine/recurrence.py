@@ -142,12 +142,13 @@ class Recurrence:
 
     def _room(self) -> Room:
         """Room for kernels, of one call."""
-        said = np.empty((BLOCK + ROWS, GATES * self.width), np.float32)
-        state, drive = (
+        said, drive = (np.empty((n, GATES * self.width), np.float32) for n in (BLOCK + ROWS, MOST))
+        return (
+            said,
             np.empty((MOST, self.width), np.uint8),
-            np.empty((MOST, GATES * self.width), np.float32),
+            drive,
+            np.empty((2, MOST, self.width), np.float32),
         )
-        return said, state, drive, np.empty((2, MOST, self.width), np.float32)
 
 
 def alone(work: Asking[Result], tell: Callable[[Sequence[Passage]], list[Told]]) -> Result:

@@ -116,7 +116,7 @@ class RecurrentNetwork:
         alone(self.take(block, hearing), self.recurrence)
 
     def take(self, block: FloatArray, hearing: Hearing) -> Asking[None]:
-        """As `hear`, but asks for what is in passages."""
+        """As `hear`, but asks what is in passages."""
         if not len(block):
             return
         hearing.received += len(block)

@@ -70,9 +70,10 @@ class Sought:
 
     def window(self, trunk: Trunk | None) -> Window:
         """Make it."""
-        if self.run is None or trunk is None:
-            assert self.rows is not None
+        if self.rows is not None:
             return Window(self.segment, self.rows, self.mask, self.net_speech)
+        assert self.run is not None
+        assert trunk is not None
         frames = self.run.frames(self.begin, self.begin + len(self.mask), trunk)
         return Window(self.segment, frames, self.mask, self.net_speech, encoded=True)
 
