@@ -181,7 +181,7 @@ class Frontend:
                 self._follow(run, first, end, group, activity, state)
                 on = frames_on(own, begin, run.end, group)
                 if on.any():
-                    sought.append(Sought(segment, on, net, run=run, begin=begin // group))
+                    sought.append(Sought(segment, on, net, None, run, begin // group, first // group))
                     continue
             sought.append(Sought(segment, own, net, rows=state.rows.between(begin, end)))
         return sought
@@ -193,9 +193,8 @@ class Frontend:
     def _follow(
         self, run: Run, first: int, last: int, group: int, activity: LocalActivity, state: FrontendState
     ) -> None:
-        """Let a run go on up to row `last`, less means from row `first` on; frames before that go."""
+        """Let a run go on up to row `last`, less means from row `first` on."""
         begin, end = run.end, min(-(-last // group), state.rows.end // group)
-        run.forget(first // group)
         if end <= begin:
             return
         low = min(first, begin * group)

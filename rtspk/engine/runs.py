@@ -35,21 +35,22 @@ class Run:
         self.coming.append((silent, picture))
         self.end += silent + len(picture) // group
 
-    def forget(self, frame: int) -> None:
-        """Frames before one are wanted no more."""
-        if not self.coming and frame > self.begin:
-            self.kept = self.kept[frame - self.begin :]
-            self.begin = self.end - len(self.kept)
+    def frames(self, first: int, last: int, kept: int, trunk: Trunk) -> FloatArray:
+        """Frames [first, last), float32 [shape=(last - first, width)]; what is to come is made first.
 
-    def frames(self, first: int, last: int, trunk: Trunk) -> FloatArray:
-        """Frames [first, last), float32 [shape=(last - first, width)]; what is to come is made first."""
+        Frames before `kept` are forgotten then.
+        """
         if self.coming:
             parts = [self.kept] if len(self.kept) else []
             for silent, picture in self.coming:
                 new = trunk(picture)
                 parts += [np.zeros((silent, new.shape[1]), np.float32), new]
             self.kept, self.coming = np.concatenate(parts), []
-        return self.kept[first - self.begin : last - self.begin]
+        frames = self.kept[first - self.begin : last - self.begin]
+        if kept > self.begin:
+            self.kept = self.kept[kept - self.begin :]
+            self.begin = kept
+        return frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Sought:
     mask : float32 [shape=(n,)], of rows, or of frames where there is a run
     rows : float32 [shape=(n, mels)], where there is none
     begin : the first of the frames
+    kept : the first that a later window may want
     """
 
     segment: Segment
@@ -67,6 +69,7 @@ class Sought:
     rows: FloatArray | None = None
     run: Run | None = None
     begin: int = 0
+    kept: int = 0
 
     def window(self, trunk: Trunk | None) -> Window:
         """Make it."""
@@ -74,7 +77,7 @@ class Sought:
             return Window(self.segment, self.rows, self.mask, self.net_speech)
         assert self.run is not None
         assert trunk is not None
-        frames = self.run.frames(self.begin, self.begin + len(self.mask), trunk)
+        frames = self.run.frames(self.begin, self.begin + len(self.mask), self.kept, trunk)
         return Window(self.segment, frames, self.mask, self.net_speech, encoded=True)
 
 

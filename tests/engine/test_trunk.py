@@ -83,25 +83,28 @@ def test_a_frame_is_on_where_most_of_its_rows_are():
     assert frames_on(mask, 30, 7, 8).tolist() == [1.0, 1.0, 0.0]  # none has most: those with any
 
 
-def test_pictures_go_through_the_trunk_when_their_windows_are_wanted_whatever_else_was_heard_by_then(
-    frontend, trunk, conversation
+@pytest.mark.parametrize("hops", [2, 3, 100])
+def test_windows_are_the_same_whatever_else_was_heard_before_they_are_wanted(
+    frontend, trunk, conversation, hops
 ):
-    def sought(at_once):
-        state, kept, windows = frontend.empty(), [], []
+    def windows(hops):
+        state, sought, made = frontend.empty(), [], []
         active = np.zeros((250, 3), bool)
-        active[20:110, 0] = active[110:230, 1] = active[40:43, 1] = True
-        for time in blocks(frontend, conversation[: samples_of(10.0)], state):
+        active[20:110, 0] = active[110:150, 1] = active[180:230, 1] = active[40:43, 1] = True
+        for number, time in enumerate(blocks(frontend, conversation[: samples_of(10.0)], state)):
             known = LocalActivity(0, active[: time // 640], active[: time // 640].astype(np.float32))
             stretch = Segment(time - STRETCH, time)
             masks = [frontend.mask(stretch, n, known, 1, state)[0] for n in range(2)]
-            kept += frontend.seek(stretch, [mask for mask in masks if mask.any()], known, state)
-            if not at_once:
-                windows += frontend.windows(kept)
-                kept.clear()
-        assert bool(trunk.asked) is not at_once
-        return windows + frontend.windows(kept)
+            sought += frontend.seek(stretch, [mask for mask in masks if mask.any()], known, state)
+            if (number + 1) % hops == 0:
+                made += frontend.windows(sought)
+                sought.clear()
+        assert bool(trunk.asked) is (hops < 100)  # pictures are made when windows are
+        return made + frontend.windows(sought)
 
-    late, soon = sought(at_once=True), (trunk.asked.clear(), sought(at_once=False))[1]
+    late = windows(hops)
+    trunk.asked.clear()
+    soon = windows(1)
     assert len(late) == len(soon) > 15
     for one, other in zip(late, soon, strict=True):
         assert (one.segment, one.net_speech) == (other.segment, other.net_speech)
