@@ -27,7 +27,7 @@ __all__ = ["Frontend", "FrontendState"]
 LONGEST_SECONDS: float = 15.0  # from where the longest window begins to the newest sound, at the most
 SPARE_SECONDS: float = 1.0  # what may still be asked of sound before
 # What was tried: bench/LOG.md.
-SHARED: int = 30  # rows of others in a stretch that a voice has to itself all the same
+SHARED: int = 30  # rows of others among a voice's own, or just before, that count as nobody's
 YOUNG: int = 100  # rows of a voice behind somebody else's that are heard as a whole
 
 

@@ -109,8 +109,6 @@ class Recurrence:
 
     def __call__(self, passages: Sequence[Passage]) -> list[Told]:
         """What is in passages, of one stream or many, each whatever others are beside it; in order."""
-        if len(passages) == 1:
-            return self._hear(passages)
         told: dict[int, Told] = {}
         longest = sorted(range(len(passages)), key=lambda n: -len(passages[n].old) - len(passages[n].new))
         for first in range(0, len(longest), MOST):
@@ -143,12 +141,8 @@ class Recurrence:
     def _room(self) -> Room:
         """Room for kernels, of one call."""
         said, drive = (np.empty((n, GATES * self.width), np.float32) for n in (BLOCK + ROWS, MOST))
-        return (
-            said,
-            np.empty((MOST, self.width), np.uint8),
-            drive,
-            np.empty((2, MOST, self.width), np.float32),
-        )
+        state, states = np.empty((MOST, self.width), np.uint8), np.empty((2, MOST, self.width), np.float32)
+        return said, state, drive, states
 
 
 def alone(work: Asking[Result], tell: Callable[[Sequence[Passage]], list[Told]]) -> Result:

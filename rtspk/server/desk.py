@@ -83,18 +83,34 @@ class Desk:
 
     def _hear(self, tasks: Sequence[_Task]) -> None:
         """Give all streams their sound, and tell them together what is in their passages."""
-        told: list[Told | None] = [None] * len(tasks)
-        works = [(task, task.listener.hear(task.portion, task.outcome)) for task in tasks]
+        works: list[tuple[_Task, Asking[None], Told | None]] = [
+            (task, task.listener.hear(task.portion, task.outcome), None) for task in tasks
+        ]
         while works:
-            passages, going = [], []
-            for (task, work), answer in zip(works, told, strict=True):
+            asked = []
+            for task, work, told in works:
                 with _guarded(task.portion, task.outcome):
-                    passage = _next(work, answer)
+                    passage = _next(work, told)
                     if passage is not None:
-                        passages.append(passage)
-                        going.append((task, work))
-            works = going
-            told = list(self._engine.segmenter.tell(passages)) if passages else []
+                        asked.append((task, work, passage))
+            works = self._told(asked)
+
+    def _told(
+        self, asked: Sequence[tuple[_Task, Asking[None], Passage]]
+    ) -> list[tuple[_Task, Asking[None], Told | None]]:
+        """What is in the passages of streams, beside each of them."""
+        if not asked:
+            return []
+        segmenter = self._engine.segmenter
+        try:
+            answers = segmenter.tell([passage for _, _, passage in asked])
+        except Exception:  # one of them is to blame: each by itself
+            works: list[tuple[_Task, Asking[None], Told | None]] = []
+            for task, work, passage in asked:
+                with _guarded(task.portion, task.outcome):
+                    works.append((task, work, segmenter.tell([passage])[0]))
+            return works
+        return [(task, work, told) for (task, work, _), told in zip(asked, answers, strict=True)]
 
     def _answer(self, tasks: Sequence[_Task], work: Work) -> None:
         """Give all streams their embeddings, until none wants any more."""

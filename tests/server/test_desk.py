@@ -8,6 +8,7 @@ import pytest
 from rtspk.engine.gallery import Gallery
 from rtspk.engine.pipeline import Engine
 from rtspk.engine.recurrence import alone
+from rtspk.engine.segmenter import Segmenter
 from rtspk.engine.settings import SessionConfig
 from rtspk.errors import ModelError
 from rtspk.server.config import Limits
@@ -90,6 +91,32 @@ def test_a_window_that_the_network_refuses_ends_its_own_session(make, engine, co
     desk = Desk(Engine(choosy, engine.segmenter, engine.gallery))
     good, bad = desk.work([stream.take() for stream in streams]).outcomes
     assert good.failure is None
+    assert (bad.failure.code, bad.failure.message) == ("internal", "the server failed at this session")
+
+
+class Picky(Segmenter):
+    """Refuses passages of which one is a certain stream's."""
+
+    def __init__(self, segmenter, poison):
+        self.__dict__.update(vars(segmenter))
+        self.poison = poison
+
+    def tell(self, passages):
+        if any(np.array_equal(passage.new, self.poison) for passage in passages):
+            raise ModelError("wanted a secret, got another")
+        return super().tell(passages)
+
+
+def test_a_passage_that_the_segmenter_refuses_ends_its_own_session(make, engine, conversation):
+    streams = [make("good"), make("bad"), make("probe")]
+    for stream, begin in zip(streams, (0, 48000, 48000), strict=True):
+        stream.receive(conversation[begin : begin + 48000].tobytes(), 0.0)
+    probe = Listener(streams[2].start.format, engine.parts(SessionConfig()))
+    poison = next(probe.hear(streams[2].take(), Outcome())).new
+    desk = Desk(Engine(engine.embedder, Picky(engine.segmenter, poison), engine.gallery))
+    good, bad = desk.work([stream.take() for stream in streams[:2]]).outcomes
+    assert good.failure is None
+    assert good.heard
     assert (bad.failure.code, bad.failure.message) == ("internal", "the server failed at this session")
 
 
