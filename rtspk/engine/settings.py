@@ -78,7 +78,7 @@ class TrackerConfig:
     birth_certainty: float = 0.66  # that the segmenter has of it: barks and cries are less surely speech
     first_seconds: float = 0.5  # likewise for the first voice of a session
     update_margin: float = 0.07  # a turn changes its label only for one that is so much nearer
-    beside_cosine: float = 0.2  # who is heard beside somebody else and is less close to their label is nobody
+    beside_cosine: float = 0.0  # who is heard beside somebody else and is unlike their label is nobody
     memory: int = 240  # windows that are grouped anew in every hop;
     group_cosine: float = 0.2  # groups whose pairs are this close in the mean are one voice's
     known_seconds: float = 8.0  # of speech; labels with so much are joined by the slow path alone
