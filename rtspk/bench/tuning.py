@@ -55,7 +55,7 @@ SPACE: tuple[Gate, ...] = (
     Gate("tracker", "link_seconds", 0.05, 1.0, log=True),
     Gate("tracker", "birth_seconds", 1.0, 8.0),
     Gate("tracker", "clear_cosine", 0.0, 0.4),
-    Gate("tracker", "beside_cosine", 0.0, 0.4),
+    Gate("tracker", "beside_cosine", -0.2, 0.4),
     Gate("tracker", "first_seconds", 0.5, 2.0),
     Gate("tracker", "update_margin", 0.0, 0.25),
 )

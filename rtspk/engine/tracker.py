@@ -241,7 +241,7 @@ class Tracker:
             return Decision(heard.piece, NEXT, 0.0, NEWCOMER, provisional)
         score = float(cosines[best]) if len(cosines) else 0.0
         confidence = float(belief[best])
-        is_like = len(own) > 0 or score >= self.config.beside_cosine
+        is_like = len(own) > 0 or score >= self.config.clear_cosine
         if self._review.is_full(state) and (provisional or not is_like):
             confidence = min(confidence, max(0.0, score))
         elif not provisional:

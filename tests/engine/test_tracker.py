@@ -9,6 +9,7 @@ import pytest
 from rtspk.engine.memory import NOBODY
 from rtspk.engine.settings import HOP, TrackerConfig
 from rtspk.engine.tracker_state import RECENT, Decision, Heard, piece_of
+from rtspk.engine.unit import unit
 from rtspk.types import Embedding, Segment, samples_of
 from tests.engine.conftest import NEVER, Talk, between, known_two
 from tests.engine.conftest import VOICE_DIMENSION as DIMENSION
@@ -156,8 +157,8 @@ def test_two_who_speak_at_once_are_two_people():
         assert changes == []
 
 
-@pytest.mark.parametrize(("share", "label"), [(0.5, 1), (0.95, -1)])
-def test_who_is_heard_beside_somebody_and_sounds_like_no_label_is_nobody(share, label):
+@pytest.mark.parametrize(("share", "label"), [(0.5, 1), (0.95, 1), (1.3, -1)])
+def test_who_is_heard_beside_somebody_and_is_unlike_their_label_is_nobody(share, label):
     talk = Talk()
     known_two(talk)
     other = between(talk, 1, 5, share)
@@ -176,9 +177,11 @@ def test_who_is_heard_alone_or_sounds_most_like_a_label_is_somebody():
     state = pickle.dumps(talk.state)
     ((alone,), _) = talk.hear(heard)
     talk.state = pickle.loads(state)
-    fainter = Heard(piece_of(talk.hop, 1), HOP, talk.window(6), alone=False, shared=HOP)
-    ((best, other), _) = talk.hear(replace(heard, shared=HOP), fainter)
-    assert (alone.label, best.label, other.label) == (1, 1, -1)
+    one, other = (between(talk, label, 6, 1.3) for label in (0, 1))
+    unlike = replace(one, vector=unit(one.vector + other.vector))
+    fainter = Heard(piece_of(talk.hop, 1), HOP, unlike, alone=False, shared=HOP)
+    ((best, nobody), _) = talk.hear(replace(heard, shared=HOP), fainter)
+    assert (alone.label, best.label, nobody.label) == (1, 1, -1)
 
 
 def test_a_window_with_less_than_a_second_of_speech_says_less():
