@@ -220,7 +220,7 @@ class Tracker:
     def _faint(
         self, heard: Sequence[Heard], beliefs: Sequence[Chances], cosines: Sequence[FloatArray]
     ) -> set[int]:
-        """The rows of who is heard beside others and is unlike their label: an echo, music, the other again."""
+        """The rows of who is heard beside others and is unlike their label: echo, music, the other again."""
         scores = {
             row: float(cosine[int(np.argmax(belief))])
             for row, (one, belief, cosine) in enumerate(zip(heard, beliefs, cosines, strict=True))
